@@ -1,0 +1,162 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import "time"
+
+// Broker is what the broker's components need, by owner. The comment of a field names its key. Load has checked it;
+// all durations and sizes are positive unless said otherwise.
+type Broker struct {
+	Identity     Identity
+	Network      Network
+	Registration Registration
+	Store        Store
+	Flush        Flush
+	Topics       Topics
+	Groups       Groups
+	Delays       Delays
+	Transactions Transactions
+	Pull         Pull
+	Query        Query
+	Trace        Trace
+	Metrics      Metrics
+}
+
+// Identity is who the broker is in its cluster. Its id is 0: it is a master.
+type Identity struct {
+	Cluster    string // brokerClusterName
+	Name       string // brokerName; the host name by default
+	Region     string // regionId
+	Permission int    // brokerPermission: 4 read, 2 write, 1 inherit
+}
+
+// Network is where the broker listens and what it advertises.
+type Network struct {
+	BindAddress  string        // bindAddress: IP address or name of an interface's address
+	ListenPort   int           // listenPort; 0 picks a free one
+	AdvertisedIP string        // brokerIP1, an IP address or host name without port; "" leaves the choice to the server
+	HAIP         string        // brokerIP2; "" is as AdvertisedIP
+	HAPort       int           // haListenPort, only announced; 0 (when ListenPort is 0) is the port picked + 1
+	IdleTimeout  time.Duration // serverChannelMaxIdleTimeSeconds
+}
+
+// VIPPort is the port for clients with the VIP channel on, listenPort-2; false when there is none.
+func (n Network) VIPPort() (int, bool) { return n.ListenPort - 2, n.ListenPort > 2 }
+
+// Registration is how the broker registers with name servers.
+type Registration struct {
+	NameServers []string      // namesrvAddr, each host:port; empty when not set
+	Timeout     time.Duration // registerBrokerTimeoutMills
+	Period      time.Duration // registerNameServerPeriod, held between 10 and 60 s as in RocketMQ
+	Force       bool          // forceRegister: register even when the name server's data version is the same
+	Compressed  bool          // compressedRegister
+}
+
+// Store is where and in which shape messages are kept.
+type Store struct {
+	Dir                  string // storePathRootDir
+	CommitLogDir         string // storePathCommitLog; one directory, Dir/commitlog by default
+	CommitLogFileSize    int64  // mappedFileSizeCommitLog, bytes
+	ConsumeQueueFileSize int64  // mappedFileSizeConsumeQueue, bytes, rounded up to whole entries of 20 bytes
+	IndexSlots           int    // maxHashSlotNum
+	IndexEntries         int    // maxIndexNum, of which a file holds one less
+	MaxMessageSize       int    // maxMessageSize: bytes of a body
+}
+
+// FlushPolicy says when a send is answered.
+type FlushPolicy uint8
+
+// The policies of flushDiskType.
+const (
+	AsyncFlush FlushPolicy = iota // when the record is in the page cache
+	SyncFlush                     // when it is on the disk
+)
+
+func (p FlushPolicy) String() string {
+	if p == SyncFlush {
+		return "SYNC_FLUSH"
+	}
+	return "ASYNC_FLUSH"
+}
+
+// Flush is when data is forced to disk.
+type Flush struct {
+	Policy                       FlushPolicy   // flushDiskType
+	CommitLogInterval            time.Duration // flushIntervalCommitLog
+	CommitLogLeastPages          int           // flushCommitLogLeastPages, of 4 KiB; may be 0
+	CommitLogThoroughInterval    time.Duration // flushCommitLogThoroughInterval: after it any number of pages will do; may be 0
+	ConsumeQueueInterval         time.Duration // flushIntervalConsumeQueue
+	ConsumeQueueThoroughInterval time.Duration // flushConsumeQueueThoroughInterval; may be 0
+	SyncTimeout                  time.Duration // syncFlushTimeout: a send waits this long for SyncFlush
+}
+
+// Topics are the rules of topic creation.
+type Topics struct {
+	DefaultQueues int  // defaultTopicQueueNums
+	AutoCreate    bool // autoCreateTopicEnable
+	Cluster       bool // clusterTopicEnable: a topic with the cluster's name
+	Broker        bool // brokerTopicEnable: a topic with the broker's name
+}
+
+// Groups are the rules of consumer groups and their offsets.
+type Groups struct {
+	AutoCreate          bool          // autoCreateSubscriptionGroup
+	OffsetFlushInterval time.Duration // flushConsumerOffsetInterval
+	NotifyChanges       bool          // notifyConsumerIdsChangedEnable
+}
+
+// Delays are the delay levels.
+type Delays struct {
+	Levels              []time.Duration // messageDelayLevel; level n is Levels[n-1]. Not empty.
+	OffsetFlushInterval time.Duration   // flushDelayOffsetInterval
+}
+
+// Transactions are the rules of check-back.
+type Transactions struct {
+	Reject        bool          // rejectTransactionMessage
+	Timeout       time.Duration // transactionTimeOut: age before the first check; may be 0
+	MaxChecks     int           // transactionCheckMax
+	CheckInterval time.Duration // transactionCheckInterval
+}
+
+// Pull limits what a pull gets and how it waits.
+type Pull struct {
+	LongPolling      bool          // longPollingEnable
+	ShortPolling     time.Duration // shortPollingTimeMills: how long a pull is held without long polling
+	MaxBytesInMemory int           // maxTransferBytesOnMessageInMemory
+	MaxCountInMemory int           // maxTransferCountOnMessageInMemory
+	MaxBytesOnDisk   int           // maxTransferBytesOnMessageInDisk
+	MaxCountOnDisk   int           // maxTransferCountOnMessageInDisk
+	MemoryPercent    int           // accessMessageInMemoryMaxRatio: of the machine's memory, what counts as in memory; 0 to 100
+}
+
+// Query limits what a query by key gets.
+type Query struct {
+	MaxMessages    int // maxMsgsNumBatch
+	MaxByUniqueKey int // defaultQueryMaxNum
+}
+
+// Trace is about message traces, which are messages of a topic.
+type Trace struct {
+	On          bool   // traceOn: answers to sends tell the client that it may trace
+	TopicEnable bool   // traceTopicEnable: the topic exists
+	Topic       string // msgTraceTopicName
+}
+
+// Metrics is the Prometheus listener of RocketMQ 5, beside /metrics of the HTTP listener.
+type Metrics struct {
+	Prometheus bool   // metricsExporterType=PROM
+	Host       string // metricsPromExporterHost; "" is every address
+	Port       int    // metricsPromExporterPort; 0 picks a free one
+}
+
+// Namesrv is what the name server needs.
+type Namesrv struct {
+	BindAddress   string        // bindAddress
+	ListenPort    int           // listenPort; 0 picks a free one
+	IdleTimeout   time.Duration // serverChannelMaxIdleTimeSeconds
+	KVConfigPath  string        // kvConfigPath
+	OrderMessages bool          // orderMessageEnable: routes carry the order configuration of the topic
+	ScanInterval  time.Duration // scanNotActiveBrokerInterval: how often silent brokers are looked for
+}

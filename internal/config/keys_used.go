@@ -1,0 +1,153 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import "math"
+
+// Constructors of rows.
+
+func flag(name, def string) *key { return &key{name: name, kind: kindBool, def: def, class: Used} }
+
+func whole(name, def string, lo, hi int64) *key {
+	return &key{name: name, kind: kindInt, def: def, class: Used, min: lo, max: hi}
+}
+
+func long(name, def string, lo, hi int64) *key {
+	return &key{name: name, kind: kindLong, def: def, class: Used, min: lo, max: hi}
+}
+
+func text(name, def string, oneOf ...string) *key {
+	return &key{name: name, kind: kindText, def: def, class: Used, oneOf: oneOf}
+}
+
+const (
+	anyInt = math.MaxInt32
+	// maxMillis bounds every time in milliseconds to a year, so that no sum of times overflows.
+	maxMillis = 365 * 24 * 3600 * 1000
+	// maxMessage is the largest maxMessageSize: what fits into a frame, which is 16 MiB in RocketMQ too.
+	maxMessage = 16 << 20
+	maxPort    = 65535
+)
+
+// Keys whose default depends on others or on the machine; see compute.
+const (
+	keyBrokerName   = "brokerName"
+	keyListenPort   = "listenPort"
+	keyHAListenPort = "haListenPort"
+	keyRootDir      = "storePathRootDir"
+	keyCommitLog    = "storePathCommitLog"
+	keyKVConfig     = "kvConfigPath"
+)
+
+const defaultDelayLevels = "1s 5s 10s 30s 1m 2m 3m 4m 5m 6m 7m 8m 9m 10m 20m 30m 1h 2h"
+
+// aliases are other spellings: {spelling, name of the key}. The maped ones are those of RocketMQ's own examples.
+var aliases = [][2]string{
+	{"mapedFileSizeCommitLog", "mappedFileSizeCommitLog"},
+	{"mapedFileSizeConsumeQueue", "mappedFileSizeConsumeQueue"},
+	{"mapedFileSizeConsumeQueueExt", "mappedFileSizeConsumeQueueExt"},
+	{"tieredStoreFilepath", "tieredStoreFilePath"},
+	{"tlsTestModeEnable", "tls.test.mode.enable"},
+}
+
+// usedBroker are the keys of the broker file that Twostage acts on.
+func usedBroker() []*key {
+	return []*key{
+		// identity
+		text("brokerClusterName", "DefaultCluster"),
+		text(keyBrokerName, ""), // host name, else DEFAULT_BROKER
+		text("regionId", "DefaultRegion"),
+		whole("brokerPermission", "6", 0, 7),
+
+		// network
+		text("brokerIP1", ""),                  // chosen by the server
+		text("brokerIP2", ""),                  // as brokerIP1
+		whole(keyHAListenPort, "", 0, maxPort), // listenPort+1
+		text("namesrvAddr", ""),
+
+		// registration
+		whole("registerBrokerTimeoutMills", "24000", 1, anyInt),
+		whole("registerNameServerPeriod", "30000", 1, anyInt),
+		flag("forceRegister", "true"),
+		flag("compressedRegister", "false"),
+
+		// store
+		text(keyRootDir, ""),   // DATA/store
+		text(keyCommitLog, ""), // storePathRootDir/commitlog
+		whole("mappedFileSizeCommitLog", "1073741824", 4096, anyInt),
+		whole("mappedFileSizeConsumeQueue", "6000000", 20, anyInt),
+		whole("maxHashSlotNum", "5000000", 1, 100_000_000),
+		whole("maxIndexNum", "20000000", 2, 100_000_000),
+		whole("maxMessageSize", "4194304", 1, maxMessage),
+
+		// flush
+		text("flushDiskType", "ASYNC_FLUSH", "ASYNC_FLUSH", "SYNC_FLUSH"),
+		whole("flushIntervalCommitLog", "500", 1, anyInt),
+		whole("flushCommitLogLeastPages", "4", 0, anyInt),
+		whole("flushCommitLogThoroughInterval", "10000", 0, anyInt),
+		whole("flushIntervalConsumeQueue", "1000", 1, anyInt),
+		whole("flushConsumeQueueThoroughInterval", "60000", 0, anyInt),
+		whole("syncFlushTimeout", "5000", 1, anyInt),
+
+		// topics
+		whole("defaultTopicQueueNums", "8", 1, 65536),
+		flag("autoCreateTopicEnable", "true"),
+		flag("clusterTopicEnable", "true"),
+		flag("brokerTopicEnable", "true"),
+		flag("traceTopicEnable", "false"),
+		text("msgTraceTopicName", "RMQ_SYS_TRACE_TOPIC"),
+		flag("traceOn", "true"),
+
+		// groups
+		flag("autoCreateSubscriptionGroup", "true"),
+		whole("flushConsumerOffsetInterval", "5000", 1, anyInt),
+		flag("notifyConsumerIdsChangedEnable", "true"),
+
+		// delays
+		text("messageDelayLevel", defaultDelayLevels),
+		long("flushDelayOffsetInterval", "10000", 1, maxMillis),
+
+		// transactions
+		flag("rejectTransactionMessage", "false"),
+		long("transactionTimeOut", "6000", 0, maxMillis),
+		whole("transactionCheckMax", "15", 1, anyInt),
+		long("transactionCheckInterval", "30000", 1, maxMillis),
+
+		// pull and query
+		flag("longPollingEnable", "true"),
+		long("shortPollingTimeMills", "1000", 1, maxMillis),
+		whole("maxTransferBytesOnMessageInMemory", "262144", 1, anyInt),
+		whole("maxTransferCountOnMessageInMemory", "32", 1, anyInt),
+		whole("maxTransferBytesOnMessageInDisk", "65536", 1, anyInt),
+		whole("maxTransferCountOnMessageInDisk", "8", 1, anyInt),
+		whole("accessMessageInMemoryMaxRatio", "40", 0, 100),
+		whole("defaultQueryMaxNum", "32", 1, anyInt),
+		whole("maxMsgsNumBatch", "64", 1, anyInt),
+
+		// metrics
+		text("metricsExporterType", "DISABLE"), // values: see metricsExporter
+		whole("metricsPromExporterPort", "5557", 0, maxPort),
+		text("metricsPromExporterHost", ""),
+	}
+}
+
+// usedNamesrv are the keys of the name server file alone that Twostage acts on.
+func usedNamesrv() []*key {
+	return []*key{
+		text(keyKVConfig, ""), // DATA/namesrv/kvConfig.json
+		flag("orderMessageEnable", "false"),
+		long("scanNotActiveBrokerInterval", "5000", 1, maxMillis),
+	}
+}
+
+// usedServer are the keys of NettyServerConfig that both servers act on, and Twostage's own.
+func usedServer(listenPort string) []*key {
+	return []*key{
+		whole(keyListenPort, listenPort, 0, maxPort),
+		text("bindAddress", "0.0.0.0"),
+		whole("serverChannelMaxIdleTimeSeconds", "120", 1, maxMillis/1000),
+		whole("httpListenPort", "8082", 0, maxPort),
+		text("httpBindAddress", ""), // as bindAddress
+	}
+}

@@ -1,0 +1,259 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// consumeQueueEntry is the size of an entry in bytes; files hold whole ones.
+const consumeQueueEntry = 20
+
+// RocketMQ holds registerNameServerPeriod between these.
+const (
+	minRegisterPeriod = 10 * time.Second
+	maxRegisterPeriod = 60 * time.Second
+)
+
+func (s *settings) broker() Broker {
+	return Broker{
+		Identity: Identity{
+			Cluster:    s.name("brokerClusterName"),
+			Name:       s.name(keyBrokerName),
+			Region:     s.text("regionId"),
+			Permission: s.int("brokerPermission"),
+		},
+		Network: Network{
+			BindAddress:  s.host("bindAddress"),
+			ListenPort:   s.int(keyListenPort),
+			AdvertisedIP: s.host("brokerIP1"),
+			HAIP:         s.host("brokerIP2"),
+			HAPort:       s.int(keyHAListenPort),
+			IdleTimeout:  s.seconds("serverChannelMaxIdleTimeSeconds"),
+		},
+		Registration: Registration{
+			NameServers: s.addresses("namesrvAddr"),
+			Timeout:     s.millis("registerBrokerTimeoutMills"),
+			Period:      min(max(s.millis("registerNameServerPeriod"), minRegisterPeriod), maxRegisterPeriod),
+			Force:       s.flag("forceRegister"),
+			Compressed:  s.flag("compressedRegister"),
+		},
+		Store: s.store(),
+		Flush: Flush{
+			Policy:                       s.flushPolicy(),
+			CommitLogInterval:            s.millis("flushIntervalCommitLog"),
+			CommitLogLeastPages:          s.int("flushCommitLogLeastPages"),
+			CommitLogThoroughInterval:    s.millis("flushCommitLogThoroughInterval"),
+			ConsumeQueueInterval:         s.millis("flushIntervalConsumeQueue"),
+			ConsumeQueueThoroughInterval: s.millis("flushConsumeQueueThoroughInterval"),
+			SyncTimeout:                  s.millis("syncFlushTimeout"),
+		},
+		Topics: Topics{
+			DefaultQueues: s.int("defaultTopicQueueNums"),
+			AutoCreate:    s.flag("autoCreateTopicEnable"),
+			Cluster:       s.flag("clusterTopicEnable"),
+			Broker:        s.flag("brokerTopicEnable"),
+		},
+		Groups: Groups{
+			AutoCreate:          s.flag("autoCreateSubscriptionGroup"),
+			OffsetFlushInterval: s.millis("flushConsumerOffsetInterval"),
+			NotifyChanges:       s.flag("notifyConsumerIdsChangedEnable"),
+		},
+		Delays: Delays{
+			Levels:              s.delayLevels("messageDelayLevel"),
+			OffsetFlushInterval: s.millis("flushDelayOffsetInterval"),
+		},
+		Transactions: Transactions{
+			Reject:        s.flag("rejectTransactionMessage"),
+			Timeout:       s.millis("transactionTimeOut"),
+			MaxChecks:     s.int("transactionCheckMax"),
+			CheckInterval: s.millis("transactionCheckInterval"),
+		},
+		Pull: Pull{
+			LongPolling:      s.flag("longPollingEnable"),
+			ShortPolling:     s.millis("shortPollingTimeMills"),
+			MaxBytesInMemory: s.int("maxTransferBytesOnMessageInMemory"),
+			MaxCountInMemory: s.int("maxTransferCountOnMessageInMemory"),
+			MaxBytesOnDisk:   s.int("maxTransferBytesOnMessageInDisk"),
+			MaxCountOnDisk:   s.int("maxTransferCountOnMessageInDisk"),
+			MemoryPercent:    s.int("accessMessageInMemoryMaxRatio"),
+		},
+		Query: Query{MaxMessages: s.int("maxMsgsNumBatch"), MaxByUniqueKey: s.int("defaultQueryMaxNum")},
+		Trace: Trace{
+			On:          s.flag("traceOn"),
+			TopicEnable: s.flag("traceTopicEnable"),
+			Topic:       s.name("msgTraceTopicName"),
+		},
+		Metrics: Metrics{
+			Prometheus: s.prometheus(),
+			Host:       s.host("metricsPromExporterHost"),
+			Port:       s.int("metricsPromExporterPort"),
+		},
+	}
+}
+
+func (s *settings) store() Store {
+	st := Store{
+		Dir:                  s.text(keyRootDir),
+		CommitLogDir:         s.text(keyCommitLog),
+		CommitLogFileSize:    s.int64("mappedFileSizeCommitLog"),
+		ConsumeQueueFileSize: s.int64("mappedFileSizeConsumeQueue"),
+		IndexSlots:           s.int("maxHashSlotNum"),
+		IndexEntries:         s.int("maxIndexNum"),
+		MaxMessageSize:       s.int("maxMessageSize"),
+	}
+	if strings.Contains(st.CommitLogDir, ",") {
+		s.reject(keyCommitLog, "a commit log over several directories is not there yet: name one")
+	}
+	st.ConsumeQueueFileSize = (st.ConsumeQueueFileSize + consumeQueueEntry - 1) / consumeQueueEntry * consumeQueueEntry
+	if 40+4*int64(st.IndexSlots)+20*int64(st.IndexEntries) > anyInt {
+		s.reject("maxIndexNum", "an index file of 40 + 4*maxHashSlotNum + 20*maxIndexNum bytes must stay below 2 GiB")
+	}
+	return st
+}
+
+func (s *settings) namesrv() Namesrv {
+	return Namesrv{
+		BindAddress:   s.host("bindAddress"),
+		ListenPort:    s.int(keyListenPort),
+		IdleTimeout:   s.seconds("serverChannelMaxIdleTimeSeconds"),
+		KVConfigPath:  s.text(keyKVConfig),
+		OrderMessages: s.flag("orderMessageEnable"),
+		ScanInterval:  s.millis("scanNotActiveBrokerInterval"),
+	}
+}
+
+// http reads Twostage's own keys; bind is the checked bindAddress of the same server.
+func (s *settings) http(bind string) HTTP {
+	h := HTTP{BindAddress: s.host("httpBindAddress"), Port: s.int("httpListenPort"), Explicit: s.isSet("httpListenPort")}
+	if h.BindAddress == "" {
+		h.BindAddress = bind
+	}
+	return h
+}
+
+// refuseHTTP refuses the process's own keys in the name server's file beside a broker.
+func (s *settings) refuseHTTP() {
+	for _, name := range []string{"httpListenPort", "httpBindAddress"} {
+		if s.isSet(name) {
+			s.reject(name, "a process has one HTTP listener: set this in the broker's configuration")
+		}
+	}
+}
+
+// reject fails the effective value of a key.
+func (s *settings) reject(name, reason string) {
+	_, v := s.lookup(name)
+	s.fail(v.source, v.as, v.text, "%s", reason)
+}
+
+func (s *settings) flushPolicy() FlushPolicy {
+	if s.text("flushDiskType") == "SYNC_FLUSH" {
+		return SyncFlush
+	}
+	return AsyncFlush
+}
+
+// prometheus reads metricsExporterType, which RocketMQ takes as a name or as a number.
+func (s *settings) prometheus() bool {
+	switch s.text("metricsExporterType") {
+	case "PROM", "2":
+		return true
+	case "DISABLE", "0":
+	case "OTLP_GRPC", "1", "LOG", "3":
+		s.reject("metricsExporterType", "this exporter is not there yet: set PROM or DISABLE")
+	default:
+		s.reject("metricsExporterType", "accepted are DISABLE and PROM")
+	}
+	return false
+}
+
+// name reads a text that goes into headers and file names: printable, without blanks and slashes.
+func (s *settings) name(key string) string {
+	v := s.text(key)
+	if v == "" || len(v) > 255 || strings.IndexFunc(v, func(r rune) bool { return !unicode.IsGraphic(r) || unicode.IsSpace(r) || r == '/' }) >= 0 {
+		s.reject(key, "accepted is a name of at most 255 bytes without blanks and slashes")
+	}
+	return v
+}
+
+// host reads an IP address or host name without port; IPv6 may stand in brackets. "" passes.
+func (s *settings) host(key string) string {
+	v := s.text(key)
+	if v == "" {
+		return ""
+	}
+	bare := v
+	if strings.HasPrefix(v, "[") && strings.HasSuffix(v, "]") {
+		bare = v[1 : len(v)-1]
+	}
+	if !isHost(bare) {
+		s.reject(key, "accepted is an IP address or a host name, without port")
+	}
+	return bare
+}
+
+func isHost(v string) bool {
+	if _, err := netip.ParseAddr(v); err == nil {
+		return true
+	}
+	if v == "" || len(v) > 253 {
+		return false
+	}
+	for _, c := range []byte(v) {
+		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '.' || c == '_') {
+			return false
+		}
+	}
+	return true
+}
+
+// addresses reads host:port;host:port.
+func (s *settings) addresses(key string) []string {
+	var list []string
+	for _, part := range strings.Split(s.text(key), ";") {
+		part = strings.TrimSpace(part)
+		if part == "" {
+			continue
+		}
+		colon := strings.LastIndexByte(part, ':')
+		if colon < 0 {
+			s.reject(key, "accepted is host:port;host:port, and "+strconv.Quote(part)+" has no port")
+			continue
+		}
+		host := strings.TrimSuffix(strings.TrimPrefix(part[:colon], "["), "]")
+		port, err := strconv.ParseUint(part[colon+1:], 10, 16)
+		if err != nil || port == 0 || !isHost(host) {
+			s.reject(key, "accepted is host:port;host:port, and "+strconv.Quote(part)+" is not one")
+			continue
+		}
+		list = append(list, net.JoinHostPort(host, strconv.FormatUint(port, 10)))
+	}
+	return list
+}
+
+// maxDelay bounds a delay level; RocketMQ has no bound, a hundred years are enough.
+const maxDelay = 100 * 365 * 24 * time.Hour
+
+// delayLevels reads "1s 5s 1m 1h 1d".
+func (s *settings) delayLevels(key string) []time.Duration {
+	units := map[byte]time.Duration{'s': time.Second, 'm': time.Minute, 'h': time.Hour, 'd': 24 * time.Hour}
+	var levels []time.Duration
+	for _, field := range strings.Fields(s.text(key)) {
+		last := len(field) - 1
+		unit, ok := units[field[last]]
+		n, err := strconv.ParseUint(field[:last], 10, 32)
+		if !ok || err != nil || time.Duration(n) > maxDelay/unit {
+			s.reject(key, "accepted are delays as 1s 5m 2h 10d with blanks between, at most 36500d each, and "+strconv.Quote(field)+" is not one")
+			return nil
+		}
+		levels = append(levels, time.Duration(n)*unit)
+	}
+	return levels
+}
