@@ -1,0 +1,114 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package remoting
+
+import (
+	"errors"
+	"net"
+	"os"
+	"time"
+)
+
+// batch is what one write sends: encoded frames, and bodies that go out from
+// the memory they lie in.
+//
+//	head: | answer | answer head |          | answer | answer head |          |
+//	                             ^ parts[0]                        ^ parts[1]
+type batch struct {
+	head  []byte
+	parts []part
+	size  int64 // bytes of head and bodies
+
+	vec  [][]byte
+	bufs net.Buffers // vec as WriteTo consumes it
+}
+
+// part is a body that follows head[:at].
+type part struct {
+	at      int
+	body    net.Buffers
+	release func()
+}
+
+const keepHead = 512 << 10 // a larger head is not kept for the next batch
+
+// recycle gives the bodies back and the batch to the pool.
+func (ep *endpoint) recycle(b *batch) {
+	for i := range b.parts {
+		if b.parts[i].release != nil {
+			b.parts[i].release()
+		}
+	}
+	clear(b.parts)
+	clear(b.vec)
+	if cap(b.head) > keepHead {
+		b.head = nil
+	}
+	if cap(b.parts) > 1024 {
+		b.parts, b.vec = nil, nil
+	}
+	b.head, b.parts, b.vec, b.bufs, b.size = b.head[:0], b.parts[:0], b.vec[:0], nil, 0
+	ep.batches.Put(b)
+}
+
+// writeBatch writes all of b. Only the owner of c.writing calls it.
+func (c *Conn) writeBatch(b *batch, now time.Time) error {
+	limit := c.ep.limits.WriteTimeout
+	if c.writeDeadline.Sub(now) < limit {
+		c.armWrite(now)
+	}
+	if len(b.parts) > 0 {
+		b.gather()
+	}
+	rest := b.head
+	for {
+		var n int64
+		var err error
+		if len(b.parts) > 0 {
+			n, err = b.bufs.WriteTo(c.nc)
+		} else {
+			var m int
+			m, err = c.nc.Write(rest)
+			n, rest = int64(m), rest[m:]
+		}
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			return err
+		}
+		if n == 0 {
+			return ErrStalled
+		}
+		c.armWrite(time.Now())
+	}
+}
+
+// armWrite sets a write deadline that leaves at least WriteTimeout to each write
+// begun in the next half of it, so that most writes need no new one.
+func (c *Conn) armWrite(now time.Time) {
+	limit := c.ep.limits.WriteTimeout
+	c.writeDeadline = now.Add(limit + limit/2)
+	c.nc.SetWriteDeadline(c.writeDeadline) // fails only on a closed connection, as the write will
+}
+
+func (b *batch) gather() {
+	vec, prev := b.vec[:0], 0
+	for i := range b.parts {
+		p := &b.parts[i]
+		if p.at > prev {
+			vec = append(vec, b.head[prev:p.at])
+			prev = p.at
+		}
+		for _, s := range p.body {
+			if len(s) > 0 {
+				vec = append(vec, s)
+			}
+		}
+	}
+	if prev < len(b.head) {
+		vec = append(vec, b.head[prev:])
+	}
+	b.vec, b.bufs = vec, vec
+}

@@ -1,0 +1,310 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package remoting
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/twostage/twostage/internal/wire"
+)
+
+// Errors of a connection. Match them with errors.Is: they come wrapped with the
+// peer's address and the cause.
+var (
+	// ErrClosed: the connection, server or client is closed.
+	ErrClosed = errors.New("remoting: closed")
+	// ErrBacklog: too many bytes wait for a peer that does not read them.
+	ErrBacklog = errors.New("remoting: the peer does not read fast enough")
+	// ErrStalled: the peer took no byte for WriteTimeout.
+	ErrStalled = errors.New("remoting: the peer took no byte")
+	// ErrStuck: as much was in flight as is allowed, and none of it was answered
+	// or written for IdleTimeout.
+	ErrStuck = errors.New("remoting: stuck")
+	// ErrIdle: no traffic, or a frame was begun and not finished, for IdleTimeout.
+	ErrIdle = errors.New("remoting: idle")
+	// ErrBadFrame: the peer sent something that is no frame.
+	ErrBadFrame = errors.New("remoting: bad frame")
+	// ErrTooLarge: the request is larger than MaxFrame.
+	ErrTooLarge = errors.New("remoting: frame too large")
+
+	errClosedHere = errors.New("closed on this side")
+	errStopping   = errors.New("shutting down")
+)
+
+// Conn is one connection, on the side of a server or of a client. Its methods
+// are safe for concurrent use.
+type Conn struct {
+	ep            *endpoint
+	nc            net.Conn
+	id            uint64
+	remote, local netip.AddrPort
+	state         atomic.Pointer[any]
+	stopping      atomic.Bool
+	closed        chan struct{} // closed by fail
+	wake          chan struct{} // capacity 1: what the reader waits for may have come
+	writeFn       func()        // drainOut, bound once
+	onGone        func()        // the client's bookkeeping, after OnClose
+	opaque        atomic.Int32
+	inflight      atomic.Int32 // changed under mu, as the next two
+	inflightBytes atomic.Int64
+	pending       atomic.Int64 // bytes appended and not yet written
+
+	writeDeadline time.Time // belongs to who owns writing
+	rd            reader    // belongs to the reader goroutine
+
+	mu          sync.Mutex // innermost: nothing is locked, called back or waited for under it
+	dead        bool
+	cause       error
+	out         *batch // gathers; nil when empty
+	inBatch     bool   // the reader handles frames and will flush
+	writing     bool   // some goroutine owns the socket's write side
+	readerWaits bool
+	space       chan struct{} // closed when the backlog has gone down; nil when nobody waits
+	lastWrite   time.Time
+	slots       []slot
+	freeSlot    int32
+	slotSeq     uint32
+	calls       map[int32]chan *wire.Command
+}
+
+func (ep *endpoint) newConn(nc net.Conn) *Conn {
+	if tcp, ok := nc.(*net.TCPConn); ok {
+		tcp.SetNoDelay(true) // best effort: without it answers are late, not wrong
+	}
+	c := &Conn{
+		ep: ep, nc: nc, id: ep.nextID.Add(1),
+		remote: addrPort(nc.RemoteAddr()), local: addrPort(nc.LocalAddr()),
+		closed:   make(chan struct{}),
+		wake:     make(chan struct{}, 1),
+		freeSlot: -1,
+	}
+	c.writeFn = c.drainOut
+	return c
+}
+
+func addrPort(a net.Addr) netip.AddrPort {
+	if t, ok := a.(*net.TCPAddr); ok {
+		ap := t.AddrPort()
+		return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+	}
+	if a == nil {
+		return netip.AddrPort{}
+	}
+	ap, _ := netip.ParseAddrPort(a.String()) // zero when the network has no such addresses
+	return ap
+}
+
+// RemoteAddr is the peer's address.
+func (c *Conn) RemoteAddr() netip.AddrPort { return c.remote }
+
+// LocalAddr is the address of this side.
+func (c *Conn) LocalAddr() netip.AddrPort { return c.local }
+
+// ID is unique among the connections of one server or client and not reused.
+func (c *Conn) ID() uint64 { return c.id }
+
+// State gives what SetState set last, nil at first.
+func (c *Conn) State() any {
+	if p := c.state.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+// SetState attaches a value of the owner's to the connection.
+func (c *Conn) SetState(v any) { c.state.Store(&v) }
+
+// Closed is closed as soon as the connection is unusable.
+func (c *Conn) Closed() <-chan struct{} { return c.closed }
+
+// Cause says why the connection was closed, nil while it is open. io.EOF: the
+// peer closed it.
+func (c *Conn) Cause() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.cause
+}
+
+// Backlog is how many bytes wait to be written to the peer.
+func (c *Conn) Backlog() int { return int(c.pending.Load()) }
+
+// Close closes the connection at once and drops what waits to be written. It
+// does not wait for handlers or for OnClose, so handlers may call it.
+func (c *Conn) Close() { c.fail(errClosedHere) }
+
+// fail makes the connection unusable; the first cause counts.
+func (c *Conn) fail(cause error) { c.failWith(cause, slog.LevelDebug) }
+
+// failLogged is for causes that the owner should know.
+func (c *Conn) failLogged(cause error) { c.failWith(cause, slog.LevelWarn) }
+
+func (c *Conn) failWith(cause error, level slog.Level) {
+	c.mu.Lock()
+	if c.dead {
+		c.mu.Unlock()
+		return
+	}
+	c.dead, c.cause = true, cause
+	calls, out, space := c.calls, c.out, c.space
+	c.calls, c.out, c.space = nil, nil, nil
+	if out != nil {
+		c.pending.Add(-out.size)
+	}
+	c.mu.Unlock()
+	c.ep.log.LogAttrs(context.Background(), level, "closing connection",
+		slog.Any("peer", c.remote), slog.Uint64("id", c.id), slog.Any("reason", cause))
+	close(c.closed)
+	c.nc.Close() // its error is of no use: the connection is given up
+	if space != nil {
+		close(space)
+	}
+	for _, ch := range calls {
+		close(ch)
+	}
+	if out != nil {
+		c.ep.recycle(out)
+	}
+}
+
+func (c *Conn) closedError() error {
+	if cause := c.Cause(); cause != nil && cause != errClosedHere {
+		return fmt.Errorf("%w: connection to %s: %w", ErrClosed, c.remote, cause)
+	}
+	return fmt.Errorf("%w: connection to %s", ErrClosed, c.remote)
+}
+
+// Push sends a one-way request. It never blocks: ErrBacklog when the peer does
+// not read, ErrClosed, ErrTooLarge. nil says that it was queued, not that it
+// arrived. Opaque and OneWay of req are not used; req is free again on return.
+func (c *Conn) Push(req *wire.Request) error {
+	r := *req
+	r.OneWay = true
+	r.Opaque = c.nextOpaque()
+	_, err := c.send(&r, nil)
+	return err
+}
+
+// Invoke sends a request and waits for the answer, which owns its memory. An
+// answer with an error code is an answer, not an error. It also waits while the
+// backlog is over MaxBacklog. Errors: ctx's, ErrClosed, ErrTooLarge. Opaque and
+// OneWay of req are not used; req is in use until return. It must not be called
+// on the connection's own reader goroutine: the answer could not arrive.
+func (c *Conn) Invoke(ctx context.Context, req *wire.Request) (*wire.Command, error) {
+	cmd, _, err := c.invoke(ctx, req)
+	return cmd, err
+}
+
+// invoke also says whether the request may have been sent.
+func (c *Conn) invoke(ctx context.Context, req *wire.Request) (cmd *wire.Command, sent bool, err error) {
+	r := *req
+	r.OneWay = false
+	r.Opaque = c.nextOpaque()
+	answer := make(chan *wire.Command, 1)
+	for {
+		space, err := c.send(&r, answer)
+		if err == nil {
+			break
+		}
+		if space == nil {
+			return nil, false, err
+		}
+		select {
+		case <-space:
+		case <-ctx.Done():
+			return nil, false, c.callError(req, fmt.Errorf("%w: %w", ctx.Err(), ErrBacklog))
+		}
+	}
+	select {
+	case cmd, ok := <-answer:
+		if !ok {
+			return nil, true, c.closedError()
+		}
+		return cmd, true, nil
+	case <-ctx.Done():
+	}
+	c.mu.Lock()
+	delete(c.calls, r.Opaque)
+	c.mu.Unlock()
+	select {
+	case cmd, ok := <-answer: // it came at the same moment
+		if ok {
+			return cmd, true, nil
+		}
+	default:
+	}
+	return nil, true, c.callError(req, ctx.Err())
+}
+
+func (c *Conn) callError(req *wire.Request, err error) error {
+	return fmt.Errorf("remoting: request %d (%s) to %s: %w", req.Code, wire.CodeName(req.Code), c.remote, err)
+}
+
+// send queues r. With ErrBacklog for an Invoke comes a channel that is closed
+// when there may be room.
+func (c *Conn) send(r *wire.Request, answer chan *wire.Command) (space <-chan struct{}, err error) {
+	if r.Version == 0 && c.ep.version != 0 {
+		r.Language, r.Version = c.ep.lang, c.ep.version
+	}
+	c.mu.Lock()
+	if c.dead {
+		c.mu.Unlock()
+		return nil, c.closedError()
+	}
+	if n := c.pending.Load(); n > int64(c.ep.limits.MaxBacklog) {
+		if answer != nil {
+			if c.space == nil {
+				c.space = make(chan struct{})
+			}
+			space = c.space
+		}
+		c.mu.Unlock()
+		return space, fmt.Errorf("%w: %s, %d bytes wait", ErrBacklog, c.remote, n)
+	}
+	if err := c.appendRequest(r); err != nil {
+		c.mu.Unlock()
+		return nil, err
+	}
+	if answer != nil {
+		if c.calls == nil {
+			c.calls = make(map[int32]chan *wire.Command)
+		}
+		c.calls[r.Opaque] = answer
+	}
+	kick := c.claimWriter()
+	c.mu.Unlock()
+	if kick {
+		go c.writeFn()
+	}
+	return nil, nil
+}
+
+// nextOpaque is never negative and repeats after 2^31 requests.
+func (c *Conn) nextOpaque() int32 { return c.opaque.Add(1) & 0x7fffffff }
+
+// deliver hands an answer to its Invoke.
+func (c *Conn) deliver(cmd *wire.Command) {
+	c.mu.Lock()
+	answer, ok := c.calls[cmd.Opaque]
+	delete(c.calls, cmd.Opaque)
+	c.mu.Unlock()
+	if !ok {
+		c.ep.lateAnswers.Add(1)
+		return
+	}
+	answer <- cmd.Clone()
+}
+
+func (c *Conn) hasCalls() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.calls) > 0
+}

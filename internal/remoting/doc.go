@@ -1,0 +1,68 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package remoting carries the frames of package wire over connections: a
+// server, a client, and what both need to serve requests that come in either
+// direction. It knows codes only through the routes it is given.
+//
+// It owns sockets and goroutines, and nothing on disk.
+//
+// # A connection
+//
+//	socket -> read buffer -> frame -> wire.Decoder -> Routes(code)
+//	             (reader goroutine)                   |          |
+//	                                                inline      lane -> worker goroutine
+//	                                                  |          |
+//	socket <- one write <- batch of answers <- Reply / Ticket.Reply / Push / Invoke
+//
+// One reader goroutine per connection handles the complete frames of a read in a
+// row: requests of inline routes right there, those of lane routes as copies in
+// a [Lane]. Their answers gather in a batch of pooled memory. When no complete
+// frame is left it calls EndOfBatch and writes the batch with one write. A
+// handler takes a [Ticket] to answer later, from any goroutine, also from
+// EndOfBatch. An answer that comes while no reader is in a batch and nobody
+// writes starts a writer goroutine, which ends when nothing is left to write.
+//
+// Answers may overtake each other: the opaque number ties them to requests. Those
+// of inline routes given during the handler call keep the order of the requests.
+//
+// # Invariants
+//
+//   - A foreign goroutine (Reply, Push, Close, a ticket) never waits for a peer;
+//     only Invoke does, as long as its context says.
+//   - One goroutine at a time owns the write side of a socket.
+//   - A request is answered at most once, a one-way request never; release of
+//     ReplyBody is called exactly once whatever becomes of the answer.
+//   - Requests of inline routes and their answers allocate nothing here.
+//   - No goroutine is left after Close, unless it says so with an error.
+//   - An open connection without traffic costs a goroutine and a buffer of 4 KiB.
+//
+// # Back-pressure
+//
+// What a peer makes us hold is bounded by [Limits], and it feels the bound:
+//
+//   - A server's reader writes the batch itself, so it does not read while the
+//     peer does not. The reader of a client never waits to write: two ends that
+//     both do would wait for ever. So a client must not be given more requests
+//     by its server than it can answer within HardBacklog.
+//   - Above MaxBacklog bytes pushes are refused, Invoke waits, a server stops
+//     reading. Above HardBacklog, or with no progress for WriteTimeout, the
+//     connection is closed and the reason logged.
+//   - With MaxInflight requests or MaxInflightBytes in lanes and tickets the
+//     connection is not read until some are answered.
+//   - Memory for a frame grows with the bytes that came, not with the length it
+//     states; MaxReadMemory bounds large frames over all connections.
+//
+// # Locks
+//
+// Conn.mu is innermost: only header encoding (wire.Header) runs under it.
+// Server.mu, Client.mu, Lane.mu and endpoint.mu are held for bookkeeping only; no
+// other lock is taken while one of them is held.
+//
+// # What it refuses
+//
+// Frames outside 4..MaxFrame, unknown header encodings, headers above
+// wire.MaxHeader and headers that do not decode: the connection is closed,
+// counted, and logged once with the peer's address and the reason. It speaks no
+// TLS yet and says so when a peer begins with it.
+package remoting

@@ -1,0 +1,212 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package remoting
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+
+	"github.com/twostage/twostage/internal/wire"
+)
+
+// Stats counts what went wrong or was refused since the start.
+type Stats struct {
+	Conns        int   // open now
+	Refused      int64 // connections above MaxConns
+	BadFrames    int64 // connections closed because of what they sent
+	IdleClosed   int64 // connections closed by IdleTimeout
+	SlowClosed   int64 // connections closed by WriteTimeout or HardBacklog, or stuck at a bound
+	Panics       int64 // handlers that panicked
+	LaneRejects  int64 // requests answered with SYSTEM_BUSY
+	LateAnswers  int64 // answers to nobody: Invoke had given up
+	ReadMemory   int64 // bytes of read buffers beyond 256 KiB each
+	LaneRequests int64 // requests queued or running in lanes
+}
+
+// endpoint is what the connections of one Server or Client share.
+type endpoint struct {
+	server  bool
+	limits  Limits
+	routes  func(code int32) (Route, bool)
+	unknown Handler
+	onOpen  func(*Conn)
+	onClose func(*Conn)
+	onBatch func(*Conn)
+	lang    wire.Language
+	version int32
+	log     *slog.Logger
+
+	batches sync.Pool // *batch
+	nextID  atomic.Uint64
+
+	refused, badFrames, idleClosed, slowClosed atomic.Int64
+	panics, laneRejects, lateAnswers           atomic.Int64
+	readMemory, jobs                           atomic.Int64
+	jobsIdle                                   chan struct{} // capacity 1: jobs has become zero
+
+	mu    sync.Mutex
+	conns map[*Conn]struct{}
+	wg    sync.WaitGroup // reader goroutines
+}
+
+func newEndpoint(limits Limits, log *slog.Logger) *endpoint {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	ep := &endpoint{
+		limits:   limits.withDefaults(),
+		log:      log,
+		conns:    make(map[*Conn]struct{}),
+		jobsIdle: make(chan struct{}, 1),
+	}
+	ep.batches.New = func() any { return new(batch) }
+	return ep
+}
+
+// open is the number of connections.
+func (ep *endpoint) open() int {
+	ep.mu.Lock()
+	defer ep.mu.Unlock()
+	return len(ep.conns)
+}
+
+func (ep *endpoint) stats() Stats {
+	return Stats{
+		Conns:        ep.open(),
+		Refused:      ep.refused.Load(),
+		BadFrames:    ep.badFrames.Load(),
+		IdleClosed:   ep.idleClosed.Load(),
+		SlowClosed:   ep.slowClosed.Load(),
+		Panics:       ep.panics.Load(),
+		LaneRejects:  ep.laneRejects.Load(),
+		LateAnswers:  ep.lateAnswers.Load(),
+		ReadMemory:   ep.readMemory.Load(),
+		LaneRequests: ep.jobs.Load(),
+	}
+}
+
+// route finds what serves code; handler nil means nothing does.
+func (ep *endpoint) route(code int32) (Handler, *Lane) {
+	if ep.routes != nil {
+		if r, ok := ep.routes(code); ok && r.Handler != nil {
+			return r.Handler, r.Lane
+		}
+	}
+	if ep.unknown != nil {
+		return ep.unknown, nil
+	}
+	return notSupported, nil
+}
+
+func notSupported(r *Request) {
+	name := wire.CodeName(r.Code)
+	if name == "" {
+		name = "unknown"
+	}
+	r.Reply(&wire.Response{
+		Code:   wire.RequestCodeNotSupported,
+		Remark: fmt.Sprintf("request code %d (%s) is not supported", r.Code, name),
+	})
+}
+
+// run calls the handler. A panic is a bug of ours: it is logged with its stack
+// and answered, and the process goes on.
+func (ep *endpoint) run(h Handler, r *Request) {
+	defer r.finish()
+	h(r)
+}
+
+func (ep *endpoint) panicked(r *Request, p any) {
+	ep.panics.Add(1)
+	ep.log.Error("handler panicked", "code", r.Code, "request", wire.CodeName(r.Code),
+		"peer", r.Conn.remote, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+	resp := &wire.Response{
+		Code:   wire.SystemError,
+		Remark: fmt.Sprintf("internal error while serving request code %d: %v", r.Code, p),
+	}
+	r.Reply(resp)
+}
+
+func (ep *endpoint) hookPanicked(c *Conn, hook string, p any) {
+	ep.panics.Add(1)
+	ep.log.Error("connection hook panicked", "hook", hook, "peer", c.remote,
+		"panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+}
+
+func (ep *endpoint) jobDone() {
+	if ep.jobs.Add(-1) == 0 {
+		select {
+		case ep.jobsIdle <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// waitJobs waits until no request of this endpoint is in a lane or ctx is done.
+// No reader goroutine may be left.
+func (ep *endpoint) waitJobs(ctx context.Context) error {
+	for ep.jobs.Load() > 0 {
+		select {
+		case <-ep.jobsIdle:
+		case <-ctx.Done():
+			if n := ep.jobs.Load(); n > 0 {
+				return fmt.Errorf("remoting: %d requests still run in lanes after the time to drain", n)
+			}
+		}
+	}
+	return nil
+}
+
+// start registers c and starts its reader goroutine.
+func (ep *endpoint) start(c *Conn) {
+	ep.mu.Lock()
+	ep.conns[c] = struct{}{}
+	ep.wg.Add(1)
+	ep.mu.Unlock()
+	go c.serve()
+}
+
+func (ep *endpoint) gone(c *Conn) {
+	ep.mu.Lock()
+	delete(ep.conns, c)
+	ep.mu.Unlock()
+	if c.onGone != nil {
+		c.onGone()
+	}
+	ep.wg.Done()
+}
+
+func (ep *endpoint) each(fn func(*Conn)) {
+	ep.mu.Lock()
+	all := make([]*Conn, 0, len(ep.conns))
+	for c := range ep.conns {
+		all = append(all, c)
+	}
+	ep.mu.Unlock()
+	for _, c := range all {
+		fn(c)
+	}
+}
+
+// shutdown ends all connections after their requests in flight are answered and
+// what is queued is written, or when ctx is done. It waits for all goroutines.
+func (ep *endpoint) shutdown(ctx context.Context) error {
+	ep.each((*Conn).stopReading)
+	done := make(chan struct{})
+	go func() {
+		ep.wg.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		ep.each((*Conn).Close)
+		<-done
+	}
+	return ep.waitJobs(ctx)
+}

@@ -1,0 +1,123 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package remoting
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/twostage/twostage/internal/wire"
+)
+
+// Lane is a bounded queue with a bounded number of workers for one family of
+// requests, so that slow ones cannot delay the others. A worker goroutine exists
+// only while there is work; Server.Close and Client.Close wait for the work that
+// came through them. Safe for concurrent use and for several servers.
+type Lane struct {
+	name    string
+	workers int
+	depth   int
+
+	rejected atomic.Int64
+
+	mu      sync.Mutex
+	ring    []job // waiting jobs: n of them from head on
+	head, n int
+	active  int // worker goroutines
+}
+
+type job struct {
+	req *Request
+	h   Handler
+}
+
+// NewLane returns a lane that runs at most workers requests at a time and lets
+// at most depth more wait. Both are at least 1.
+func NewLane(name string, workers, depth int) *Lane {
+	return &Lane{name: name, workers: max(workers, 1), depth: max(depth, 1)}
+}
+
+// Name is the name given to NewLane.
+func (l *Lane) Name() string { return l.name }
+
+// Waiting is how many requests wait for a worker.
+func (l *Lane) Waiting() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.n
+}
+
+// Rejected is how many requests were refused because the lane was full.
+func (l *Lane) Rejected() int64 { return l.rejected.Load() }
+
+// submit hands j to a worker or queues it; false with the number of waiting
+// requests when the queue is full.
+func (l *Lane) submit(j job) (waiting int, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.active < l.workers {
+		l.active++
+		go l.work(j)
+		return l.n, true
+	}
+	if l.n >= l.depth {
+		l.rejected.Add(1)
+		return l.n, false
+	}
+	if l.n == len(l.ring) {
+		l.grow()
+	}
+	l.ring[(l.head+l.n)%len(l.ring)] = j
+	l.n++
+	return l.n, true
+}
+
+func (l *Lane) grow() {
+	ring := make([]job, min(max(2*len(l.ring), 16), l.depth))
+	for i := range l.n {
+		ring[i] = l.ring[(l.head+i)%len(l.ring)]
+	}
+	l.ring, l.head = ring, 0
+}
+
+// work runs j and then what waits. The job counts as done only after the worker
+// has decided whether it goes on, so who waited for the job has seen it leave.
+func (l *Lane) work(j job) {
+	for {
+		j.req.Conn.ep.run(j.h, j.req)
+		done := j.req.Conn.ep.jobDone
+		var more bool
+		if j, more = l.next(); !more {
+			done()
+			return
+		}
+		done()
+	}
+}
+
+func (l *Lane) next() (job, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.n == 0 {
+		l.active--
+		if len(l.ring) > 64 {
+			l.ring = nil
+		}
+		l.head = 0
+		return job{}, false
+	}
+	j := l.ring[l.head]
+	l.ring[l.head] = job{}
+	l.head = (l.head + 1) % len(l.ring)
+	l.n--
+	return j, true
+}
+
+func (l *Lane) busy(waiting int) *wire.Response {
+	return &wire.Response{
+		Code:   wire.SystemBusy,
+		Remark: fmt.Sprintf("[lane %s] queue is full (%d waiting)", l.name, waiting),
+	}
+}

@@ -1,0 +1,198 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package remoting
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/twostage/twostage/internal/wire"
+)
+
+// blockers is a handler that holds its goroutine until told to go on.
+type blockers struct {
+	started chan string
+	goOn    chan struct{}
+}
+
+func newBlockers() *blockers {
+	return &blockers{started: make(chan string, 64), goOn: make(chan struct{})}
+}
+
+func (b *blockers) serve(r *Request) {
+	b.started <- string(r.Body)
+	<-b.goOn
+	r.Reply(&wire.Response{Body: r.Body})
+}
+
+func TestLaneDoesNotDelayInline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBlockers()
+		lane := NewLane("admin", 2, 3)
+		mem := NewMemNetwork()
+		s, addr := serve(t, mem, ServerConfig{Routes: table(map[int32]Route{
+			codeEcho: {Handler: echo},
+			codeSlow: {Handler: b.serve, Lane: lane},
+		})})
+		p := dial(t, mem, addr)
+		for i, body := range []string{"a", "b", "c", "d", "e"} { // 2 run, 3 wait
+			p.send(frame(codeSlow, int32(i), body))
+		}
+		p.send(frame(codeSlow, 5, "f"))
+		busy := p.read()
+		if busy.Opaque != 5 || busy.Code != wire.SystemBusy || string(busy.Remark) != "[lane admin] queue is full (3 waiting)" {
+			t.Errorf("a full lane answered %d: %d %q", busy.Opaque, busy.Code, busy.Remark)
+		}
+		p.send(frame(codeEcho, 9, "inline"))
+		if got := p.read(); got.Opaque != 9 {
+			t.Errorf("inline behind a full lane: %+v", got)
+		}
+		if st := s.Stats(); st.LaneRequests != 5 || st.LaneRejects != 1 || lane.Waiting() != 3 || lane.Rejected() != 1 {
+			t.Errorf("stats %+v, %d waiting, %d rejected", st, lane.Waiting(), lane.Rejected())
+		}
+		close(b.goOn)
+		var bodies []string
+		for range 5 {
+			bodies = append(bodies, string(p.read().Body))
+		}
+		if all := strings.Join(bodies, ""); len(all) != 5 || strings.Trim(all, "abcde") != "" {
+			t.Errorf("bodies %q", bodies)
+		}
+		synctest.Wait()
+		if lane.active != 0 {
+			t.Errorf("%d workers are left without work", lane.active)
+		}
+		p.send(frame(codeSlow, 10, "again"))
+		if got := p.read(); string(got.Body) != "again" {
+			t.Errorf("a lane that was idle: %+v", got)
+		}
+	})
+}
+
+// A lane's ring wraps and grows while requests wait.
+func TestLaneKeepsOrder(t *testing.T) {
+	b := newBlockers()
+	lane := NewLane("one", 1, 100)
+	_, addr := serve(t, nil, ServerConfig{Routes: table(map[int32]Route{codeSlow: {Handler: b.serve, Lane: lane}})})
+	p := dial(t, nil, addr)
+	next, answered := int32(0), int32(0)
+	for _, n := range []int{30, 5, 60, 20} {
+		for range n {
+			p.send(frame(codeSlow, next, ""))
+			next++
+		}
+		for range n / 2 {
+			b.goOn <- struct{}{}
+			<-b.started
+			if got := p.read(); got.Opaque != answered {
+				t.Fatalf("answer %d, want %d", got.Opaque, answered)
+			}
+			answered++
+		}
+	}
+	for answered < next {
+		b.goOn <- struct{}{}
+		<-b.started
+		if got := p.read(); got.Opaque != answered {
+			t.Fatalf("answer %d, want %d", got.Opaque, answered)
+		}
+		answered++
+	}
+}
+
+func TestInflightBoundStopsReading(t *testing.T) {
+	for name, limits := range map[string]Limits{
+		"requests": {MaxInflight: 3},
+		"bytes":    {MaxInflightBytes: 600},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBlockers()
+				mem := NewMemNetwork()
+				_, addr := serve(t, mem, ServerConfig{Limits: limits, Routes: table(map[int32]Route{
+					codeEcho: {Handler: echo},
+					codeSlow: {Handler: b.serve, Lane: NewLane("slow", 10, 10)},
+				})})
+				p := dial(t, mem, addr)
+				slow := frame(codeSlow, 1, strings.Repeat("s", 201-len(frame(codeSlow, 1, ""))+4)) // 201 bytes each
+				p.send(slow, slow, slow, slow, frame(codeEcho, 9, ""))
+				synctest.Wait()
+				if n := len(b.started); n != 3 {
+					t.Errorf("%d requests are in flight, want 3", n)
+				}
+				b.goOn <- struct{}{}
+				synctest.Wait()
+				if n := len(b.started); n != 4 {
+					t.Errorf("after one answer %d requests were begun, want 4", n)
+				}
+				close(b.goOn)
+				for range 5 {
+					p.read()
+				}
+			})
+		})
+	}
+}
+
+func TestTicketsCountAsInflightUntilAnsweredOrDiscarded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tickets := make(chan Ticket, 10)
+		mem := NewMemNetwork()
+		_, addr := serve(t, mem, ServerConfig{Limits: Limits{MaxInflight: 2}, Routes: table(map[int32]Route{
+			codeEcho: {Handler: echo},
+			codeHold: {Handler: func(r *Request) { tickets <- r.Ticket() }},
+		})})
+		p := dial(t, mem, addr)
+		p.send(frame(codeHold, 1, ""), frame(codeHold, 2, ""), frame(codeHold, 3, ""), frame(codeEcho, 4, ""))
+		synctest.Wait()
+		if n := len(tickets); n != 2 {
+			t.Fatalf("%d tickets, want 2", n)
+		}
+		first, second := <-tickets, <-tickets
+		first.Discard()
+		first.Discard() // once counts
+		synctest.Wait()
+		if n := len(tickets); n != 1 {
+			t.Fatalf("%d more tickets after a discard, want 1", n)
+		}
+		first.Reply(&wire.Response{Remark: "too late"})
+		second.Reply(&wire.Response{Remark: "second"})
+		second.Reply(&wire.Response{Remark: "twice"})
+		if got := p.read(); got.Opaque != 2 || string(got.Remark) != "second" {
+			t.Errorf("answer %+v", got)
+		}
+		if got := p.read(); got.Opaque != 4 {
+			t.Errorf("answer %+v, want that to the request read last", got)
+		}
+		(<-tickets).Reply(&wire.Response{})
+		if got := p.read(); got.Opaque != 3 {
+			t.Errorf("answer %+v", got)
+		}
+	})
+}
+
+// Tickets that are never answered do not keep a connection for ever.
+func TestStuckConnectionIsClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log logs
+		mem := NewMemNetwork()
+		s, addr := serve(t, mem, ServerConfig{
+			Logger: log.logger(), Limits: Limits{MaxInflight: 2, IdleTimeout: 30 * time.Second},
+			Routes: table(map[int32]Route{codeHold: {Handler: func(r *Request) { r.Ticket() }}}),
+		})
+		p := dial(t, mem, addr)
+		p.SetReadDeadline(time.Time{})
+		start := time.Now()
+		p.send(frame(codeHold, 1, ""), frame(codeHold, 2, ""), frame(codeHold, 3, ""))
+		p.wantClosed()
+		if d := time.Since(start); d != 30*time.Second {
+			t.Errorf("closed after %v", d)
+		}
+		if n := s.Stats().SlowClosed; n != 1 || len(log.lines("2 requests in flight")) != 1 {
+			t.Errorf("SlowClosed = %d; log:\n%s", n, log.buf.String())
+		}
+	})
+}

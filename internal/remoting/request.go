@@ -1,0 +1,117 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package remoting
+
+import (
+	"net"
+
+	"github.com/twostage/twostage/internal/wire"
+)
+
+// Request is a request of the peer. It and what it points to are valid during
+// the handler call only; Clone what is to stay. Its methods are for the goroutine
+// that runs the handler.
+type Request struct {
+	*wire.Command
+	Conn *Conn
+
+	slot     int32 // in c.slots, -1: none
+	gen      uint32
+	lane     bool
+	ticketed bool
+	answered bool
+}
+
+// Reply answers the request, in its encoding. Only the first answer counts; a
+// one-way request gets none. resp and its memory are free again on return.
+// It never blocks on the peer.
+func (r *Request) Reply(resp *wire.Response) { r.ReplyBody(resp, nil, nil) }
+
+// ReplyBody answers with body after resp.Body, written from where it lies. Its
+// memory must not change until release, if not nil, is called: exactly once, from
+// any goroutine, when the answer was written or dropped. release must not block.
+func (r *Request) ReplyBody(resp *wire.Response, body net.Buffers, release func()) {
+	if r.answered {
+		if release != nil {
+			release()
+		}
+		return
+	}
+	t := r.ticket()
+	r.Conn.answer(&t, resp, body, release)
+	r.answered = true // not before: when the encoding of resp panics, that is answered
+}
+
+// Ticket defers the answer: any goroutine may give it later. A request whose
+// ticket is neither answered nor discarded counts against MaxInflight until its
+// connection closes. After an answer the ticket answers nothing.
+func (r *Request) Ticket() Ticket {
+	if r.answered {
+		return Ticket{}
+	}
+	if r.slot < 0 && !r.IsOneWay() {
+		r.slot, r.gen = r.Conn.reserve(0)
+	}
+	r.ticketed = true
+	return r.ticket()
+}
+
+func (r *Request) ticket() Ticket {
+	return Ticket{
+		c: r.Conn, opaque: r.Opaque, slot: r.slot, gen: r.gen,
+		enc: r.Encoding, oneWay: r.IsOneWay(),
+	}
+}
+
+// finish ends the handler call: it must be the deferred function itself.
+func (r *Request) finish() {
+	if p := recover(); p != nil {
+		r.Conn.ep.panicked(r, p)
+	}
+	if r.lane && (!r.ticketed || r.IsOneWay()) {
+		r.Conn.mu.Lock()
+		r.Conn.free(r.slot, r.gen)
+		r.Conn.mu.Unlock()
+	}
+}
+
+// Ticket is the right to answer one request later. It is a value: copies share
+// the right, and the first answer counts. Safe for concurrent use. The zero
+// Ticket answers nothing.
+type Ticket struct {
+	c      *Conn
+	opaque int32
+	slot   int32
+	gen    uint32
+	enc    wire.Encoding
+	oneWay bool
+}
+
+// Reply is as Request.Reply, from any goroutine. It never blocks on the peer and
+// is a no-op when the connection is closed.
+func (t Ticket) Reply(resp *wire.Response) { t.ReplyBody(resp, nil, nil) }
+
+// ReplyBody is as Request.ReplyBody, from any goroutine.
+func (t Ticket) ReplyBody(resp *wire.Response, body net.Buffers, release func()) {
+	if t.c == nil {
+		if release != nil {
+			release()
+		}
+		return
+	}
+	t.c.answer(&t, resp, body, release)
+}
+
+// Discard gives the right up: the request gets no answer.
+func (t Ticket) Discard() {
+	if t.c == nil || t.slot < 0 {
+		return
+	}
+	t.c.mu.Lock()
+	t.c.free(t.slot, t.gen)
+	t.c.mu.Unlock()
+}
+
+// Conn is the connection the request came on, nil for the zero Ticket.
+func (t Ticket) Conn() *Conn { return t.c }
