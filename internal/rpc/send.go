@@ -1,0 +1,62 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package rpc
+
+import (
+	"context"
+
+	"github.com/twostage/twostage/internal/wire"
+	"github.com/twostage/twostage/internal/wire/header"
+)
+
+// Sent is a broker's answer to a send.
+type Sent struct {
+	// Code is wire.Success, or FlushDiskTimeout, FlushSlaveTimeout or
+	// SlaveNotAvailable: the message is stored, but not as safely as it should be.
+	Code   int32
+	Header header.SendResponse
+}
+
+// Send sends one message by SEND_MESSAGE_V2.
+func Send(ctx context.Context, c Caller, addr string, h *header.SendRequest, msg []byte) (*Sent, error) {
+	return send(ctx, c, addr, &wire.Request{Code: wire.ReqSendMessageV2, Header: h, Body: msg})
+}
+
+// SendBatch sends messages in batch encoding (message.EncodeBatch) by
+// SEND_BATCH_MESSAGE. Whatever h.Batch is, the request says that it is a batch.
+func SendBatch(ctx context.Context, c Caller, addr string, h *header.SendRequest, batch []byte) (*Sent, error) {
+	head := *h
+	head.Batch = true
+	return send(ctx, c, addr, &wire.Request{Code: wire.ReqSendBatchMessage, Header: &head, Body: batch})
+}
+
+// SendOneWay sends one message without an answer: nil says that it was queued.
+func SendOneWay(ctx context.Context, c Caller, addr string, h *header.SendRequest, msg []byte) error {
+	return oneWay(ctx, c, addr, &wire.Request{Code: wire.ReqSendMessageV2, Header: h, Body: msg})
+}
+
+func send(ctx context.Context, c Caller, addr string, req *wire.Request) (*Sent, error) {
+	answer, err := invoke(ctx, c, addr, req, wire.FlushDiskTimeout, wire.FlushSlaveTimeout, wire.SlaveNotAvailable)
+	if err != nil {
+		return nil, err
+	}
+	sent := &Sent{Code: answer.Code}
+	if err := readHeader(addr, req, answer, &sent.Header); err != nil {
+		return nil, err
+	}
+	return sent, nil
+}
+
+// EndTransaction commits or rolls back a half message and waits for the answer.
+// Brokers do not answer CommitOrRollback 0 (unknown): give ctx a deadline, or use
+// EndTransactionOneWay.
+func EndTransaction(ctx context.Context, c Caller, addr string, h *header.EndTransactionRequest) error {
+	return done(ctx, c, addr, &wire.Request{Code: wire.ReqEndTransaction, Header: h})
+}
+
+// EndTransactionOneWay is EndTransaction without an answer, as clients send it:
+// when it gets lost, the broker asks by CHECK_TRANSACTION_STATE.
+func EndTransactionOneWay(ctx context.Context, c Caller, addr string, h *header.EndTransactionRequest) error {
+	return oneWay(ctx, c, addr, &wire.Request{Code: wire.ReqEndTransaction, Header: h})
+}
