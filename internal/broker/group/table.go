@@ -1,0 +1,259 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package group
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+
+	"github.com/twostage/twostage/internal/vfs"
+	"github.com/twostage/twostage/internal/wire/body"
+	"github.com/twostage/twostage/message"
+)
+
+// Config is what a Table needs. All fields but OnChange are required.
+type Config struct {
+	FS     vfs.FS
+	Dir    string       // of subscriptionGroup.json; made when missing
+	Now    func() int64 // milliseconds
+	Logger *slog.Logger
+	// AutoCreate: a group that a client names and that does not exist is made
+	// (autoCreateSubscriptionGroup).
+	AutoCreate bool
+	// OnChange runs after a group has changed; not concurrently. It must not
+	// call the table's writers, nor Find and Ensure, which may write.
+	OnChange func(name string)
+}
+
+// Table is the consumer groups of a broker. All methods are safe for concurrent
+// use.
+type Table struct {
+	cfg  Config
+	path string
+
+	snapshot atomic.Pointer[state]
+
+	mu sync.Mutex // writers
+}
+
+// state is immutable once published.
+type state struct {
+	groups    map[string]*body.SubscriptionGroupConfig
+	version   body.DataVersion
+	forbidden map[string]map[string]int32 // of 5.x
+}
+
+// forbidRead is the bit of 5.x's forbidden table that stops a group's pulls.
+const forbidRead int32 = 1 << 2
+
+var (
+	// ErrNoGroup: the group does not exist and is not to be made by a client.
+	ErrNoGroup = errors.New("consumer group does not exist")
+	// ErrConfig: a setting of a group is out of range.
+	ErrConfig = errors.New("bad consumer group")
+)
+
+// Open reads the table, or begins a new one where there is no file.
+func Open(cfg Config) (*Table, error) {
+	t := &Table{cfg: cfg, path: filepath.Join(cfg.Dir, "subscriptionGroup.json")}
+	if err := vfs.MkdirAllSync(cfg.FS, cfg.Dir); err != nil {
+		return nil, fmt.Errorf("consumer groups: %w", err)
+	}
+	st := &state{groups: map[string]*body.SubscriptionGroupConfig{}, version: body.DataVersion{Timestamp: cfg.Now()}}
+	for _, name := range own {
+		st.groups[name] = new(body.NewSubscriptionGroupConfig(name))
+	}
+	data, backup, err := vfs.ReadConfigFile(cfg.FS, t.path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return nil, fmt.Errorf("consumer groups: %w", err)
+	default:
+		var w body.SubscriptionGroupWrapper
+		if err := body.Unmarshal(data, &w); err != nil {
+			return nil, fmt.Errorf("consumer groups: %s: %w (mend the file, or put %s.bak in its place)", t.path, err, t.path)
+		}
+		if backup {
+			cfg.Logger.Warn("subscriptionGroup.json was missing or blank, its backup is used", "file", t.path)
+		}
+		for name, c := range w.SubscriptionGroupTable {
+			st.groups[name] = &c
+		}
+		st.version, st.forbidden = w.DataVersion, w.ForbiddenTable
+	}
+	t.snapshot.Store(st)
+	return t, nil
+}
+
+// own are the groups that 4.9.8 makes at its start. They are not written until
+// something else is.
+var own = []string{
+	message.GroupTools, message.GroupFilterServer, message.GroupSelfTestConsumer, message.GroupONSHTTPProxy,
+	message.GroupONSPull, message.GroupONSPermission, message.GroupONSOwner,
+}
+
+// Get gives a group that exists. What it returns must not be changed.
+func (t *Table) Get(name string) (*body.SubscriptionGroupConfig, bool) {
+	c, ok := t.snapshot.Load().groups[name]
+	return c, ok
+}
+
+// Find is Ensure without its error: false when the group does not exist, is not
+// to be made, or could not be written, which it logs. For a group that exists it
+// does not allocate.
+func (t *Table) Find(name string) (*body.SubscriptionGroupConfig, bool) {
+	if c, ok := t.Get(name); ok {
+		return c, true
+	}
+	return t.found(name)
+}
+
+// FindBytes is Find for a name in bytes.
+func (t *Table) FindBytes(name []byte) (*body.SubscriptionGroupConfig, bool) {
+	if c, ok := t.snapshot.Load().groups[string(name)]; ok {
+		return c, true
+	}
+	return t.found(string(name))
+}
+
+func (t *Table) found(name string) (*body.SubscriptionGroupConfig, bool) {
+	c, err := t.Ensure(name)
+	if err != nil && !errors.Is(err, ErrNoGroup) && !errors.Is(err, message.ErrName) {
+		t.cfg.Logger.Error("a consumer group that a client names can't be made", "group", name, "error", err)
+	}
+	return c, err == nil
+}
+
+// Ensure gives the group that a client names, making it if there is none and
+// groups may be made, or if it is one of the broker's (message.IsSystemGroup).
+// What it returns must not be changed. Errors match ErrNoGroup or
+// message.ErrName, or are those of writing the file.
+func (t *Table) Ensure(name string) (*body.SubscriptionGroupConfig, error) {
+	if c, ok := t.Get(name); ok {
+		return c, nil
+	}
+	if err := message.CheckGroup(name); err != nil {
+		return nil, err
+	}
+	if !t.cfg.AutoCreate && !message.IsSystemGroup(name) {
+		return nil, fmt.Errorf("%w: %s; create it (twostage group create %s), or set autoCreateSubscriptionGroup=true", ErrNoGroup, name, name)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if c, ok := t.Get(name); ok {
+		return c, nil
+	}
+	c := new(body.NewSubscriptionGroupConfig(name))
+	if err := t.write(c); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Put makes or changes a group; it is on disk when Put returns nil. Errors match
+// message.ErrName or ErrConfig, or are those of writing the file.
+func (t *Table) Put(c body.SubscriptionGroupConfig) error {
+	if err := check(&c); err != nil {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.write(&c)
+}
+
+// check tests a group that somebody wants to have.
+func check(c *body.SubscriptionGroupConfig) error {
+	if err := message.CheckGroup(c.GroupName); err != nil {
+		return err
+	}
+	const most = 65535
+	switch {
+	case c.RetryQueueNums < 0 || c.RetryQueueNums > most:
+		return fmt.Errorf("%w %s: retryQueueNums %d must be 0 to %d", ErrConfig, c.GroupName, c.RetryQueueNums, most)
+	case c.BrokerID < 0 || c.WhichBrokerWhenConsumeSlowly < 0:
+		return fmt.Errorf("%w %s: brokerId %d and whichBrokerWhenConsumeSlowly %d must not be negative",
+			ErrConfig, c.GroupName, c.BrokerID, c.WhichBrokerWhenConsumeSlowly)
+	}
+	return nil
+}
+
+// write stores a group and publishes it; t.mu is held.
+func (t *Table) write(c *body.SubscriptionGroupConfig) error {
+	return t.change(c.GroupName, func(st *state) { st.groups[c.GroupName] = c })
+}
+
+// Delete removes a group and reports whether there was one; it is gone from disk
+// when the error is nil. Its offsets and its retry topic are the caller's.
+func (t *Table) Delete(name string) (gone bool, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if _, ok := t.Get(name); !ok {
+		return false, nil
+	}
+	err = t.change(name, func(st *state) {
+		delete(st.groups, name)
+		delete(st.forbidden, name)
+	})
+	return err == nil, err
+}
+
+// change applies fn to a copy, writes it and publishes it; t.mu is held.
+func (t *Table) change(name string, fn func(*state)) error {
+	old := t.snapshot.Load()
+	st := &state{
+		groups: maps.Clone(old.groups), forbidden: maps.Clone(old.forbidden),
+		version: body.DataVersion{
+			Counter: old.version.Counter + 1, StateVersion: old.version.StateVersion, Timestamp: t.cfg.Now(),
+		},
+	}
+	fn(st)
+	if err := vfs.ReplaceFile(t.cfg.FS, t.path, body.MarshalConfig(st.wrapper())); err != nil {
+		return fmt.Errorf("consumer groups: %w", err)
+	}
+	t.snapshot.Store(st)
+	if t.cfg.OnChange != nil {
+		t.cfg.OnChange(name)
+	}
+	return nil
+}
+
+func (st *state) wrapper() *body.SubscriptionGroupWrapper {
+	w := &body.SubscriptionGroupWrapper{
+		DataVersion: st.version, ForbiddenTable: st.forbidden,
+		SubscriptionGroupTable: make(map[string]body.SubscriptionGroupConfig, len(st.groups)),
+	}
+	for name, c := range st.groups {
+		w.SubscriptionGroupTable[name] = *c
+	}
+	return w
+}
+
+// All is every group by name, and the version of the table. The map is the
+// caller's, what its values point to is not.
+func (t *Table) All() (map[string]body.SubscriptionGroupConfig, body.DataVersion) {
+	st := t.snapshot.Load()
+	return st.wrapper().SubscriptionGroupTable, st.version
+}
+
+// Version is the version of the table.
+func (t *Table) Version() body.DataVersion { return t.snapshot.Load().version }
+
+// Len is how many groups there are.
+func (t *Table) Len() int { return len(t.snapshot.Load().groups) }
+
+// ReadForbidden tells whether the table of a 5.x broker forbids the group to
+// consume the topic. 4.9 has no such thing. It does not allocate.
+func (t *Table) ReadForbidden(group, topic []byte) bool {
+	forbidden := t.snapshot.Load().forbidden
+	if len(forbidden) == 0 {
+		return false
+	}
+	return forbidden[string(group)][string(topic)]&forbidRead != 0
+}

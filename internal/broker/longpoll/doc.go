@@ -1,0 +1,16 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package longpoll holds pulls that found nothing and lets them go when a
+// message arrives or their time is up.
+//
+// The message itself wakes a pull: whoever makes a consume queue entry visible
+// calls [Hub.Arrive]. There is no sweep. Arrive is on the path of every message
+// and costs one atomic load while nobody waits.
+//
+// A pull that is let go runs on the goroutine of [Hub.Run], never on the
+// caller's of Arrive, and is let go exactly once.
+//
+// What this package refuses: to hold more than its limit (the pull is then
+// answered at once, as if its time were up).
+package longpoll

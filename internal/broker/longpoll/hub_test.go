@@ -1,0 +1,139 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package longpoll
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func never() int64 { return 0 }
+
+// run starts the hub and stops it, waiting, when the test ends.
+func run(t *testing.T, h *Hub[string]) context.CancelFunc {
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = h.Run(ctx) })
+	stop := func() { cancel(); wg.Wait() }
+	t.Cleanup(stop)
+	return stop
+}
+
+func TestMessageWakesAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := New[string](10)
+		defer run(t, h)()
+		start := time.Now()
+		var woke []bool
+		p := &Pull{Offset: 5, Deadline: start.Add(15 * time.Second), Match: func(c int64) bool { return c == 7 },
+			Wake: func(arrived bool) { woke = append(woke, arrived) }}
+		if !h.Hold("q", p, never) {
+			t.Fatal("not held")
+		}
+		h.Arrive("other", 5, 7)
+		h.Arrive("q", 4, 7) // before what it waits for
+		h.Arrive("q", 5, 8) // another tag
+		synctest.Wait()
+		if len(woke) != 0 || h.Len() != 1 {
+			t.Fatalf("woken by what does not concern it: %v", woke)
+		}
+		h.Arrive("q", 6, 7)
+		h.Arrive("q", 7, 7)
+		synctest.Wait()
+		if len(woke) != 1 || !woke[0] || time.Since(start) != 0 || h.Len() != 0 {
+			t.Fatalf("woke %v after %v", woke, time.Since(start))
+		}
+	})
+}
+
+func TestDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := New[string](10)
+		defer run(t, h)()
+		start := time.Now()
+		var order []int
+		for i, d := range []time.Duration{3, 1, 2} {
+			h.Hold("q", &Pull{Deadline: start.Add(d * time.Second), Wake: func(arrived bool) {
+				if arrived || time.Since(start) != d*time.Second {
+					t.Errorf("pull %d: arrived %v after %v", i, arrived, time.Since(start))
+				}
+				order = append(order, i)
+			}}, never)
+		}
+		time.Sleep(4 * time.Second)
+		synctest.Wait()
+		if len(order) != 3 || order[0] != 1 || order[1] != 2 || order[2] != 0 {
+			t.Errorf("let go in order %v", order)
+		}
+	})
+}
+
+func TestMessageBetweenLookAndHold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := New[string](10)
+		defer run(t, h)()
+		woke := false
+		h.Hold("q", &Pull{Offset: 5, Deadline: time.Now().Add(time.Minute), Wake: func(bool) { woke = true }},
+			func() int64 { return 6 })
+		synctest.Wait()
+		if !woke {
+			t.Error("the message that came in between was missed")
+		}
+	})
+}
+
+func TestLimitAndStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := New[string](1)
+		stop := run(t, h)
+		woke := 0
+		hold := func() bool {
+			return h.Hold("q", &Pull{Deadline: time.Now().Add(time.Minute), Wake: func(bool) { woke++ }}, never)
+		}
+		if !hold() || hold() {
+			t.Error("the limit is one")
+		}
+		stop()
+		if woke != 1 {
+			t.Errorf("%d woken at the stop, want the one held", woke)
+		}
+	})
+}
+
+func TestConcurrentHoldAndArrive(t *testing.T) {
+	h := New[string](1 << 20)
+	stop := run(t, h)
+	var wg, woken sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for i := range 2000 {
+				woken.Add(1)
+				h.Hold("q", &Pull{Offset: int64(i), Deadline: time.Now().Add(time.Hour), Wake: func(bool) { woken.Done() }}, never)
+			}
+		})
+		wg.Go(func() {
+			for i := range 2000 {
+				h.Arrive("q", int64(i), 0)
+			}
+		})
+	}
+	wg.Wait()
+	h.Arrive("q", 1<<40, 0)
+	woken.Wait()
+	stop()
+	if h.Len() != 0 {
+		t.Errorf("%d left", h.Len())
+	}
+}
+
+func BenchmarkArriveNobodyWaits(b *testing.B) {
+	h := New[string](1)
+	b.ReportAllocs()
+	for b.Loop() {
+		h.Arrive("q", 1, 1)
+	}
+}

@@ -1,0 +1,304 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package offset
+
+import (
+	"fmt"
+	"log/slog"
+	"maps"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/twostage/twostage/internal/vfs"
+	"github.com/twostage/twostage/internal/wire/body"
+	"github.com/twostage/twostage/message"
+)
+
+const (
+	// MaxQueue is the highest queue id that can have an offset.
+	MaxQueue = 65535
+	// MaxPairs is how many pairs of topic and group can have offsets.
+	MaxPairs = 1 << 20
+	// MaxSize is about how many bytes the file can have: less than what
+	// body.Unmarshal reads.
+	MaxSize = 192 << 20
+
+	pairSize  = 16 // in the file, besides the names
+	entrySize = 26
+)
+
+// Config is what a Table needs. FS, Dir and Logger are required.
+type Config struct {
+	FS     vfs.FS
+	Dir    string // of consumerOffset.json; made when missing
+	Logger *slog.Logger
+}
+
+// Table is the offsets of the groups of a broker. All methods are safe for
+// concurrent use.
+type Table struct {
+	cfg  Config
+	path string
+
+	dirty atomic.Bool
+	size  atomic.Int64 // at most what the file will have
+	flush sync.Mutex   // one Flush at a time
+
+	mu    sync.RWMutex
+	pairs map[pair]*queues
+	full  bool // refused a pair, and said so
+}
+
+type pair struct{ group, topic string }
+
+func (p pair) size() int64 { return int64(len(p.group)+len(p.topic)) + pairSize }
+
+// queues is the offsets of a group in the queues of a topic.
+type queues struct {
+	mu      sync.Mutex
+	entries []entry // by ascending queue
+}
+
+type entry struct {
+	queue  int32
+	offset int64
+}
+
+// at finds the entry of a queue, or where it belongs; q.mu is held. In nearly all
+// tables entry i is queue i.
+func (q *queues) at(queue int32) (int, bool) {
+	if i := int(queue); i < len(q.entries) && q.entries[i].queue == queue {
+		return i, true
+	}
+	return slices.BinarySearchFunc(q.entries, queue, func(e entry, queue int32) int { return int(e.queue) - int(queue) })
+}
+
+// set reports whether it changed anything, and the offset that was there, -1 if
+// none was. A new entry is counted in size, and refused when there is no room.
+func (q *queues) set(queue int32, offset int64, size *atomic.Int64) (old int64, changed bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	i, ok := q.at(queue)
+	if !ok {
+		if size.Load()+entrySize > MaxSize {
+			return -1, false
+		}
+		size.Add(entrySize)
+		q.entries = slices.Insert(q.entries, i, entry{queue, offset})
+		return -1, true
+	}
+	old = q.entries[i].offset
+	q.entries[i].offset = offset
+	return old, old != offset
+}
+
+func (q *queues) get(queue int32) (int64, bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if i, ok := q.at(queue); ok {
+		return q.entries[i].offset, true
+	}
+	return 0, false
+}
+
+func (q *queues) size() int64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return int64(len(q.entries)) * entrySize
+}
+
+func (q *queues) all() map[int32]int64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	m := make(map[int32]int64, len(q.entries))
+	for _, e := range q.entries {
+		m[e.queue] = e.offset
+	}
+	return m
+}
+
+// Check tests what a client wants to commit. Commit drops silently what Check
+// refuses.
+func Check(queue int32, offset int64) error {
+	switch {
+	case queue < 0 || queue > MaxQueue:
+		return fmt.Errorf("consumer offset: queueId %d must be 0 to %d", queue, MaxQueue)
+	case offset < 0:
+		return fmt.Errorf("consumer offset: commitOffset %d must not be negative", offset)
+	}
+	return nil
+}
+
+// Commit sets the offset of the next message that the group is to get from a
+// queue; it may go back. It does not allocate, unless it is the first for its
+// queue.
+func (t *Table) Commit(group, topic string, queue int32, offset int64) {
+	t.mu.RLock()
+	q := t.pairs[pair{group, topic}]
+	t.mu.RUnlock()
+	if q == nil {
+		q = t.add(group, topic, queue, offset)
+	}
+	t.commit(q, queue, offset)
+}
+
+// CommitBytes is Commit for names in bytes.
+func (t *Table) CommitBytes(group, topic []byte, queue int32, offset int64) {
+	t.mu.RLock()
+	q := t.pairs[pair{string(group), string(topic)}]
+	t.mu.RUnlock()
+	if q == nil {
+		q = t.add(string(group), string(topic), queue, offset)
+	}
+	t.commit(q, queue, offset)
+}
+
+// commit is the end of Commit; q is nil when the pair is refused.
+func (t *Table) commit(q *queues, queue int32, offset int64) {
+	if q == nil || queue < 0 || queue > MaxQueue || offset < 0 {
+		return
+	}
+	old, changed := q.set(queue, offset, &t.size)
+	if changed {
+		t.dirty.Store(true)
+	}
+	if offset < old {
+		t.cfg.Logger.Info("a consumer offset goes back", "queue", queue, "from", old, "to", offset)
+	}
+}
+
+// add gives the queues of a new pair, nil when it is refused.
+func (t *Table) add(group, topic string, queue int32, offset int64) *queues {
+	if Check(queue, offset) != nil || message.CheckGroup(group) != nil || message.CheckGroup(topic) != nil {
+		return nil
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	key := pair{group, topic}
+	q := t.pairs[key]
+	switch {
+	case q != nil:
+		return q
+	case len(t.pairs) >= MaxPairs || t.size.Load()+key.size()+entrySize > MaxSize:
+		if !t.full {
+			t.full = true
+			t.cfg.Logger.Error("too many consumer offsets, those of further groups and topics are not kept",
+				"pairs", len(t.pairs), "bytes", t.size.Load(), "group", group, "topic", topic)
+		}
+		return nil
+	}
+	q = &queues{}
+	t.pairs[key] = q
+	t.size.Add(key.size())
+	return q
+}
+
+// Query gives the offset of the next message that the group is to get from a
+// queue, false when it has none. It does not allocate.
+func (t *Table) Query(group, topic string, queue int32) (int64, bool) {
+	t.mu.RLock()
+	q := t.pairs[pair{group, topic}]
+	t.mu.RUnlock()
+	if q == nil {
+		return 0, false
+	}
+	return q.get(queue)
+}
+
+// QueryBytes is Query for names in bytes.
+func (t *Table) QueryBytes(group, topic []byte, queue int32) (int64, bool) {
+	t.mu.RLock()
+	q := t.pairs[pair{string(group), string(topic)}]
+	t.mu.RUnlock()
+	if q == nil {
+		return 0, false
+	}
+	return q.get(queue)
+}
+
+// Queues is the offsets of a group in a topic, by queue; empty when it has none.
+func (t *Table) Queues(group, topic string) map[int32]int64 {
+	t.mu.RLock()
+	q := t.pairs[pair{group, topic}]
+	t.mu.RUnlock()
+	if q == nil {
+		return nil
+	}
+	return q.all()
+}
+
+// Topics names the topics in which a group has offsets, sorted.
+func (t *Table) Topics(group string) []string {
+	return t.list(func(p pair) (string, bool) { return p.topic, p.group == group })
+}
+
+// Groups names the groups that have offsets in a topic, sorted.
+func (t *Table) Groups(topic string) []string {
+	return t.list(func(p pair) (string, bool) { return p.group, p.topic == topic })
+}
+
+func (t *Table) list(pick func(pair) (string, bool)) []string {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	var names []string
+	for p := range t.pairs {
+		if name, ok := pick(p); ok {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// DeleteGroup forgets the offsets of a group. Flush makes that last.
+func (t *Table) DeleteGroup(group string) {
+	t.remove(func(p pair) bool { return p.group == group })
+}
+
+// DeleteTopic forgets the offsets in a topic. Flush makes that last.
+func (t *Table) DeleteTopic(topic string) {
+	t.remove(func(p pair) bool { return p.topic == topic })
+}
+
+func (t *Table) remove(pick func(pair) bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	before := len(t.pairs)
+	maps.DeleteFunc(t.pairs, func(p pair, q *queues) bool {
+		if !pick(p) {
+			return false
+		}
+		t.size.Add(-p.size() - q.size())
+		return true
+	})
+	if len(t.pairs) < before {
+		t.full = false
+		t.dirty.Store(true)
+	}
+}
+
+// Len is how many pairs of topic and group have offsets.
+func (t *Table) Len() int {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return len(t.pairs)
+}
+
+// All is every offset, by "topic@group" and queue. It is the caller's.
+func (t *Table) All() body.ConsumerOffsetSerializeWrapper {
+	t.mu.RLock()
+	pairs := maps.Clone(t.pairs)
+	t.mu.RUnlock()
+	w := body.ConsumerOffsetSerializeWrapper{OffsetTable: make(map[string]map[int32]int64, len(pairs))}
+	for p, q := range pairs {
+		w.OffsetTable[p.topic+separator+p.group] = q.all()
+	}
+	return w
+}
+
+func newTable(cfg Config) *Table {
+	return &Table{cfg: cfg, path: filepath.Join(cfg.Dir, "consumerOffset.json"), pairs: map[pair]*queues{}}
+}

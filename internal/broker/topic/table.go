@@ -1,0 +1,337 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package topic
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/twostage/twostage/internal/vfs"
+	"github.com/twostage/twostage/internal/wire/body"
+	"github.com/twostage/twostage/message"
+)
+
+// Permission bits of a topic.
+const (
+	PermInherit int32 = 1
+	PermWrite   int32 = 2
+	PermRead    int32 = 4
+)
+
+// Config is what a Table needs. All fields but OnChange are required.
+type Config struct {
+	FS     vfs.FS
+	Dir    string       // of topics.json; made when missing
+	Now    func() int64 // milliseconds
+	Logger *slog.Logger
+	System System
+	// OnChange runs after topics have changed, with their names; not
+	// concurrently. It must not call the table's writers.
+	OnChange func(names []string)
+}
+
+// System says which topics a broker has by itself.
+type System struct {
+	Cluster, Broker string
+	AutoCreate      bool
+	DefaultQueues   int32
+	ClusterTopic    bool   // the topic with the cluster's name can be used
+	BrokerTopic     bool   // likewise the broker's
+	TraceTopic      string // "" when there is none
+}
+
+// Table is the topics of a broker. All methods are safe for concurrent use.
+type Table struct {
+	cfg  Config
+	path string
+
+	snapshot atomic.Pointer[state]
+	system   map[string]bool
+
+	mu sync.Mutex // writers
+}
+
+// state is immutable once published.
+type state struct {
+	topics  map[string]*body.TopicConfig
+	version body.DataVersion
+}
+
+// Errors of the rules of creation.
+var (
+	// ErrNoTopic: the topic does not exist and cannot be made by a send.
+	ErrNoTopic = errors.New("topic does not exist")
+	// ErrSystem: the topic is the broker's own.
+	ErrSystem = errors.New("topic belongs to the broker")
+)
+
+// Open reads the table, or begins a new one where there is no file.
+func Open(cfg Config) (*Table, error) {
+	t := &Table{cfg: cfg, path: filepath.Join(cfg.Dir, "topics.json"), system: map[string]bool{}}
+	if err := vfs.MkdirAllSync(cfg.FS, cfg.Dir); err != nil {
+		return nil, fmt.Errorf("topics: %w", err)
+	}
+	st := &state{topics: map[string]*body.TopicConfig{}, version: body.DataVersion{Timestamp: cfg.Now()}}
+	data, backup, err := vfs.ReadConfigFile(cfg.FS, t.path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return nil, fmt.Errorf("topics: %w", err)
+	default:
+		var w body.TopicConfigSerializeWrapper
+		if err := body.Unmarshal(data, &w); err != nil {
+			return nil, fmt.Errorf("topics: %s: %w (mend the file, or put %s.bak in its place)", t.path, err, t.path)
+		}
+		if backup {
+			cfg.Logger.Warn("topics.json was missing or blank, its backup is used", "file", t.path)
+		}
+		for name, c := range w.TopicConfigTable {
+			st.topics[name] = &c
+		}
+		st.version = w.DataVersion
+	}
+	own := map[string]*body.TopicConfig{} // where two names are one, the later topic counts, as in RocketMQ
+	for _, c := range systemTopics(cfg.System) {
+		t.system[c.TopicName] = true
+		own[c.TopicName] = &c
+	}
+	for name, c := range own {
+		if st.topics[name] == nil || name == message.TopicAutoCreate {
+			st.topics[name] = c
+		}
+	}
+	if !cfg.System.AutoCreate {
+		delete(st.topics, message.TopicAutoCreate)
+	}
+	t.snapshot.Store(st)
+	return t, nil
+}
+
+// systemTopics are the topics that 4.9.8 makes at its start.
+func systemTopics(s System) []body.TopicConfig {
+	make := func(name string, queues, perm int32) body.TopicConfig {
+		c := body.NewTopicConfig(name)
+		c.ReadQueueNums, c.WriteQueueNums, c.Perm = queues, queues, perm
+		return c
+	}
+	const rw = PermRead | PermWrite
+	inherit := func(usable bool) int32 {
+		if usable {
+			return PermInherit | rw
+		}
+		return PermInherit
+	}
+	list := []body.TopicConfig{
+		make(message.TopicSelfTest, 1, rw),
+		make(message.TopicBenchmark, 1024, rw),
+		make(s.Cluster, 16, inherit(s.ClusterTopic)),
+		make(s.Broker, 1, inherit(s.BrokerTopic)),
+		make(message.TopicOffsetMoved, 1, rw),
+		make(message.TopicSchedule, 18, rw),
+		make(message.TopicHalf, 1, rw),
+		make(message.TopicOpHalf, 1, rw),
+		make(message.TopicCheckMax, 1, rw),
+		make(s.Cluster+"_"+message.ReplySuffix, 1, rw),
+	}
+	if s.AutoCreate {
+		list = append(list, make(message.TopicAutoCreate, s.DefaultQueues, PermInherit|rw))
+	}
+	if s.TraceTopic != "" {
+		list = append(list, make(s.TraceTopic, 1, rw))
+	}
+	return list
+}
+
+// Get finds a topic. What it returns must not be changed.
+func (t *Table) Get(name string) (*body.TopicConfig, bool) {
+	c, ok := t.snapshot.Load().topics[name]
+	return c, ok
+}
+
+// Find is Get for a name in bytes. It does not allocate.
+func (t *Table) Find(name []byte) (*body.TopicConfig, bool) {
+	c, ok := t.snapshot.Load().topics[string(name)]
+	return c, ok
+}
+
+// All is every topic by name, and the version of the table. The map is the
+// caller's.
+func (t *Table) All() (map[string]body.TopicConfig, body.DataVersion) {
+	st := t.snapshot.Load()
+	m := make(map[string]body.TopicConfig, len(st.topics))
+	for name, c := range st.topics {
+		m[name] = *c
+	}
+	return m, st.version
+}
+
+// Version is the version of the table.
+func (t *Table) Version() body.DataVersion { return t.snapshot.Load().version }
+
+// Len is how many topics there are.
+func (t *Table) Len() int { return len(t.snapshot.Load().topics) }
+
+// IsSystem tells whether the topic is one of the broker's own.
+func (t *Table) IsSystem(name string) bool { return t.system[name] || message.IsSystemTopic(name) }
+
+// Put makes or changes a topic; it is on disk when Put returns nil. Errors match
+// message.ErrName or ErrSystem, or are those of writing the file.
+func (t *Table) Put(c body.TopicConfig) error {
+	if err := check(&c); err != nil {
+		return err
+	}
+	if t.IsSystem(c.TopicName) {
+		return fmt.Errorf("%w: %s can't be changed", ErrSystem, c.TopicName)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.write(c)
+}
+
+// check tests a topic that somebody wants to have.
+func check(c *body.TopicConfig) error {
+	if err := message.CheckTopic(c.TopicName); err != nil {
+		return err
+	}
+	const most = 65535
+	if c.ReadQueueNums < 0 || c.ReadQueueNums > most || c.WriteQueueNums < 0 || c.WriteQueueNums > most {
+		return fmt.Errorf("%w: topic %s: readQueueNums %d and writeQueueNums %d must be 0 to %d",
+			message.ErrName, c.TopicName, c.ReadQueueNums, c.WriteQueueNums, most)
+	}
+	if c.Perm&^(PermInherit|PermRead|PermWrite) != 0 {
+		return fmt.Errorf("%w: topic %s: perm %d is not a sum of 4 (read), 2 (write) and 1 (inherit)",
+			message.ErrName, c.TopicName, c.Perm)
+	}
+	return nil
+}
+
+// write stores a topic and publishes it; t.mu is held.
+func (t *Table) write(c body.TopicConfig) error {
+	return t.change([]string{c.TopicName}, func(m map[string]*body.TopicConfig) { m[c.TopicName] = &c })
+}
+
+// Delete removes topics, all or none, and reports which of them there were. Those
+// are gone from disk when it returns nil. Errors match ErrSystem, or are those of
+// writing the file.
+func (t *Table) Delete(names ...string) (gone []string, err error) {
+	for _, name := range names {
+		if t.IsSystem(name) {
+			return nil, fmt.Errorf("%w: %s can't be deleted", ErrSystem, name)
+		}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	topics := t.snapshot.Load().topics
+	for _, name := range names {
+		if _, ok := topics[name]; ok && !slices.Contains(gone, name) {
+			gone = append(gone, name)
+		}
+	}
+	if len(gone) == 0 {
+		return nil, nil
+	}
+	err = t.change(gone, func(m map[string]*body.TopicConfig) {
+		for _, name := range gone {
+			delete(m, name)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return gone, nil
+}
+
+// change applies fn to a copy, writes it and publishes it; t.mu is held.
+func (t *Table) change(names []string, fn func(map[string]*body.TopicConfig)) error {
+	old := t.snapshot.Load()
+	st := &state{topics: maps.Clone(old.topics), version: body.DataVersion{
+		Counter: old.version.Counter + 1, StateVersion: old.version.StateVersion, Timestamp: t.cfg.Now(),
+	}}
+	fn(st.topics)
+	if err := t.save(st); err != nil {
+		return err
+	}
+	t.snapshot.Store(st)
+	if t.cfg.OnChange != nil {
+		t.cfg.OnChange(names)
+	}
+	return nil
+}
+
+func (t *Table) save(st *state) error {
+	w := body.TopicConfigSerializeWrapper{DataVersion: st.version, TopicConfigTable: make(map[string]body.TopicConfig, len(st.topics))}
+	for name, c := range st.topics {
+		w.TopicConfigTable[name] = *c
+	}
+	if err := vfs.ReplaceFile(t.cfg.FS, t.path, body.MarshalConfig(&w)); err != nil {
+		return fmt.Errorf("topics: %w", err)
+	}
+	return nil
+}
+
+// AutoCreate gives the topic a send names, making it after the model of
+// defaultTopic if there is none: RocketMQ's rules. queues is how many the client
+// wants. ErrNoTopic if the model is missing or not to be inherited.
+func (t *Table) AutoCreate(name, defaultTopic string, queues, sysFlag int32) (c *body.TopicConfig, created bool, err error) {
+	if c, ok := t.Get(name); ok {
+		return c, false, nil
+	}
+	if err := message.CheckTopic(name); err != nil {
+		return nil, false, err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if c, ok := t.Get(name); ok {
+		return c, false, nil
+	}
+	model, ok := t.Get(defaultTopic)
+	switch {
+	case !ok:
+		return nil, false, fmt.Errorf("%w: %s; create it (twostage topic create %s), or set autoCreateTopicEnable=true", ErrNoTopic, name, name)
+	case model.Perm&PermInherit == 0:
+		return nil, false, fmt.Errorf("%w: %s, and the topic %s it would be made after has no permission to inherit", ErrNoTopic, name, defaultTopic)
+	}
+	made := body.NewTopicConfig(name)
+	made.ReadQueueNums = max(min(queues, model.WriteQueueNums), 0)
+	made.WriteQueueNums = made.ReadQueueNums
+	made.Perm = model.Perm &^ PermInherit
+	made.TopicSysFlag = sysFlag
+	made.TopicFilterType = model.TopicFilterType
+	if err := t.write(made); err != nil {
+		return nil, false, err
+	}
+	return &made, true, nil
+}
+
+// Ensure gives a topic of the broker's own making, such as a group's retry
+// topic, and makes it if there is none. The name may be longer than CheckTopic
+// allows, since it is a prefix and a group, but not longer than the name of a
+// directory, which it becomes. Errors match message.ErrName, or are those of
+// writing the file.
+func (t *Table) Ensure(name string, queues, perm, sysFlag int32) (*body.TopicConfig, error) {
+	if c, ok := t.Get(name); ok {
+		return c, nil
+	}
+	if err := message.CheckGroup(name); err != nil { // the rule for up to 255 bytes
+		return nil, fmt.Errorf("topic of the broker's own making: %w", err)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if c, ok := t.Get(name); ok {
+		return c, nil
+	}
+	c := body.NewTopicConfig(name)
+	c.ReadQueueNums, c.WriteQueueNums, c.Perm, c.TopicSysFlag = queues, queues, perm, sysFlag
+	if err := t.write(c); err != nil {
+		return nil, err
+	}
+	return &c, nil
+}
