@@ -1,0 +1,2 @@
+// Package admin has no header.
+package admin

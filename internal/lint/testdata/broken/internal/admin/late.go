@@ -1,0 +1,6 @@
+//go:build linux
+
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package admin

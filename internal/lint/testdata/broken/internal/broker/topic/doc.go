@@ -1,0 +1,5 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package topic is a part of the broken module.
+package topic
