@@ -1,0 +1,145 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/twostage/twostage/message"
+)
+
+var (
+	// ErrReadOnly wraps the cause for which the store takes no more records
+	// until it is opened again.
+	ErrReadOnly = errors.New("store: read-only after an I/O error")
+	// ErrClosed: the store has been closed.
+	ErrClosed = errors.New("store: closed")
+	// ErrDeleted: the topic of a queue handle has been deleted.
+	ErrDeleted = errors.New("store: the topic has been deleted")
+)
+
+// Append stores the records of b in their order and gives them their offsets
+// and their store timestamp, which never goes back. When it returns nil the
+// bytes are with the operating system: they survive the death of the process.
+// Use WhenFlushed or Flush to know when they survive the machine's.
+//
+// Consumers see them a little later (Dispatched). After an error b.Written
+// records are stored all the same, none if b.Atomic. Errors: ErrTooLarge (an
+// atomic batch larger than a file), ErrReadOnly, ErrClosed, ErrDeleted, or an
+// error of reserving the next log file (no space), after which Append may be
+// tried again. Any number of goroutines may call it. It does not allocate once
+// b is warm.
+func (s *Store) Append(b *Batch) error {
+	b.written = 0
+	if len(b.items) == 0 {
+		return nil
+	}
+	s.dispatch.waitForRoom()
+	s.mu.Lock()
+	err := s.appendLocked(b)
+	s.mu.Unlock()
+	if b.written > 0 {
+		s.dispatch.signal()
+		if s.cfg.SyncFlush {
+			s.flush.signal()
+		}
+	}
+	return err
+}
+
+func (s *Store) appendLocked(b *Batch) error {
+	if s.closed {
+		return ErrClosed
+	}
+	if err := s.ReadOnly(); err != nil {
+		return err
+	}
+	for i := range b.items {
+		if q := b.items[i].q; q.store != s || q.gone.Load() {
+			return fmt.Errorf("%w: %q", ErrDeleted, q.topic)
+		}
+	}
+	if b.Atomic {
+		if int64(len(b.buf)) > s.log.MaxSize() {
+			return fmt.Errorf("%w: an atomic batch of %d bytes does not fit into a log file of %d", ErrTooLarge, len(b.buf), s.cfg.CommitLogFileSize)
+		}
+		if int64(len(b.buf)) > s.log.Room() {
+			if err := s.roll(); err != nil {
+				return err
+			}
+		}
+	}
+	now := max(s.log.LastTimestamp(), s.cfg.NowMillis())
+	for first := 0; first < len(b.items); {
+		if int64(b.items[first].size) > s.log.Room() {
+			if err := s.roll(); err != nil {
+				return err
+			}
+		}
+		n, err := s.writeRun(b, first, now)
+		if err != nil {
+			return err
+		}
+		s.dispatch.add(b, first, n)
+		first += n
+		b.written = first
+	}
+	return nil
+}
+
+func (s *Store) roll() error {
+	err := s.log.Roll()
+	if err != nil && s.log.Err() != nil {
+		return s.ReadOnly()
+	}
+	return err
+}
+
+// writeRun writes as many items from first on as the present file has room for,
+// with one write, and returns how many.
+func (s *Store) writeRun(b *Batch, first int, now int64) (n int, err error) {
+	pos, room := s.log.End(), s.log.Room()
+	start := b.items[first].off
+	end := start
+	for i := first; i < len(b.items); i++ {
+		it := &b.items[i]
+		if int64(it.off+it.size-start) > room {
+			break
+		}
+		it.at = Appended{PhysicalOffset: pos + int64(it.off-start), StoreTimestamp: now, Size: int32(it.size)}
+		if it.queued {
+			it.at.QueueOffset = it.q.next
+			it.q.next++
+		}
+		message.PatchPosition(b.buf[it.off:it.off+it.size], it.at.QueueOffset, it.at.PhysicalOffset, now)
+		end = it.off + it.size
+		n++
+	}
+	if err := s.log.Write(b.buf[start:end], now); err != nil {
+		for i := first; i < first+n; i++ {
+			if it := &b.items[i]; it.queued {
+				it.q.next--
+			}
+		}
+		return 0, s.ReadOnly()
+	}
+	return n, nil
+}
+
+// ReadOnly is nil, or wraps ErrReadOnly and the cause for which the store takes
+// no more records.
+func (s *Store) ReadOnly() error {
+	if err := s.log.Err(); err != nil {
+		return fmt.Errorf("%w: %w", ErrReadOnly, err)
+	}
+	return nil
+}
+
+// fail makes the store read-only because of cause.
+func (s *Store) fail(cause error) {
+	s.log.Fail(cause)
+	s.flush.signal()
+	s.dispatch.stopWaiting()
+}

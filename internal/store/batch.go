@@ -1,0 +1,188 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/twostage/twostage/message"
+)
+
+// Appended says where a record came to stand.
+type Appended struct {
+	PhysicalOffset int64 // in the log
+	QueueOffset    int64 // in its queue; 0 for half and rollback records
+	StoreTimestamp int64 // ms since 1970
+	Size           int32 // bytes
+}
+
+// Batch gathers records for one Append. One goroutine uses it at a time, over
+// and over: its memory is kept.
+type Batch struct {
+	// Atomic asks for all records in one file and one write. Reset leaves it.
+	Atomic bool
+
+	buf     []byte
+	items   []item
+	written int
+}
+
+// item is one record of a batch.
+type item struct {
+	q      *Queue
+	off    int // in Batch.buf
+	size   int
+	props  int   // length of the properties, which are the end of the record
+	tags   int64 // tags code
+	delay  int64 // ms; tags code is store timestamp + delay when not negative
+	queued bool  // gets a queue offset and an entry
+	index  bool  // gets index entries
+	at     Appended
+}
+
+// noDelay is item.delay of a record whose tags code is that of its tags.
+const noDelay = -1
+
+// maxKeptBuffer is how much memory an idle Batch keeps.
+const maxKeptBuffer = 1 << 20
+
+// Reset empties the batch.
+func (b *Batch) Reset() {
+	clear(b.items) // no handles kept
+	b.items, b.written = b.items[:0], 0
+	if b.buf = b.buf[:0]; cap(b.buf) > maxKeptBuffer {
+		b.buf = nil
+	}
+}
+
+// Truncate takes away all records but the first n.
+func (b *Batch) Truncate(n int) {
+	if n >= len(b.items) {
+		return
+	}
+	b.buf = b.buf[:b.items[n].off]
+	clear(b.items[n:])
+	b.items = b.items[:n]
+}
+
+// Len is the number of records.
+func (b *Batch) Len() int { return len(b.items) }
+
+// Size is the number of bytes of the records together.
+func (b *Batch) Size() int { return len(b.buf) }
+
+// Written is how many of the records, from the first on, the last Append has
+// stored: Len after success.
+func (b *Batch) Written() int { return b.written }
+
+// Result says where record i came to stand. Valid when i < Written.
+func (b *Batch) Result(i int) Appended { return b.items[i].at }
+
+// Add encodes r behind the records that are there, as a record of queue q: it
+// sets r.Topic and r.QueueID. Offsets and store timestamp of r are ignored.
+// ErrTooLarge, or an error of message.Record.Check, leaves the batch as it was.
+// r's slices are copied.
+func (b *Batch) Add(q *Queue, r *message.Record) error {
+	r.Topic, r.QueueID = q.raw, q.id
+	if err := errors.Join(q.check(), r.Check()); err != nil {
+		return err
+	}
+	if err := q.store.checkSize(len(r.Body), message.EncodedSize(r)); err != nil {
+		return err
+	}
+	off := len(b.buf)
+	b.buf = message.AppendRecord(b.buf, r)
+	b.add(q, off, r)
+	return nil
+}
+
+// AddEncoded copies an encoded record behind the records that are there, as a
+// record of queue q, whose topic and id it must have. Its offsets and store
+// timestamp will be overwritten in the copy. On error the batch is as it was.
+func (b *Batch) AddEncoded(q *Queue, rec []byte) error {
+	var r message.Record
+	n, err := message.DecodeRecord(rec, &r, false)
+	switch {
+	case err != nil:
+		return err
+	case n != len(rec):
+		return fmt.Errorf("store: %d bytes follow the encoded record", len(rec)-n)
+	case string(r.Topic) != q.topic || r.QueueID != q.id:
+		return fmt.Errorf("store: the encoded record is for queue %d of %q, not %d of %q", r.QueueID, r.Topic, q.id, q.topic)
+	}
+	if err := errors.Join(q.check(), q.store.checkSize(len(r.Body), n)); err != nil {
+		return err
+	}
+	off := len(b.buf)
+	b.buf = append(b.buf, rec...)
+	b.add(q, off, &r)
+	return nil
+}
+
+func (b *Batch) add(q *Queue, off int, r *message.Record) {
+	it := item{q: q, off: off, size: len(b.buf) - off, props: len(r.Properties)}
+	it.queued, it.index = views(r.SysFlag)
+	it.tags, it.delay = q.store.tagsCode(r)
+	b.items = append(b.items, it)
+}
+
+func (q *Queue) check() error {
+	if !possible(q.topic, q.id) {
+		return fmt.Errorf("store: there can be no queue %d of topic %q", q.id, q.topic)
+	}
+	return nil
+}
+
+func (s *Store) checkSize(body, record int) error {
+	switch {
+	case body > s.cfg.MaxMessageSize:
+		return fmt.Errorf("%w: a body of %d bytes, the limit is %d (maxMessageSize)", ErrTooLarge, body, s.cfg.MaxMessageSize)
+	case record > s.cfg.MaxMessageSize+recordOverhead:
+		return fmt.Errorf("%w: a record of %d bytes, the limit is %d", ErrTooLarge, record, s.cfg.MaxMessageSize+recordOverhead)
+	case int64(record) > s.log.MaxSize():
+		return fmt.Errorf("%w: a record of %d bytes does not fit into a log file of %d", ErrTooLarge, record, s.cfg.CommitLogFileSize)
+	}
+	return nil
+}
+
+// ErrTooLarge: a record is larger than the configuration or a file allows.
+var ErrTooLarge = errors.New("store: message too large")
+
+// views tells which views a record with this flag is in: half (PREPARED) and
+// rollback records have no queue entry, rollback records are not indexed.
+func views(f message.SysFlag) (queue, index bool) {
+	switch f.Transaction() {
+	case message.TransactionPrepared:
+		return false, true
+	case message.TransactionRollback:
+		return false, false
+	}
+	return true, true
+}
+
+// tagsCode returns the tags code of a record's queue entry, or the delay that
+// makes one out of its store timestamp: records of SCHEDULE_TOPIC_XXXX have the
+// time of their delivery there.
+func (s *Store) tagsCode(r *message.Record) (code, delay int64) {
+	if string(r.Topic) == message.TopicSchedule {
+		if v, ok := message.Property(r.Properties, message.PropertyDelay); ok {
+			if level, err := strconv.Atoi(string(v)); err == nil && level > 0 {
+				return 0, s.delay(level)
+			}
+		}
+	}
+	return r.TagsCode(), noDelay
+}
+
+// delay is the delay of a level in ms: that of the highest for higher ones, and
+// RocketMQ's 1 s for a level without a time.
+func (s *Store) delay(level int) int64 {
+	n := len(s.cfg.DelayLevels)
+	if n == 0 {
+		return 1000
+	}
+	return s.cfg.DelayLevels[min(level, n)-1]
+}

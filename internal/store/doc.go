@@ -1,0 +1,109 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package store keeps messages: one log that holds every record, and views of
+// it that say where to find them.
+//
+//	Append ──one pwrite──> commit log ──fdatasync by policy──> durable
+//	                          │
+//	                          │ entries, in log order
+//	                          v
+//	                     queue stage ──> consume queues (one entry of 20 bytes a record)
+//	                          │     └──> OnArrive (wakes whoever waits for the queue)
+//	                          v
+//	                     index stage ──> index (unique key and keys)
+//
+//	Get, Record, Query <── views give offset and size ── read-only mapping or pread of the log
+//
+// The log is the truth; a view can be built from it again at any time. The
+// children: segment names files, commitlog is the log, consumequeue and index
+// are the views, checkpoint is the three small files at the top.
+//
+// # Owns on disk
+//
+// The store directory, in the formats and places of Apache RocketMQ 4.9.8, but
+// for config/, which is the broker's:
+//
+//	commitlog/<20 digits>                    the log
+//	consumequeue/<topic>/<id>/<20 digits>    the queues
+//	index/<yyyyMMddHHmmssSSS>                the index
+//	checkpoint, abort, lock                  see package checkpoint
+//	damaged/<offset>-<length>                copies of damaged bytes (ours alone)
+//	deletedTopics.json                       see DeleteTopic (ours alone)
+//
+// # What is promised
+//
+// When Append has returned nil ("appended"), and when WhenFlushed has called
+// back with nil ("flushed"):
+//
+//	                     | the process dies       | the machine dies
+//	---------------------|------------------------|------------------------------
+//	appended             | kept                   | may be lost, if not flushed
+//	flushed              | kept                   | kept
+//	seen by a consumer   | kept                   | ASYNC_FLUSH: may be lost
+//	                     |                        | SYNC_FLUSH: kept
+//	deleted topic        | stays deleted          | stays deleted
+//
+// With ASYNC_FLUSH a sender is answered when the record is appended, and the
+// log is flushed every FlushInterval if FlushLeastPages are dirty, at the
+// latest after FlushThoroughInterval: that much may be lost with the machine.
+// With SYNC_FLUSH the sender is answered when it is flushed, which is the
+// caller's to do; the store flushes at once, one fdatasync for all who wait, and
+// shows consumers nothing that is not flushed.
+//
+// What is kept is kept in order, once, byte for byte, under the queue offset
+// that Append gave. Nothing appears that was not handed to Append. A record of
+// which Append has returned an error may be there all the same.
+//
+// After a failed write or fsync (also of a view) the store is read-only for
+// good, with its cause (ReadOnly): the kernel may have dropped dirty pages and
+// will not say so twice. Opening again recovers what is really there. Failing
+// to reserve a log file (no space) is no such failure: Append may be tried
+// again. Bytes that a disk changes later are found by the CRC of the body; in
+// the properties, which have none, not.
+//
+// # Recovery
+//
+// Open, under the lock, in this order:
+//
+//  1. Where to start. After a clean stop: at the last record that a queue
+//     knows, if it is really there. After another: in the last log file whose
+//     first record is older than the checkpoint says by three seconds, because
+//     everything before it is durable in log and queues; queue entries beyond
+//     are dropped, they may be torn. Without any queue: at the first record.
+//     The index may ask for an earlier start.
+//  2. The log is walked to its end, every body checked. Bytes that are no record
+//     but have records behind them are damage: copied aside, reported, skipped.
+//     Bytes that have none behind them are the torn end: zeroed.
+//  3. Each record goes to its queue and into the index unless it is there.
+//     Records that are gone leave blank entries, which Get skips.
+//  4. Entries beyond the end of the log are dropped; queues go on at their end.
+//
+// It takes time in proportion to what was written since the checkpoint, which
+// follows every ViewFlushInterval, and at least one log file after a crash.
+//
+// # Invariants
+//
+//   - One writer: queue offsets, log offsets and store timestamps are given
+//     under Store.mu, in log order. Store timestamps never go back, whatever the
+//     clock does.
+//   - A queue's entries are in log order, and entry i is the record with queue
+//     offset i. Half (PREPARED) and ROLLBACK records have queue offset 0 and no
+//     entry.
+//   - The checkpoint never claims what is not fsynced.
+//   - Records from Get and Query alias the mapped log. Go code reads the log
+//     with pread only (Record), so that a disk error is an error.
+//
+// # Lock order
+//
+// queues.mu, dispatcher.hold, Store.mu, dispatcher.mu; flusher.mu is never held
+// together with those but the last. No lock is held while WhenFlushed's
+// functions run; OnArrive runs under dispatcher.hold.
+//
+// # Limits
+//
+// RocketMQ knows nothing of deletedTopics.json: run on this directory after a
+// topic was deleted and made again, it may put old records back into the topic
+// when it recovers from a crash, as it does with its own. Records of topics that
+// cannot name a directory, found in a foreign log, are kept but not queued.
+package store

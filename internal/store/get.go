@@ -1,0 +1,204 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"sync"
+
+	"github.com/twostage/twostage/internal/store/commitlog"
+	"github.com/twostage/twostage/internal/store/consumequeue"
+)
+
+// Status says what Get found. The names are RocketMQ's (GetMessageStatus).
+type Status uint8
+
+// The statuses, with the next offset they come with.
+const (
+	NoMessageInQueue    Status = iota // the queue has never had an entry: 0
+	Found                             // behind the last entry that was looked at
+	NoMatched                         // entries, none that match: behind the last one looked at
+	MessageWasRemoving                // the entries' records are gone: behind the last one looked at
+	OffsetFoundNull                   // the entries cannot be read: start of the next queue file
+	OffsetOverflowBadly               // asked for beyond the end: the end
+	OffsetOverflowOne                 // asked for exactly the end: the same
+	OffsetTooSmall                    // asked for before the first: the first
+)
+
+var statusNames = [...]string{"NO_MESSAGE_IN_QUEUE", "FOUND", "NO_MATCHED_MESSAGE", "MESSAGE_WAS_REMOVING",
+	"OFFSET_FOUND_NULL", "OFFSET_OVERFLOW_BADLY", "OFFSET_OVERFLOW_ONE", "OFFSET_TOO_SMALL"}
+
+// String is RocketMQ's name of the status.
+func (s Status) String() string {
+	if int(s) < len(statusNames) {
+		return statusNames[s]
+	}
+	return fmt.Sprintf("Status(%d)", uint8(s))
+}
+
+// GetResult is the answer of Get.
+type GetResult struct {
+	Status     Status
+	NextOffset int64 // where to go on in the queue
+	Min, Max   int64 // of the queue
+	Records    [][]byte
+	Bytes      int   // of all records
+	Behind     int64 // bytes from the last record looked at to the end of the log
+
+	// Release, never nil, gives Records back. It is called once; afterwards
+	// neither the slice nor the records may be used.
+	Release func()
+}
+
+// pull is the memory behind a GetResult. It goes round in a pool.
+type pull struct {
+	records [][]byte
+	refs    []commitlog.Ref
+	entries []consumequeue.Entry
+	release func()
+}
+
+var pulls sync.Pool
+
+func getPull() *pull {
+	if p, ok := pulls.Get().(*pull); ok {
+		return p
+	}
+	p := new(pull)
+	p.release = p.free
+	return p
+}
+
+func (p *pull) free() {
+	for _, ref := range p.refs {
+		ref.Release()
+	}
+	clear(p.refs)
+	clear(p.records)
+	p.refs, p.records = p.refs[:0], p.records[:0]
+	pulls.Put(p)
+}
+
+func nothing() {}
+
+const (
+	readEntries = 32  // queue entries read at once
+	maxScan     = 800 // entries looked at for one Get, at least, as in RocketMQ: 16000 bytes of them
+)
+
+// Get returns up to maxCount records of queue q from offset from on, whole
+// records of up to maxBytes together but at least one, of those whose tags code
+// match accepts (nil: all). Records are parts of the mapped log, meant for
+// writev: code that reads them faults when the disk does, so use Record for
+// that. Statuses, next offsets and limits are those of RocketMQ's getMessage;
+// Config.ColdDistance adds its limits for old records. An error means that the
+// queue could not be read, or ErrClosed. It does not allocate when warm.
+func (s *Store) Get(q *Queue, from int64, maxCount, maxBytes int, match func(tagsCode int64) bool) (GetResult, error) {
+	r := GetResult{NextOffset: from, Min: q.Min(), Max: q.Max(), Release: nothing}
+	switch {
+	case s.ended.Load():
+		return r, ErrClosed
+	case r.Max == 0:
+		r.Status, r.NextOffset = NoMessageInQueue, 0
+		return r, nil
+	case from < r.Min:
+		r.Status, r.NextOffset = OffsetTooSmall, r.Min
+		return r, nil
+	case from == r.Max:
+		r.Status = OffsetOverflowOne
+		return r, nil
+	case from > r.Max:
+		r.Status, r.NextOffset = OffsetOverflowBadly, r.Max
+		return r, nil
+	}
+	p := getPull()
+	err := s.get(p, &r, q, from, maxCount, maxBytes, match)
+	if err != nil || len(p.records) == 0 {
+		p.release()
+		return r, err
+	}
+	r.Records, r.Release = p.records, p.release
+	return r, nil
+}
+
+func (s *Store) get(p *pull, r *GetResult, q *Queue, from int64, maxCount, maxBytes int, match func(int64) bool) error {
+	r.Status = NoMatched
+	end := s.log.End()
+	scan := max(maxScan, int64(maxCount))
+	skipBelow := int64(math.MinInt64) // entries whose log file has gone
+	next := from
+	for next < r.Max && next-from < scan {
+		n := int(min(readEntries, r.Max-next, scan-(next-from)))
+		var err error
+		if p.entries, err = q.cq.Read(p.entries[:0], next, n); err != nil {
+			return fmt.Errorf("store: queue %d of %q at %d: %w", q.id, q.topic, next, err)
+		}
+		if len(p.entries) == 0 {
+			if next == from {
+				perFile := s.cfg.ConsumeQueueFileSize / entrySize
+				r.Status, r.NextOffset = OffsetFoundNull, min(from-from%perFile+perFile, r.Max)
+				return nil
+			}
+			break
+		}
+		for _, e := range p.entries {
+			r.Behind = end - e.Offset
+			if e.Size == math.MaxInt32 || e.Size <= 0 || e.Offset < skipBelow { // padding, or gone
+				next++
+				continue
+			}
+			if s.full(p, r, e, end, maxCount, maxBytes) {
+				r.NextOffset = next
+				return nil
+			}
+			next++
+			if match != nil && !match(e.Tags) {
+				continue
+			}
+			if err := s.take(p, r, e); errors.Is(err, commitlog.ErrNotFound) {
+				if len(p.records) == 0 {
+					r.Status = MessageWasRemoving
+				}
+				skipBelow = e.Offset - e.Offset%s.cfg.CommitLogFileSize + s.cfg.CommitLogFileSize
+			} else if err != nil {
+				return err
+			} else {
+				r.Status, skipBelow = Found, math.MinInt64
+			}
+		}
+	}
+	r.NextOffset = next
+	return nil
+}
+
+// full tells whether the record of e has no place behind those that are there.
+func (s *Store) full(p *pull, r *GetResult, e consumequeue.Entry, end int64, maxCount, maxBytes int) bool {
+	if len(p.records) == 0 {
+		return false
+	}
+	if s.cfg.ColdDistance > 0 && end-e.Offset > s.cfg.ColdDistance {
+		maxCount, maxBytes = min(maxCount, s.cfg.ColdCount), min(maxBytes, s.cfg.ColdBytes)
+	}
+	return len(p.records) >= maxCount || r.Bytes+int(e.Size) > maxBytes
+}
+
+// take adds the record of e to the result.
+func (s *Store) take(p *pull, r *GetResult, e consumequeue.Entry) error {
+	size := int(e.Size)
+	if n := len(p.refs); n > 0 && p.refs[n-1].Covers(e.Offset, size) && e.Offset+int64(size) <= s.log.End() {
+		p.records = append(p.records, p.refs[n-1].View(e.Offset, size))
+		r.Bytes += size
+		return nil
+	}
+	b, ref, err := s.log.View(e.Offset, size)
+	if err != nil {
+		return err
+	}
+	p.refs = append(p.refs, ref)
+	p.records = append(p.records, b)
+	r.Bytes += size
+	return nil
+}

@@ -1,0 +1,269 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+
+	"github.com/twostage/twostage/internal/store/checkpoint"
+	"github.com/twostage/twostage/internal/store/commitlog"
+	"github.com/twostage/twostage/internal/store/consumequeue"
+	"github.com/twostage/twostage/internal/store/index"
+	"github.com/twostage/twostage/internal/store/segment"
+	"github.com/twostage/twostage/message"
+)
+
+// recover opens all parts and brings them into agreement: see the package
+// comment. On error the caller releases what is open.
+func (s *Store) recover() error {
+	cfg := &s.cfg
+	aborted, err := checkpoint.Aborted(cfg.FS, cfg.Dir)
+	if err != nil {
+		return err
+	}
+	if s.check, err = checkpoint.Open(cfg.FS, cfg.Dir); err != nil {
+		return err
+	}
+	if err := s.deleted.load(cfg.FS, cfg.Dir); err != nil {
+		return err
+	}
+	if s.log, err = commitlog.Open(commitlog.Options{FS: cfg.FS, Dir: cfg.CommitLog, DamageDir: cfg.Dir + "/damaged",
+		FileSize: cfg.CommitLogFileSize, MaxOpen: cfg.MaxOpenLogs, Logger: cfg.Logger}); err != nil {
+		return err
+	}
+	noQueues, err := emptyDir(cfg, cfg.Dir+"/consumequeue")
+	if err != nil {
+		return err
+	}
+	if s.cqs, err = consumequeue.Open(consumequeue.Options{FS: cfg.FS, Dir: cfg.Dir + "/consumequeue",
+		FileSize: cfg.ConsumeQueueFileSize, MaxOpen: cfg.MaxOpenQueues, Clean: !aborted, Logger: cfg.Logger}); err != nil {
+		return err
+	}
+	trusted := int64(math.MaxInt64)
+	if aborted {
+		trusted = s.check.Times().Index
+	}
+	if s.index, err = index.Open(index.Options{FS: cfg.FS, Dir: cfg.Dir + "/index", Slots: cfg.IndexSlots, Entries: cfg.IndexEntries,
+		Clock: s.clock, Trusted: trusted, Logger: cfg.Logger}); err != nil {
+		return err
+	}
+	s.cqs.Range(func(topic string, id int32, cq *consumequeue.Queue) bool {
+		s.addQueueLocked(topic, id, cq)
+		return true
+	})
+	// From here on something may change that a clean stop has left.
+	if err := checkpoint.SetAbort(cfg.FS, cfg.Dir); err != nil {
+		return err
+	}
+	if err := s.finishDeletes(); err != nil {
+		return err
+	}
+	s.recovery = Recovery{Clean: !aborted, FromScratch: noQueues && len(s.log.Starts()) > 0}
+	return s.replay()
+}
+
+// replay reads the log from where the views may lag and completes them.
+func (s *Store) replay() error {
+	queuesFrom, err := s.queuesFrom()
+	if err != nil {
+		return err
+	}
+	if !s.recovery.Clean {
+		// What the queues hold beyond may be torn. The log has all of it.
+		if err := s.truncateQueues(queuesFrom, true); err != nil {
+			return err
+		}
+	}
+	indexFrom, err := s.recordAtOrBefore(max(s.index.ResumeFrom(), s.log.Min()))
+	if err != nil {
+		return err
+	}
+	r, err := s.log.Recover(min(queuesFrom, indexFrom), func(rec *message.Record) error {
+		if s.cfg.OnReplay != nil {
+			s.cfg.OnReplay(rec)
+		}
+		if rec.PhysicalOffset >= queuesFrom {
+			if err := s.requeue(rec); err != nil {
+				return err
+			}
+		}
+		if _, indexed := views(rec.SysFlag); indexed && rec.PhysicalOffset >= indexFrom {
+			return s.putIndex(rec.Topic, rec.Properties, rec.PhysicalOffset, rec.StoreTimestamp)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	s.recovery.Start, s.recovery.End, s.recovery.Records = r.Start, r.End, r.Records
+	s.recovery.Damage, s.recovery.Cut = r.Damage, r.Cut
+	if s.cfg.OnDamage != nil {
+		for _, d := range r.Damage {
+			s.cfg.OnDamage(d)
+		}
+	}
+	if err := s.truncateQueues(r.End, false); err != nil {
+		return err
+	}
+	if err := s.index.TruncatePhysical(r.End); err != nil {
+		return err
+	}
+	if err := s.deleted.lower(r.End); err != nil {
+		return err
+	}
+	for _, ids := range s.queues.topics {
+		for _, q := range ids {
+			q.next = q.cq.Max()
+		}
+	}
+	s.cfg.Logger.Info("store recovered", "dir", s.cfg.Dir, "clean", s.recovery.Clean, "from", r.Start, "end", r.End,
+		"records", r.Records, "damaged", len(r.Damage), "cut", r.Cut)
+	return s.lowerCheckpoint()
+}
+
+// lowerCheckpoint takes back what the checkpoint claims beyond the last record:
+// new records may get lower timestamps than that.
+func (s *Store) lowerCheckpoint() error {
+	t, last := s.check.Times(), s.log.LastTimestamp()
+	low := checkpoint.Times{Physic: min(t.Physic, last), Logics: min(t.Logics, last), Index: min(t.Index, last)}
+	if low == t {
+		return nil
+	}
+	return s.check.Reset(low)
+}
+
+// queuesFrom is the log offset from which on queues may lack records.
+func (s *Store) queuesFrom() (int64, error) {
+	starts := s.log.Starts()
+	switch {
+	case len(starts) == 0:
+		return 0, nil
+	case s.recovery.FromScratch:
+		return starts[0], nil
+	case s.recovery.Clean:
+		return s.lastQueued(starts)
+	}
+	before := s.check.Times().RecoverBefore()
+	for i := len(starts) - 1; i > 0; i-- {
+		ts, ok, err := s.log.FirstTimestamp(starts[i])
+		if err != nil {
+			return 0, err
+		}
+		if ok && ts <= before {
+			return starts[i], nil
+		}
+	}
+	return starts[0], nil
+}
+
+// lastQueued is the offset of the last record that a queue knows, if it is
+// really there; else the start of the third last log file, as in RocketMQ.
+func (s *Store) lastQueued(starts []int64) (int64, error) {
+	var last *Queue
+	end := int64(-1)
+	for _, ids := range s.queues.topics {
+		for _, q := range ids {
+			if e := q.cq.MaxPhysical(); e > end {
+				end, last = e, q
+			}
+		}
+	}
+	from := starts[max(0, len(starts)-3)]
+	if last == nil {
+		return from, nil
+	}
+	var buf [1]consumequeue.Entry
+	entries, err := last.cq.Read(buf[:0], last.cq.Max()-1, 1)
+	if err != nil {
+		return 0, err
+	}
+	if len(entries) == 1 && entries[0].Offset+int64(entries[0].Size) == end {
+		ok, err := s.log.ValidRecord(entries[0].Offset)
+		if err != nil || ok {
+			return entries[0].Offset, err
+		}
+	}
+	s.cfg.Logger.Warn("store: the last queue entry points at no record, reading the last log files",
+		"topic", last.topic, "queue", last.id, "end", end)
+	if end >= starts[0] {
+		from = min(from, segment.Start(end, s.cfg.CommitLogFileSize))
+	}
+	return from, nil
+}
+
+// recordAtOrBefore returns offset if a record stands there, or the start of its
+// file (of the last file when it is beyond).
+func (s *Store) recordAtOrBefore(offset int64) (int64, error) {
+	starts := s.log.Starts()
+	if len(starts) == 0 {
+		return 0, nil
+	}
+	ok, err := s.log.ValidRecord(offset)
+	if err != nil || ok {
+		return offset, err
+	}
+	return min(segment.Start(offset, s.cfg.CommitLogFileSize), starts[len(starts)-1]), nil
+}
+
+// requeue puts a record of the log into its queue unless it is there.
+func (s *Store) requeue(rec *message.Record) error {
+	queued, _ := views(rec.SysFlag)
+	if !queued || s.deleted.covers(rec.Topic, rec.PhysicalOffset) {
+		return nil
+	}
+	q := s.queues.topics[string(rec.Topic)][rec.QueueID]
+	if q == nil {
+		topic := string(rec.Topic)
+		if !possible(topic, rec.QueueID) || rec.QueueOffset < 0 {
+			s.cfg.Logger.Error("store: a record names an impossible queue, not queued", "physicalOffset", rec.PhysicalOffset,
+				"topic", topic, "queue", rec.QueueID, "queueOffset", rec.QueueOffset)
+			return nil
+		}
+		q = s.addQueueLocked(topic, rec.QueueID, s.cqs.Queue(topic, rec.QueueID))
+	}
+	tags, delay := s.tagsCode(rec)
+	if delay != noDelay {
+		tags = rec.StoreTimestamp + delay
+	}
+	return q.cq.Append(rec.QueueOffset, consumequeue.Entry{Offset: rec.PhysicalOffset, Size: rec.Size, Tags: tags})
+}
+
+// possible tells whether a topic can be the name of a directory and id a queue.
+func possible(topic string, id int32) bool {
+	if id < 0 || topic == "" || topic[0] == '.' || len(topic) > 255 {
+		return false
+	}
+	for i := range len(topic) {
+		if c := topic[i]; c == '/' || c == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// truncateQueues drops entries at or beyond the log offset end; with all it
+// also looks at queues whose last entry seems to be below it.
+func (s *Store) truncateQueues(end int64, all bool) error {
+	for _, ids := range s.queues.topics {
+		for _, q := range ids {
+			if all || q.cq.MaxPhysical() > end {
+				if err := q.cq.TruncatePhysical(end); err != nil {
+					return fmt.Errorf("truncate queue %d of %q: %w", q.id, q.topic, err)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func emptyDir(cfg *Config, dir string) (bool, error) {
+	names, err := cfg.FS.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return false, err
+	}
+	return len(names) == 0, nil
+}
