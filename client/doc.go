@@ -1,0 +1,47 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package client sends, transacts and pulls: a [Producer] for messages, a
+// [TransactionProducer] for messages that become visible with a local
+// transaction, and a [Puller] that reads the queues of a topic by offset. It
+// works with Twostage and with Apache RocketMQ 4.x and 5.x brokers (remoting
+// protocol).
+//
+//	p, err := client.NewProducer(client.ProducerConfig{
+//		Config: client.Config{NameServers: []string{"127.0.0.1:9876"}}, Group: "orders",
+//	})
+//	...
+//	defer p.Close()
+//	sent, err := p.Send(ctx, message.New("orders", body))
+//
+// # What it does by itself
+//
+// Routes are looked up on first use and again after 30 s or when a broker fails.
+// Every 30 s a producer tells the brokers of its topics that it is there
+// (heartbeat); a transactional one also before its first half message on a
+// connection, for the broker asks it over that connection for the outcome of
+// transactions that it has heard nothing about.
+//
+// # Guarantees
+//
+//   - Send tries again, on another broker where there is one: a message whose
+//     answer got lost may be stored twice, with one MessageID.
+//   - A half message that may have reached a broker is never sent again. A half
+//     message without an outcome is asked for by the broker.
+//   - Nothing is sent to a queue other than the one given to SendTo.
+//   - No goroutine is left after Close.
+//
+// New opens nothing and starts nothing; the first call does. All types may be
+// used from many goroutines, and Close may be called more than once.
+//
+// # Locks
+//
+// link.mu and TransactionProducer.mu are held for bookkeeping only, no other lock
+// is taken under them. While a tail calls its function, follower.mu is held.
+//
+// # What it refuses
+//
+// Messages that no broker would take (name, empty body, properties), delayed
+// half messages, and bodies that decompress beyond a limit. It has no consumer
+// groups, batches, TLS or access control yet.
+package client

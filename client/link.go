@@ -1,0 +1,214 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/twostage/twostage/internal/lifecycle"
+	"github.com/twostage/twostage/internal/remoting"
+	"github.com/twostage/twostage/internal/route"
+	"github.com/twostage/twostage/internal/rpc"
+	"github.com/twostage/twostage/internal/wire"
+	"github.com/twostage/twostage/internal/wire/body"
+	"github.com/twostage/twostage/message"
+)
+
+// standInQueues is how many queues a topic gets that comes into being by sending
+// to it.
+const standInQueues = 4
+
+// link is a client's way to name servers and brokers: connections and routes.
+type link struct {
+	cfg   Config
+	id    string // the client's
+	net   *remoting.Client
+	parts *lifecycle.Group
+
+	mu      sync.Mutex
+	closed  bool
+	server  int // index of the name server that answered last
+	routes  map[string]known
+	greeted map[string]*remoting.Conn // by address: brokers know the client on these
+}
+
+// known is a route and when it was looked up.
+type known struct {
+	route   *route.Snapshot
+	at      time.Time
+	standIn bool // the topic does not exist yet
+}
+
+// newLink makes a link that serves requests of brokers by routes, which may be
+// nil.
+func newLink(cfg Config, routes func(code int32) (remoting.Route, bool)) *link {
+	return &link{
+		cfg: cfg, id: ownIP().String() + "@" + cfg.Instance,
+		net: remoting.NewClient(remoting.ClientConfig{
+			Dial: cfg.Dial, Routes: routes, ConnectTimeout: cfg.Timeout, Logger: cfg.Logger,
+			Language: wire.LanguageGo, Version: wire.Version,
+		}),
+		parts:   lifecycle.NewGroup(context.Background(), cfg.Logger),
+		routes:  map[string]known{},
+		greeted: map[string]*remoting.Conn{},
+	}
+}
+
+// close closes the connections and waits for everything. It reports false when
+// the link was closed before.
+func (l *link) close(farewell func()) (first bool, err error) {
+	l.mu.Lock()
+	first, l.closed = !l.closed, true
+	l.mu.Unlock()
+	if !first {
+		return false, l.parts.Wait()
+	}
+	l.parts.Defer("connections", l.net.Close)
+	if farewell != nil {
+		farewell()
+	}
+	return true, l.parts.Stop()
+}
+
+func (l *link) check() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return ErrClosed
+	}
+	return nil
+}
+
+// request bounds one request.
+func (l *link) request(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, l.cfg.Timeout)
+}
+
+// ask calls fn with one name server after the other until one answers, be it
+// with a refusal. It begins with the one that answered last.
+func (l *link) ask(ctx context.Context, fn func(ctx context.Context, addr string) error) error {
+	l.mu.Lock()
+	first := l.server
+	l.mu.Unlock()
+	var silent []error
+	for i := range l.cfg.NameServers {
+		at := (first + i) % len(l.cfg.NameServers)
+		one, cancel := l.request(ctx)
+		err := fn(one, l.cfg.NameServers[at])
+		cancel()
+		if _, answered := rpc.CodeOf(err); err == nil || answered {
+			l.mu.Lock()
+			l.server = at
+			l.mu.Unlock()
+			return err
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if l.check() != nil {
+			return ErrClosed
+		}
+		silent = append(silent, err)
+	}
+	return fmt.Errorf("%w: %w", ErrNameServer, errors.Join(silent...))
+}
+
+// route gives the route of a topic. fresh asks the name server whatever is
+// known. With standIn, a topic that does not exist gets the brokers that would
+// create it.
+func (l *link) route(ctx context.Context, topic string, fresh, standIn bool) (*route.Snapshot, error) {
+	l.mu.Lock()
+	k, ok := l.routes[topic]
+	closed := l.closed
+	l.mu.Unlock()
+	age := time.Since(k.at)
+	switch {
+	case closed:
+		return nil, ErrClosed
+	case ok && !fresh && (!k.standIn && age < routeAge || k.standIn && standIn && age < standInAge):
+		return k.route, nil
+	}
+	found, err := l.lookUp(ctx, topic, standIn)
+	switch {
+	case err == nil:
+		l.mu.Lock()
+		l.routes[topic] = found
+		l.mu.Unlock()
+		return found.route, nil
+	case ok && (standIn || !k.standIn) && errors.Is(err, ErrNameServer):
+		l.cfg.Logger.Warn("client: going on with the route known before", "topic", topic, "err", err)
+		return k.route, nil
+	}
+	return nil, err
+}
+
+func (l *link) lookUp(ctx context.Context, topic string, standIn bool) (k known, err error) {
+	data, err := l.askRoute(ctx, topic)
+	if errors.Is(err, rpc.TopicNotExist) && standIn {
+		if data, err = l.askRoute(ctx, message.TopicAutoCreate); err == nil {
+			k.standIn = true
+			for i := range data.QueueDatas {
+				q := &data.QueueDatas[i]
+				q.WriteQueueNums, q.ReadQueueNums = min(q.WriteQueueNums, standInQueues), min(q.ReadQueueNums, standInQueues)
+			}
+		}
+	}
+	if err != nil {
+		if errors.Is(err, rpc.TopicNotExist) {
+			return k, fmt.Errorf("%w: %q", ErrNoRoute, topic)
+		}
+		return k, public(err)
+	}
+	if k.route, err = route.New(topic, data); err != nil {
+		return k, fmt.Errorf("client: %w", err)
+	}
+	k.at = time.Now()
+	return k, nil
+}
+
+func (l *link) askRoute(ctx context.Context, topic string) (data *body.TopicRouteData, err error) {
+	err = l.ask(ctx, func(ctx context.Context, addr string) (err error) {
+		data, err = rpc.Route(ctx, l.net, addr, topic)
+		return err
+	})
+	return data, err
+}
+
+// masters are the addresses of the masters of all topics that were used, sorted.
+func (l *link) masters() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var all []string
+	for _, k := range l.routes {
+		for _, b := range k.route.Brokers() {
+			if addr, ok := b.Addr(0); ok {
+				all = append(all, addr)
+			}
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// refresh looks up the routes that have grown old.
+func (l *link) refresh(ctx context.Context) {
+	l.mu.Lock()
+	var old []string
+	for topic, k := range l.routes {
+		if time.Since(k.at) >= routeAge {
+			old = append(old, topic)
+		}
+	}
+	l.mu.Unlock()
+	for _, topic := range old {
+		if _, err := l.route(ctx, topic, true, true); err != nil && ctx.Err() == nil {
+			l.cfg.Logger.Warn("client: route not refreshed", "topic", topic, "err", err)
+		}
+	}
+}

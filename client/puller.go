@@ -1,0 +1,172 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package client
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/twostage/twostage/internal/rpc"
+	"github.com/twostage/twostage/internal/wire"
+	"github.com/twostage/twostage/internal/wire/header"
+	"github.com/twostage/twostage/message"
+)
+
+// PullerConfig configures a Puller.
+type PullerConfig struct {
+	Config
+	// Group is the consumer group that the pulls are made for; no offset of it is
+	// stored. Default: RocketMQ's group for tools, which every broker has.
+	Group string
+	// Suspend is how long a broker may hold a pull until there is a message.
+	// Default 15 s.
+	Suspend time.Duration
+}
+
+// Puller reads the queues of topics by offset. NewPuller makes one.
+type Puller struct {
+	cfg  PullerConfig
+	log  *slog.Logger
+	link *link
+}
+
+// NewPuller makes a puller. It connects with the first call.
+func NewPuller(cfg PullerConfig) (*Puller, error) {
+	var err error
+	if cfg.Config, err = cfg.Config.complete(); err != nil {
+		return nil, err
+	}
+	if cfg.Group == "" {
+		cfg.Group = message.GroupTools
+	}
+	if err := message.CheckGroup(cfg.Group); err != nil {
+		return nil, fmt.Errorf("client: consumer group: %w", err)
+	}
+	if cfg.Suspend < 0 {
+		return nil, fmt.Errorf("client: suspend %v is negative", cfg.Suspend)
+	}
+	if cfg.Suspend == 0 {
+		cfg.Suspend = 15 * time.Second
+	}
+	return &Puller{cfg: cfg, log: cfg.Logger, link: newLink(cfg.Config, nil)}, nil
+}
+
+// Close ends the puller. Calls under way fail.
+func (p *Puller) Close() error {
+	_, err := p.link.close(nil)
+	return err
+}
+
+// Queues are the queues of a topic that can be read, sorted by broker and id.
+func (p *Puller) Queues(ctx context.Context, topic string) ([]Queue, error) {
+	return p.queues(ctx, topic, false)
+}
+
+func (p *Puller) queues(ctx context.Context, topic string, fresh bool) ([]Queue, error) {
+	r, err := p.link.route(ctx, topic, fresh, false)
+	if err != nil {
+		return nil, err
+	}
+	queues := make([]Queue, 0, len(r.ReadQueues()))
+	for _, q := range r.ReadQueues() {
+		queues = append(queues, Queue{Topic: topic, Broker: q.BrokerName, ID: q.QueueID})
+	}
+	return queues, nil
+}
+
+// addr is where to read a queue.
+func (p *Puller) addr(ctx context.Context, q Queue) (string, error) {
+	r, err := p.link.route(ctx, q.Topic, false, false)
+	if err != nil {
+		return "", err
+	}
+	addr, _, ok := r.ReadAddr(q.Broker, 0)
+	if !ok {
+		return "", fmt.Errorf("%w: %s", ErrNotReadable, q)
+	}
+	return addr, nil
+}
+
+// Min is the offset of the first message of a queue.
+func (p *Puller) Min(ctx context.Context, q Queue) (int64, error) {
+	return p.offset(ctx, q, rpc.MinOffset)
+}
+
+// Max is the offset that the next message of a queue will get.
+func (p *Puller) Max(ctx context.Context, q Queue) (int64, error) {
+	return p.offset(ctx, q, rpc.MaxOffset)
+}
+
+func (p *Puller) offset(ctx context.Context, q Queue, ask func(ctx context.Context, c rpc.Caller, addr, topic string, queue int32) (int64, error)) (int64, error) {
+	addr, err := p.addr(ctx, q)
+	if err != nil {
+		return 0, err
+	}
+	ctx, cancel := p.link.request(ctx)
+	defer cancel()
+	n, err := ask(ctx, p.link.net, addr, q.Topic, q.ID)
+	if err != nil {
+		return 0, fmt.Errorf("client: offsets of %s: %w", q, public(err))
+	}
+	return n, nil
+}
+
+// Pulled is what a pull brought.
+type Pulled struct {
+	// Messages have their bodies as stored: see Decompress.
+	Messages []*message.Received
+	// Next is the offset to pull from next, also when there are no messages.
+	Next     int64
+	Min, Max int64 // of the queue
+	// Moved says that the queue has no such offset, and Next is where it has one.
+	Moved bool
+}
+
+// Pull reads at most limit messages of a queue from an offset on. When there are
+// none the broker holds the request, for up to PullerConfig.Suspend; hold false
+// has it answer at once.
+func (p *Puller) Pull(ctx context.Context, q Queue, offset int64, limit int, hold bool) (*Pulled, error) {
+	if limit < 1 || limit > 1<<16 {
+		return nil, fmt.Errorf("client: %d messages in a pull: at least 1, at most %d", limit, 1<<16)
+	}
+	addr, err := p.addr(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	h := &header.PullRequest{
+		ConsumerGroup: []byte(p.cfg.Group), Topic: []byte(q.Topic), QueueID: q.ID, QueueOffset: offset, MaxMsgNums: int32(limit),
+		SysFlag: header.PullSubscription, Subscription: []byte("*"),
+	}
+	wait := p.cfg.Timeout
+	if hold {
+		h.SysFlag |= header.PullSuspend
+		h.SuspendTimeoutMillis = p.cfg.Suspend.Milliseconds()
+		wait += p.cfg.Suspend
+	}
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	got, err := rpc.Pull(ctx, p.link.net, addr, h)
+	if err != nil {
+		if p.link.check() != nil {
+			return nil, ErrClosed
+		}
+		return nil, fmt.Errorf("client: pulling %s: %w", q, public(err))
+	}
+	res := &Pulled{
+		Next: got.Header.NextBeginOffset, Min: got.Header.MinOffset, Max: got.Header.MaxOffset,
+		Moved: got.Code == wire.PullOffsetMoved,
+	}
+	if got.Code != wire.Success {
+		return res, nil
+	}
+	if res.Messages, err = message.DecodeReceived(got.Records); err != nil {
+		return nil, fmt.Errorf("client: pulling %s from %d: %w", q, offset, err)
+	}
+	for _, m := range res.Messages {
+		m.BrokerName = q.Broker
+	}
+	return res, nil
+}

@@ -1,0 +1,298 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"sync"
+
+	"github.com/twostage/twostage/internal/remoting"
+	"github.com/twostage/twostage/internal/rpc"
+	"github.com/twostage/twostage/internal/wire"
+	"github.com/twostage/twostage/internal/wire/header"
+	"github.com/twostage/twostage/message"
+)
+
+// Outcome is what becomes of a half message.
+type Outcome uint8
+
+// The outcomes. After Unknown the broker asks again later.
+const (
+	Unknown Outcome = iota
+	Commit
+	Rollback
+)
+
+func (o Outcome) String() string {
+	switch o {
+	case Commit:
+		return "commit"
+	case Rollback:
+		return "rollback"
+	}
+	return "unknown"
+}
+
+// code is the outcome in a request.
+func (o Outcome) code() int32 {
+	switch o {
+	case Commit:
+		return int32(message.TransactionCommit)
+	case Rollback:
+		return int32(message.TransactionRollback)
+	}
+	return int32(message.TransactionNone)
+}
+
+// Half is a half message that is stored: nobody can consume it yet.
+type Half struct {
+	SendResult             // QueueOffset is that of the half message's own queue
+	TransactionID   string // the id that check-backs name
+	CommitLogOffset int64  // of the half message, on its broker
+}
+
+// Local runs the local transaction of a half message and tells its outcome. ctx
+// is that of SendInTransaction.
+type Local func(ctx context.Context, h *Half) Outcome
+
+// Checker tells a broker that asks what became of the local transaction of a half
+// message, sent by this producer or any other of its group. It is called on
+// several goroutines at a time. ctx ends with Close.
+type Checker func(ctx context.Context, m *message.Received) Outcome
+
+// TransactionProducerConfig configures a TransactionProducer.
+type TransactionProducerConfig struct {
+	ProducerConfig
+	// Check is required.
+	Check Checker
+	// CheckWorkers is how many check-backs run at a time. Default 4.
+	CheckWorkers int
+}
+
+// checkDepth is how many check-backs may wait; the broker asks again for those
+// beyond.
+const checkDepth = 1024
+
+// TransactionProducer sends messages that become visible with a local
+// transaction. NewTransactionProducer makes one.
+type TransactionProducer struct {
+	*Producer
+	check  Checker
+	ctx    context.Context // of check-backs; ends with Close
+	cancel context.CancelFunc
+
+	mu      sync.Mutex
+	leaving bool           // check-backs are no longer answered
+	running sync.WaitGroup // check-backs
+}
+
+// NewTransactionProducer makes a producer. It connects with Start or the first
+// send.
+func NewTransactionProducer(cfg TransactionProducerConfig) (*TransactionProducer, error) {
+	switch {
+	case cfg.Check == nil:
+		return nil, errors.New("client: TransactionProducerConfig.Check is missing: brokers ask for outcomes that they have not heard")
+	case cfg.CheckWorkers < 0:
+		return nil, fmt.Errorf("client: %d check workers", cfg.CheckWorkers)
+	case cfg.CheckWorkers == 0:
+		cfg.CheckWorkers = 4
+	}
+	p := &TransactionProducer{check: cfg.Check}
+	asked := remoting.Route{Handler: p.asked, Lane: remoting.NewLane("check-back", cfg.CheckWorkers, checkDepth)}
+	producer, err := newProducer(cfg.ProducerConfig, func(code int32) (remoting.Route, bool) {
+		return asked, code == wire.ReqCheckTransactionState
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.Producer = producer
+	p.ctx, p.cancel = context.WithCancel(context.Background())
+	return p, nil
+}
+
+// Start makes the producer known to the brokers of topics, so that they ask it
+// about half messages of its group though it has sent none itself. Topics that
+// are sent to need no Start.
+func (p *TransactionProducer) Start(ctx context.Context, topics ...string) error {
+	for _, topic := range topics {
+		if _, err := p.link.route(ctx, topic, false, true); err != nil {
+			return err
+		}
+	}
+	p.begin()
+	for _, addr := range p.link.masters() {
+		if err := p.heartbeat(ctx, addr); err != nil {
+			return fmt.Errorf("client: heartbeat to %s: %w", addr, public(err))
+		}
+	}
+	return nil
+}
+
+// Close is Producer.Close, after the answers to check-backs that run. Checker
+// must not call it.
+func (p *TransactionProducer) Close() error {
+	p.mu.Lock()
+	p.leaving = true
+	p.mu.Unlock()
+	p.cancel()
+	p.running.Wait()
+	return p.Producer.Close()
+}
+
+// stay holds Close back until running.Done; false when the producer is leaving.
+func (p *TransactionProducer) stay() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.leaving {
+		return false
+	}
+	p.running.Add(1)
+	return true
+}
+
+// TransactionResult is what became of a message sent in a transaction.
+type TransactionResult struct {
+	Half
+	// Outcome is what Local said; Rollback when the half message was not stored
+	// as safely as it should be, and Local was not called.
+	Outcome Outcome
+	// EndError says that the broker may not have heard of the outcome. It asks.
+	EndError error
+}
+
+// SendInTransaction sends a half message, runs local, and tells the broker its
+// outcome, even when ctx has ended meanwhile. An error says that local was not
+// run. If it comes from sending, the half message may be stored all the same,
+// and Checker will be asked for it: it is never sent again.
+//
+// m is not changed. It may not be delayed. Errors are those of Producer.Send.
+func (p *TransactionProducer) SendInTransaction(ctx context.Context, m *message.Message, local Local) (*TransactionResult, error) {
+	if m.DelayLevel() != 0 {
+		return nil, errors.New("client: a message cannot be both delayed and in a transaction")
+	}
+	prepared := *m
+	prepared.Properties = maps.Clone(m.Properties)
+	prepared.SetPrepared(p.cfg.Group)
+	sent, err := p.sendHalf(ctx, &prepared)
+	if err != nil {
+		return nil, err
+	}
+	res := &TransactionResult{Half: Half{SendResult: *sent, TransactionID: sent.MessageID}, Outcome: Rollback}
+	if _, res.CommitLogOffset, err = message.ParseOffsetID(sent.OffsetID); err != nil {
+		return nil, fmt.Errorf("client: broker %s answered a half message: %w", sent.Queue.Broker, err)
+	}
+	if sent.Status == Stored {
+		res.Outcome = local(ctx, &res.Half)
+	}
+	res.EndError = p.end(ctx, res)
+	return res, nil
+}
+
+// sendHalf sends a half message once. It goes on to another broker only where
+// nothing of it can have been sent.
+func (p *TransactionProducer) sendHalf(ctx context.Context, m *message.Message) (*SendResult, error) {
+	e, err := p.envelope(m)
+	if err != nil {
+		return nil, err
+	}
+	p.begin()
+	var errs []error
+	last := ""
+	for try := range p.cfg.Attempts {
+		r, err := p.link.route(ctx, m.Topic, try > 0, true)
+		if err != nil {
+			return nil, errors.Join(append(errs, err)...)
+		}
+		q, addr, err := p.choose(r, last)
+		if err != nil {
+			return nil, errors.Join(append(errs, err)...)
+		}
+		sent, begun, err := p.tryHalf(ctx, addr, q, e)
+		switch {
+		case err == nil:
+			return sent, nil
+		case p.link.check() != nil:
+			return nil, errors.Join(ErrClosed, err)
+		}
+		errs = append(errs, public(err))
+		if begun || ctx.Err() != nil {
+			break
+		}
+		p.log.Warn("client: broker not reached", "broker", q.Broker, "try", try+1, "err", err)
+		last = q.Broker
+	}
+	return nil, errors.Join(errs...)
+}
+
+// tryHalf reports whether the half message may have been sent.
+func (p *TransactionProducer) tryHalf(ctx context.Context, addr string, q Queue, e *envelope) (sent *SendResult, begun bool, err error) {
+	ctx, cancel := p.link.request(ctx)
+	defer cancel()
+	conn, err := p.greeted(ctx, addr)
+	if err != nil {
+		return nil, false, fmt.Errorf("reaching broker %s: %w", q.Broker, err)
+	}
+	sent, err = p.deliver(ctx, connCaller{conn}, addr, q, e)
+	return sent, true, err
+}
+
+// end tells the broker the outcome. Brokers do not answer Unknown.
+func (p *TransactionProducer) end(ctx context.Context, res *TransactionResult) error {
+	ctx, cancel := p.link.request(context.WithoutCancel(ctx))
+	defer cancel()
+	h := &header.EndTransactionRequest{
+		ProducerGroup: p.cfg.Group, TranStateTableOffset: res.QueueOffset, CommitLogOffset: res.CommitLogOffset,
+		CommitOrRollback: res.Outcome.code(), MsgID: res.MessageID, TransactionID: res.TransactionID, Topic: res.Queue.Topic,
+	}
+	send := rpc.EndTransaction
+	if res.Outcome != Commit && res.Outcome != Rollback {
+		send = rpc.EndTransactionOneWay
+	}
+	if err := send(ctx, p.link.net, res.BrokerAddr, h); err != nil {
+		return fmt.Errorf("telling broker %s to %s: %w", res.Queue.Broker, res.Outcome, public(err))
+	}
+	return nil
+}
+
+// asked answers a check-back, on the connection that it came on.
+func (p *TransactionProducer) asked(r *remoting.Request) {
+	if !p.stay() {
+		return
+	}
+	defer p.running.Done()
+	addr := r.Conn.RemoteAddr().String()
+	var h header.CheckTransactionRequest
+	if err := h.DecodeExt(r.Ext); err != nil {
+		p.log.Warn("client: check-back refused", "broker", addr, "err", err)
+		return
+	}
+	all, err := message.DecodeReceived(r.Body)
+	if err != nil || len(all) != 1 {
+		p.log.Warn("client: check-back refused", "broker", addr, "messages", len(all), "err", err)
+		return
+	}
+	m := all[0]
+	if group := m.ProducerGroup(); group != p.cfg.Group {
+		p.log.Warn("client: check-back for another group", "broker", addr, "group", group)
+		return
+	}
+	if err := Decompress(m, MaxBody); err != nil {
+		p.log.Warn("client: check-back with the body as it is", "broker", addr, "err", err)
+	}
+	outcome := p.check(p.ctx, m)
+	answer := &header.EndTransactionRequest{
+		ProducerGroup: p.cfg.Group, TranStateTableOffset: h.TranStateTableOffset, CommitLogOffset: h.CommitLogOffset,
+		CommitOrRollback: outcome.code(), FromTransactionCheck: true, MsgID: m.UniqueKey(), TransactionID: h.TransactionID, Topic: m.Topic,
+	}
+	if answer.MsgID == "" {
+		answer.MsgID = h.MsgID
+	}
+	ctx := context.WithoutCancel(p.ctx) // the answer goes out although the producer is about to leave
+	if err := rpc.EndTransactionOneWay(ctx, connCaller{r.Conn}, addr, answer); err != nil {
+		p.log.Warn("client: check-back not answered, the broker asks again", "broker", addr, "err", err)
+	}
+}

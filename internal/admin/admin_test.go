@@ -1,0 +1,268 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/twostage/twostage/internal/remoting"
+	"github.com/twostage/twostage/internal/rpc"
+	"github.com/twostage/twostage/internal/wire"
+	"github.com/twostage/twostage/internal/wire/body"
+	"github.com/twostage/twostage/internal/wire/header"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// world is servers on a network in memory, all of which share one state.
+type world struct {
+	t      *testing.T
+	net    *remoting.MemNetwork
+	client *remoting.Client
+
+	mu       sync.Mutex
+	clusters body.ClusterInfo
+	created  map[string][]header.CreateTopicRequest // by address
+	deleted  []string                               // address and topic
+	refusing string                                 // address that refuses changes
+	delay    int                                    // look-ups of a route until it is there
+}
+
+func newWorld(t *testing.T, servers ...string) *world {
+	w := &world{
+		t: t, net: remoting.NewMemNetwork(), created: map[string][]header.CreateTopicRequest{},
+		clusters: body.ClusterInfo{BrokerAddrTable: map[string]body.BrokerData{}, ClusterAddrTable: map[string][]string{}},
+	}
+	w.client = remoting.NewClient(remoting.ClientConfig{Dial: w.net.Dial})
+	t.Cleanup(func() {
+		if err := w.client.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	for _, addr := range servers {
+		w.serve(addr)
+	}
+	return w
+}
+
+func (w *world) broker(cluster, name, addr string, ids ...int64) {
+	b := body.BrokerData{Cluster: cluster, BrokerName: name, BrokerAddrs: map[int64]string{}}
+	for _, id := range ids {
+		b.BrokerAddrs[id] = addr
+	}
+	w.clusters.BrokerAddrTable[name] = b
+	w.clusters.ClusterAddrTable[cluster] = append(w.clusters.ClusterAddrTable[cluster], name)
+	w.serve(addr)
+}
+
+func (w *world) serve(addr string) {
+	s := remoting.NewServer(remoting.ServerConfig{Addr: addr, Listen: w.net.Listen, Unknown: func(r *remoting.Request) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		r.Reply(w.answer(addr, r))
+	}})
+	if err := s.Listen(); err != nil {
+		w.t.Fatal(err)
+	}
+	ended := make(chan error)
+	go func() { ended <- s.Run(context.Background()) }()
+	w.t.Cleanup(func() {
+		if err := errors.Join(s.Close(), <-ended); err != nil {
+			w.t.Error(err)
+		}
+	})
+}
+
+func (w *world) answer(addr string, r *remoting.Request) *wire.Response {
+	switch r.Code {
+	case wire.ReqGetBrokerClusterInfo:
+		return &wire.Response{Body: body.Marshal(&w.clusters)}
+	case wire.ReqGetAllTopicListFromNameServer:
+		return &wire.Response{Body: body.Marshal(&body.TopicList{TopicList: []string{"b", "a"}})}
+	case wire.ReqGetRouteInfoByTopic:
+		if w.delay--; w.delay >= 0 {
+			return &wire.Response{Code: wire.TopicNotExist, Remark: "not yet"}
+		}
+		data := body.TopicRouteData{}
+		for name, b := range w.clusters.BrokerAddrTable {
+			if len(w.created[b.BrokerAddrs[0]]) > 0 {
+				data.QueueDatas = append(data.QueueDatas, body.QueueData{BrokerName: name})
+				data.BrokerDatas = append(data.BrokerDatas, b)
+			}
+		}
+		return &wire.Response{Body: body.MarshalStandard(&data)}
+	}
+	if addr == w.refusing {
+		return &wire.Response{Code: wire.SystemError, Remark: "refused on purpose"}
+	}
+	switch r.Code {
+	case wire.ReqUpdateAndCreateTopic:
+		var h header.CreateTopicRequest
+		if err := h.DecodeExt(r.Ext); err != nil {
+			return &wire.Response{Code: wire.SystemError, Remark: err.Error()}
+		}
+		w.created[addr] = append(w.created[addr], h)
+		return &wire.Response{}
+	case wire.ReqDeleteTopicInBroker, wire.ReqDeleteTopicInNamesrv:
+		topic, _ := r.Ext.Get("topic")
+		cluster, _ := r.Ext.Get("clusterName")
+		w.deleted = append(w.deleted, fmt.Sprintf("%s %s %s", addr, topic, cluster))
+		return &wire.Response{}
+	}
+	return &wire.Response{Code: wire.RequestCodeNotSupported, Remark: wire.CodeName(r.Code)}
+}
+
+const (
+	names1, names2       = "127.0.0.1:1001", "127.0.0.1:1002"
+	addrA, addrB, addrC  = "127.0.0.1:2001", "127.0.0.1:2002", "127.0.0.1:2003"
+	nobody, slaveAddress = "127.0.0.1:9", "127.0.0.1:2009"
+)
+
+func TestCreateTopic(t *testing.T) {
+	w := newWorld(t, names1)
+	w.broker("C", "a", addrA, 0)
+	w.broker("C", "b", addrB, 0)
+	w.broker("C", "slave", slaveAddress, 1)
+	a := New(w.client, []string{nobody, names1})
+	done, err := a.CreateTopic(t.Context(), Topic{Name: "T", Queues: 3})
+	if err != nil || len(done) != 2 || done[0].Name != "a" || done[1].Name != "b" {
+		t.Fatalf("%+v, %v", done, err)
+	}
+	want := header.CreateTopicRequest{Topic: "T", DefaultTopic: "TBW102", ReadQueueNums: 3, WriteQueueNums: 3, Perm: 6, TopicFilterType: "SINGLE_TAG"}
+	for _, addr := range []string{addrA, addrB} {
+		if got := w.created[addr]; len(got) != 1 || got[0] != want {
+			t.Errorf("%s: %+v", addr, got)
+		}
+	}
+	if len(w.created[slaveAddress]) != 0 {
+		t.Error("created on a slave")
+	}
+	w.refusing = addrA
+	done, err = a.CreateTopic(t.Context(), Topic{Name: "T", Queues: 3, Perm: 4, Order: true, Cluster: "C"})
+	if !errors.Is(err, rpc.SystemError) || !strings.Contains(err.Error(), "broker a") || len(done) != 1 || done[0].Name != "b" {
+		t.Errorf("%+v, %v", done, err)
+	}
+	if got := w.created[addrB][1]; got.Perm != 4 || !got.Order {
+		t.Errorf("%+v", got)
+	}
+	for _, bad := range []Topic{{Name: "a b", Queues: 1}, {Name: "T"}, {Name: "T", Queues: 1, Perm: 9}, {Name: "T", Queues: 1, Perm: -1}} {
+		if _, err := a.CreateTopic(t.Context(), bad); err == nil {
+			t.Errorf("%+v was created", bad)
+		}
+	}
+}
+
+func TestWhichCluster(t *testing.T) {
+	w := newWorld(t, names1)
+	a := New(w.client, []string{names1})
+	create := func(cluster, want string) {
+		t.Helper()
+		_, err := a.CreateTopic(t.Context(), Topic{Name: "T", Queues: 1, Cluster: cluster})
+		if want == "" && err != nil || want != "" && (!errors.Is(err, ErrCluster) || !strings.Contains(err.Error(), want)) {
+			t.Errorf("cluster %q: %v, want %q", cluster, err, want)
+		}
+	}
+	create("", "no broker is registered at "+names1)
+	w.broker("C", "a", addrA, 0)
+	create("D", `no cluster "D", only C`)
+	w.broker("D", "b", addrB, 0)
+	create("", "name one of C, D")
+	create("D", "")
+	if len(w.created[addrA]) != 0 || len(w.created[addrB]) != 1 {
+		t.Errorf("created at %v", w.created)
+	}
+	w.broker("E", "c", addrC, 1)
+	create("E", "no master")
+}
+
+func TestBrokersAndTopics(t *testing.T) {
+	w := newWorld(t, names1)
+	w.broker("D", "b", addrB, 0)
+	w.broker("C", "z", addrC, 0, 1)
+	w.broker("C", "a", addrA, 0)
+	a := New(w.client, []string{names1})
+	all, err := a.Brokers(t.Context())
+	if err != nil || len(all) != 3 || all[0].Name != "a" || all[1].Name != "z" || all[2].Cluster != "D" || len(all[1].Addrs) != 2 {
+		t.Errorf("%+v, %v", all, err)
+	}
+	if got, err := a.Topics(t.Context()); err != nil || !slices.Equal(got, []string{"a", "b"}) {
+		t.Errorf("%v, %v", got, err)
+	}
+	_, err = New(w.client, []string{nobody}).Topics(t.Context())
+	if !errors.Is(err, ErrNameServer) || !strings.Contains(err.Error(), nobody) {
+		t.Errorf("%v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := a.Topics(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestAwaitRoute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, names1)
+		w.broker("C", "a", addrA, 0)
+		w.broker("C", "b", addrB, 0)
+		a := New(w.client, []string{names1})
+		done, err := a.CreateTopic(t.Context(), Topic{Name: "T", Queues: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.mu.Lock()
+		w.delay = 10
+		w.mu.Unlock()
+		if err := a.AwaitRoute(t.Context(), "T", done); err != nil || w.delay >= 0 {
+			t.Errorf("%v, %d look-ups before it was there", err, w.delay)
+		}
+		w.mu.Lock()
+		w.created[addrB] = nil
+		w.mu.Unlock()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := a.AwaitRoute(ctx, "T", done); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("without broker b: %v", err)
+		}
+		if _, err := a.Route(t.Context(), "T"); err != nil {
+			t.Error(err)
+		}
+		w.mu.Lock()
+		w.delay = 1
+		w.mu.Unlock()
+		if _, err := a.Route(t.Context(), "T"); !errors.Is(err, ErrNoTopic) {
+			t.Errorf("%v", err)
+		}
+	})
+}
+
+func TestDeleteTopic(t *testing.T) {
+	w := newWorld(t, names1, names2)
+	w.broker("C", "a", addrA, 0)
+	w.broker("C", "b", addrB, 0)
+	a := New(w.client, []string{names1, names2})
+	if err := a.DeleteTopic(t.Context(), "T", ""); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{addrA + " T ", addrB + " T ", names1 + " T C", names2 + " T C"}
+	if !slices.Equal(w.deleted, want) {
+		t.Errorf("deleted %q, want %q", w.deleted, want)
+	}
+	w.deleted, w.refusing = nil, addrA
+	if err := a.DeleteTopic(t.Context(), "T", "C"); !errors.Is(err, rpc.SystemError) {
+		t.Errorf("%v", err)
+	}
+	if want = []string{addrB + " T "}; !slices.Equal(w.deleted, want) {
+		t.Errorf("deleted %q: the routes must stay while a broker has the topic", w.deleted)
+	}
+}

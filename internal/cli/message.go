@@ -1,0 +1,244 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+
+	"github.com/twostage/twostage/client"
+	"github.com/twostage/twostage/message"
+)
+
+// maxBody bounds what is read from standard input as a body.
+const maxBody = 16 << 20
+
+// letter is a message as flags describe it.
+type letter struct {
+	group, tag string
+	keys       []string
+	properties []string
+	delay      int
+}
+
+func (l *letter) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&l.tag, "tag", "", "`tag` that subscriptions select by")
+	f.StringArrayVar(&l.keys, "key", nil, "`word` that the message can be found by; may be repeated")
+	f.StringArrayVar(&l.properties, "property", nil, "`name=value`; may be repeated")
+}
+
+// message makes the message; the body is the second argument or standard input.
+func (l *letter) message(p Process, given []string) (*message.Message, error) {
+	var text []byte
+	if len(given) > 1 && given[1] != "-" {
+		text = []byte(given[1])
+	} else {
+		var err error
+		if text, err = io.ReadAll(io.LimitReader(p.Stdin, maxBody+1)); err != nil {
+			return nil, fmt.Errorf("reading the body from standard input: %w", err)
+		}
+		if len(text) > maxBody {
+			return nil, fmt.Errorf("the body on standard input has more than %d bytes", maxBody)
+		}
+	}
+	m := message.New(given[0], text)
+	m.SetTags(l.tag)
+	m.SetKeys(l.keys...)
+	m.SetDelayLevel(l.delay)
+	for _, kv := range l.properties {
+		name, value, ok := strings.Cut(kv, "=")
+		if !ok {
+			return nil, usagef("--property %q is not name=value", kv)
+		}
+		if err := m.SetProperty(name, value); err != nil {
+			return nil, usagef("--property: %w", err)
+		}
+	}
+	return m, m.Check()
+}
+
+func topicSend(p Process) *cobra.Command {
+	c, l := &cluster{Process: p}, &letter{}
+	count, queue := 1, ""
+	cmd := &cobra.Command{
+		Use: "send TOPIC [BODY]", Short: "Send a message; the body is read from standard input when it is - or not given", Args: args(1, 2),
+		RunE: func(cmd *cobra.Command, given []string) error {
+			if count < 1 {
+				return usagef("--count %d: at least 1", count)
+			}
+			m, err := l.message(p, given)
+			if err != nil {
+				return err
+			}
+			return send(cmd.Context(), c, l.group, m, count, queue)
+		},
+	}
+	c.flag(cmd)
+	l.flags(cmd)
+	cmd.Flags().IntVar(&l.delay, "delay-level", 0, "deliver it after the delay of this `level`, as RocketMQ's messageDelayLevel numbers them from 1")
+	cmd.Flags().StringVar(&l.group, "group", "twostage_cli", "producer `group`")
+	cmd.Flags().IntVar(&count, "count", 1, "send it so many times")
+	cmd.Flags().StringVar(&queue, "queue", "", "`BROKER/ID` of the queue to send to; all of them in turn when not given")
+	return cmd
+}
+
+func send(ctx context.Context, c *cluster, group string, m *message.Message, count int, queue string) (err error) {
+	cfg, err := c.client()
+	if err != nil {
+		return err
+	}
+	deliver := (*client.Producer).Send
+	if queue != "" {
+		q, err := parseQueue(m.Topic, queue)
+		if err != nil {
+			return err
+		}
+		deliver = func(p *client.Producer, ctx context.Context, m *message.Message) (*client.SendResult, error) {
+			return p.SendTo(ctx, q, m)
+		}
+	}
+	p, err := client.NewProducer(client.ProducerConfig{Config: cfg, Group: group})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.Close()) }()
+	for range count {
+		sent, err := deliver(p, ctx, m)
+		if err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintf(c.Stdout, "sent %s\n", place(sent)); err != nil {
+			return err
+		}
+		if sent.Status != client.Stored {
+			fmt.Fprintf(c.Stderr, "twostage: %s: %s\n", sent.MessageID, sent.Status)
+		}
+	}
+	return nil
+}
+
+func parseQueue(topic, text string) (client.Queue, error) {
+	at := strings.LastIndexByte(text, '/')
+	id, err := strconv.ParseInt(text[at+1:], 10, 32)
+	if at < 1 || err != nil || id < 0 {
+		return client.Queue{}, usagef("--queue %q is not BROKER/ID", text)
+	}
+	return client.Queue{Topic: topic, Broker: text[:at], ID: int32(id)}, nil
+}
+
+// place is where a message was stored, as fields.
+func place(s *client.SendResult) string {
+	return fmt.Sprintf("id=%s broker=%s queue=%d offset=%d offset-id=%s", s.MessageID, s.Queue.Broker, s.Queue.ID, s.QueueOffset, s.OffsetID)
+}
+
+func topicTail(p Process) *cobra.Command {
+	c, o := &cluster{Process: p}, client.TailOptions{}
+	asJSON := false
+	cmd := &cobra.Command{
+		Use: "tail TOPIC", Short: "Print the last messages of a topic, or all, or what comes", Args: args(1, 1),
+		Long: `Print the messages of a topic in the order in which they were stored: the last ones, with --from-start all of
+them, with --follow also those that come, until it is interrupted. No consumer group is touched.`,
+		RunE: func(cmd *cobra.Command, given []string) error {
+			if o.Last < 0 {
+				return usagef("--last %d: at least 0", o.Last)
+			}
+			return tail(cmd.Context(), c, given[0], o, asJSON)
+		},
+	}
+	c.flag(cmd)
+	cmd.Flags().IntVarP(&o.Last, "last", "n", 10, "how many of the messages that are there")
+	cmd.Flags().BoolVar(&o.FromStart, "from-start", false, "all messages that are there")
+	cmd.Flags().BoolVarP(&o.Follow, "follow", "f", false, "go on with those that come")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON object a line")
+	return cmd
+}
+
+func tail(ctx context.Context, c *cluster, topic string, o client.TailOptions, asJSON bool) (err error) {
+	cfg, err := c.client()
+	if err != nil {
+		return err
+	}
+	p, err := client.NewPuller(client.PullerConfig{Config: cfg})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.Close()) }()
+	show := showLine
+	if asJSON {
+		show = showJSON
+	}
+	err = p.Tail(ctx, topic, o, func(m *message.Received) error { return show(c.Stdout, m) })
+	if o.Follow && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return nil // being interrupted is how it ends
+	}
+	return err
+}
+
+// showLine prints a message for people.
+func showLine(w io.Writer, m *message.Received) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s/%d@%d id=%s", m.StoreTime.Format("2006-01-02T15:04:05.000Z07:00"), m.BrokerName, m.QueueID, m.QueueOffset, m.ID())
+	if tag := m.Tags(); tag != "" {
+		fmt.Fprintf(&b, " tag=%s", tag)
+	}
+	if keys := m.Keys(); len(keys) > 0 {
+		fmt.Fprintf(&b, " keys=%s", strings.Join(keys, ","))
+	}
+	fmt.Fprintf(&b, " %s\n", printable(m.Body))
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// printable is a body on one line: as it is, or quoted where that would not show
+// what it is.
+func printable(body []byte) string {
+	s := string(body)
+	plain := utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) })
+	if plain {
+		return s
+	}
+	return strconv.Quote(s)
+}
+
+// shown is a message as JSON.
+type shown struct {
+	Topic      string             `json:"topic"`
+	Broker     string             `json:"broker"`
+	Queue      int32              `json:"queue"`
+	Offset     int64              `json:"offset"`
+	ID         string             `json:"id"`
+	OffsetID   string             `json:"offsetId"`
+	Stored     time.Time          `json:"stored"`
+	Born       time.Time          `json:"born"`
+	Reconsumed int32              `json:"reconsumed,omitempty"`
+	Properties message.Properties `json:"properties"`
+	Body       *string            `json:"body,omitempty"`       // when it is UTF-8
+	BodyBytes  []byte             `json:"bodyBase64,omitempty"` // when it is not
+}
+
+func showJSON(w io.Writer, m *message.Received) error {
+	s := shown{
+		Topic: m.Topic, Broker: m.BrokerName, Queue: m.QueueID, Offset: m.QueueOffset, ID: m.ID(), OffsetID: m.OffsetID(),
+		Stored: m.StoreTime.UTC(), Born: m.BornTime.UTC(), Reconsumed: m.ReconsumeTimes, Properties: m.Properties,
+	}
+	if text := string(m.Body); utf8.ValidString(text) {
+		s.Body = &text
+	} else {
+		s.BodyBytes = m.Body
+	}
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	return e.Encode(s)
+}

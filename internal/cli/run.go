@@ -1,0 +1,153 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/twostage/twostage/client"
+	"github.com/twostage/twostage/internal/admin"
+)
+
+// Variables that this package acts on itself.
+const (
+	variableData    = "TWOSTAGE_DATA"
+	variableNamesrv = "TWOSTAGE_NAMESRV"
+)
+
+// Exit codes.
+const (
+	exitFailed      = 1
+	exitUsage       = 2
+	exitInterrupted = 130
+)
+
+// Process is what a command has of the process it runs in.
+type Process struct {
+	Args           []string // without the program's name
+	Environment    []string // as os.Environ
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
+}
+
+// variable is the value of an environment variable, or otherwise when it is
+// empty or not set. The last setting counts.
+func (p Process) variable(name, otherwise string) string {
+	for _, v := range p.Environment {
+		if value, ok := strings.CutPrefix(v, name+"="); ok && value != "" {
+			otherwise = value
+		}
+	}
+	return otherwise
+}
+
+// logger is that of commands other than the server: what goes wrong on the way.
+func (p Process) logger() *slog.Logger {
+	return slog.New(slog.NewTextHandler(p.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+}
+
+// errUsage is the class of errors about the command line.
+var errUsage = errors.New("usage")
+
+// usagef is an error about the command line.
+func usagef(format string, args ...any) error {
+	return usageError{fmt.Errorf(format, args...)}
+}
+
+type usageError struct{ error }
+
+func (usageError) Is(target error) bool { return target == errUsage }
+func (e usageError) Unwrap() error      { return e.error }
+
+// Run runs the command of the arguments until it is done or ctx ends, and
+// returns the exit code of the process.
+func Run(ctx context.Context, p Process) int {
+	root := rootCommand(p)
+	root.SetArgs(p.Args)
+	root.SetIn(p.Stdin)
+	root.SetOut(p.Stdout)
+	root.SetErr(p.Stderr)
+	cmd, err := root.ExecuteContextC(ctx)
+	switch {
+	case err == nil:
+		return 0
+	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
+		return exitInterrupted
+	}
+	text := strings.ReplaceAll(err.Error(), "\n", "\n  ")
+	fmt.Fprintf(p.Stderr, "twostage: %s\n", text)
+	if h := hint(err); h != "" {
+		fmt.Fprintf(p.Stderr, "  %s\n", h)
+	}
+	if errors.Is(err, errUsage) {
+		fmt.Fprintf(p.Stderr, "  see: %s --help\n", cmd.CommandPath())
+		return exitUsage
+	}
+	return exitFailed
+}
+
+// hint says what to do about an error.
+func hint(err error) string {
+	switch {
+	case errors.Is(err, client.ErrNameServer), errors.Is(err, admin.ErrNameServer):
+		return "start one with `twostage server`, or say where one is with --namesrv HOST:PORT"
+	case errors.Is(err, client.ErrNoRoute), errors.Is(err, admin.ErrNoTopic):
+		return "create it with `twostage topic create TOPIC`, or see what there is with `twostage topic list`"
+	case errors.Is(err, admin.ErrCluster):
+		return "say which with --cluster NAME"
+	}
+	return ""
+}
+
+func rootCommand(p Process) *cobra.Command {
+	root := &cobra.Command{
+		Use: "twostage", Short: "A message broker that speaks RocketMQ's protocols",
+		Long:         "Twostage is a message broker for applications of Apache RocketMQ: a name server, a broker and the tools\nto look after them, in one binary. `twostage server` runs all of it.",
+		SilenceUsage: true, SilenceErrors: true,
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usagef("%w", err) })
+	root.AddCommand(serverCommand(p), topicCommand(p), txCommand(p), benchCommand(p), versionCommand(p))
+	root.Args = noun
+	root.RunE = help
+	return root
+}
+
+// group makes a command that only has commands below it.
+func group(use, short string, below ...*cobra.Command) *cobra.Command {
+	c := &cobra.Command{Use: use, Short: short, Args: noun, RunE: help}
+	c.AddCommand(below...)
+	return c
+}
+
+// noun refuses a command that there is not.
+func noun(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	cmd.SuggestionsMinimumDistance = 2
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		return usagef("no command %q; did you mean %s?", args[0], strings.Join(near, " or "))
+	}
+	return usagef("no command %q", args[0])
+}
+
+func help(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+
+// args checks how many arguments there are.
+func args(least, most int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, given []string) error {
+		if len(given) < least || len(given) > most {
+			return usagef("%d arguments for %q", len(given), cmd.Use)
+		}
+		return nil
+	}
+}

@@ -1,0 +1,224 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/twostage/twostage/client"
+	"github.com/twostage/twostage/internal/admin"
+	"github.com/twostage/twostage/internal/remoting"
+	"github.com/twostage/twostage/internal/wire"
+	"github.com/twostage/twostage/message"
+)
+
+// routePatience is how long a created topic may take to appear in routes.
+const routePatience = 10 * time.Second
+
+// cluster is how a command reaches a cluster.
+type cluster struct {
+	Process
+	namesrv string
+}
+
+// flag adds --namesrv.
+func (c *cluster) flag(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&c.namesrv, "namesrv", c.variable(variableNamesrv, "127.0.0.1:9876"), "name servers, `HOST:PORT;...`")
+}
+
+// servers are the name servers.
+func (c *cluster) servers() ([]string, error) {
+	var all []string
+	for s := range strings.FieldsFuncSeq(c.namesrv, func(r rune) bool { return r == ';' || r == ',' }) {
+		s = strings.TrimSpace(s)
+		if host, port, err := net.SplitHostPort(s); err != nil || host == "" || port == "" {
+			return nil, usagef("--namesrv %q is not HOST:PORT", s)
+		}
+		all = append(all, s)
+	}
+	if len(all) == 0 {
+		return nil, usagef("--namesrv is empty")
+	}
+	return all, nil
+}
+
+// client is what clients of this command have in common.
+func (c *cluster) client() (client.Config, error) {
+	servers, err := c.servers()
+	return client.Config{NameServers: servers, Logger: c.logger()}, err
+}
+
+// admin calls fn with an Admin.
+func (c *cluster) admin(fn func(a *admin.Admin) error) (err error) {
+	servers, err := c.servers()
+	if err != nil {
+		return err
+	}
+	conns := remoting.NewClient(remoting.ClientConfig{Language: wire.LanguageGo, Version: wire.Version, Logger: c.logger()})
+	defer func() { err = errors.Join(err, conns.Close()) }()
+	return fn(admin.New(conns, servers))
+}
+
+func topicCommand(p Process) *cobra.Command {
+	return group("topic", "Create, show, write and read topics",
+		topicCreate(p), topicList(p), topicRoute(p), topicDelete(p), topicSend(p), topicTail(p))
+}
+
+func topicCreate(p Process) *cobra.Command {
+	c := &cluster{Process: p}
+	t := admin.Topic{}
+	perm := ""
+	cmd := &cobra.Command{
+		Use: "create TOPIC", Short: "Create a topic on all brokers of a cluster, or change it", Args: args(1, 1),
+		RunE: func(cmd *cobra.Command, given []string) error {
+			t.Name = given[0]
+			var ok bool
+			if t.Perm, ok = map[string]int32{"rw": 6, "r": 4, "w": 2}[perm]; !ok {
+				return usagef("--perm %q: accepted are rw, r, w", perm)
+			}
+			return c.admin(func(a *admin.Admin) error { return createTopic(cmd.Context(), p, a, t) })
+		},
+	}
+	c.flag(cmd)
+	cmd.Flags().Int32Var(&t.Queues, "queues", 8, "queues on each broker")
+	cmd.Flags().StringVar(&perm, "perm", "rw", "rw, r or w")
+	cmd.Flags().StringVar(&t.Cluster, "cluster", "", "`name` of the cluster; the only one when not given")
+	cmd.Flags().BoolVar(&t.Order, "order", false, "queues keep their place when a broker is down")
+	return cmd
+}
+
+func createTopic(ctx context.Context, p Process, a *admin.Admin, t admin.Topic) error {
+	done, err := a.CreateTopic(ctx, t)
+	for _, b := range done {
+		if _, err := fmt.Fprintf(p.Stdout, "created topic=%s broker=%s addr=%s queues=%d\n", t.Name, b.Name, b.Addrs[0], t.Queues); err != nil {
+			return err
+		}
+	}
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, routePatience)
+	defer cancel()
+	return a.AwaitRoute(ctx, t.Name, done)
+}
+
+func topicList(p Process) *cobra.Command {
+	c := &cluster{Process: p}
+	all := false
+	cmd := &cobra.Command{
+		Use: "list", Short: "List the topics, one a line", Args: args(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return c.admin(func(a *admin.Admin) error { return listTopics(cmd.Context(), p, a, all) })
+		},
+	}
+	c.flag(cmd)
+	cmd.Flags().BoolVar(&all, "all", false, "also those of the brokers themselves, and of retries and dead letters")
+	return cmd
+}
+
+func listTopics(ctx context.Context, p Process, a *admin.Admin, all bool) error {
+	names, err := a.Topics(ctx)
+	if err != nil {
+		return err
+	}
+	own := map[string]bool{}
+	if !all {
+		brokers, err := a.Brokers(ctx)
+		if err != nil {
+			return err
+		}
+		for _, b := range brokers {
+			own[b.Name], own[b.Cluster], own[b.Cluster+"_"+message.ReplySuffix] = true, true, true
+		}
+	}
+	for _, name := range names {
+		if !all && (own[name] || message.IsSystemTopic(name) || strings.HasPrefix(name, message.RetryPrefix) || strings.HasPrefix(name, message.DLQPrefix)) {
+			continue
+		}
+		if _, err := fmt.Fprintln(p.Stdout, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func topicRoute(p Process) *cobra.Command {
+	c := &cluster{Process: p}
+	cmd := &cobra.Command{
+		Use: "route TOPIC", Short: "Show the brokers and queues of a topic", Args: args(1, 1),
+		RunE: func(cmd *cobra.Command, given []string) error {
+			return c.admin(func(a *admin.Admin) error { return showRoute(cmd.Context(), p, a, given[0]) })
+		},
+	}
+	c.flag(cmd)
+	return cmd
+}
+
+func showRoute(ctx context.Context, p Process, a *admin.Admin, topic string) error {
+	data, err := a.Route(ctx, topic)
+	if err != nil {
+		return err
+	}
+	w := tabwriter.NewWriter(p.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "BROKER\tCLUSTER\tREAD\tWRITE\tPERM\tADDRESSES")
+	for _, q := range data.QueueDatas {
+		cluster, addrs := "", []string{}
+		for _, b := range data.BrokerDatas {
+			if b.BrokerName != q.BrokerName {
+				continue
+			}
+			cluster = b.Cluster
+			for _, id := range slices.Sorted(maps.Keys(b.BrokerAddrs)) {
+				addrs = append(addrs, fmt.Sprintf("%d=%s", id, b.BrokerAddrs[id]))
+			}
+		}
+		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%s\t%s\n", q.BrokerName, cluster, q.ReadQueueNums, q.WriteQueueNums, permText(q.Perm), strings.Join(addrs, " "))
+	}
+	return w.Flush()
+}
+
+// permText is a permission as RocketMQ's tools show it.
+func permText(perm int32) string {
+	text := []byte("---")
+	for i, letter := range []byte("RWX") {
+		if perm&(4>>i) != 0 {
+			text[i] = letter
+		}
+	}
+	return string(text)
+}
+
+func topicDelete(p Process) *cobra.Command {
+	c := &cluster{Process: p}
+	name, yes := "", false
+	cmd := &cobra.Command{
+		Use: "delete TOPIC", Short: "Delete a topic and its messages on all brokers of a cluster", Args: args(1, 1),
+		RunE: func(cmd *cobra.Command, given []string) error {
+			if !yes {
+				return usagef("the messages of %s would be gone for good: say so with --yes", given[0])
+			}
+			return c.admin(func(a *admin.Admin) error {
+				if err := a.DeleteTopic(cmd.Context(), given[0], name); err != nil {
+					return err
+				}
+				_, err := fmt.Fprintf(p.Stdout, "deleted topic=%s\n", given[0])
+				return err
+			})
+		},
+	}
+	c.flag(cmd)
+	cmd.Flags().StringVar(&name, "cluster", "", "`name` of the cluster; the only one when not given")
+	cmd.Flags().BoolVar(&yes, "yes", false, "delete it")
+	return cmd
+}

@@ -1,0 +1,139 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/twostage/twostage/internal/config"
+	"github.com/twostage/twostage/internal/lifecycle"
+)
+
+// httpDrain is how long a stop waits for answers that are under way.
+const httpDrain = time.Second
+
+// health answers /healthz and /readyz.
+type health struct {
+	started atomic.Bool
+	broker  atomic.Pointer[func() error] // its Ready, once it is open
+}
+
+// ready says what is missing, nil when nothing is.
+func (h *health) ready() error {
+	if ready := h.broker.Load(); ready != nil {
+		if err := (*ready)(); err != nil {
+			return fmt.Errorf("broker: %w", err)
+		}
+	}
+	if !h.started.Load() {
+		return errors.New("starting")
+	}
+	return nil
+}
+
+func newRegistry() *prometheus.Registry {
+	r := prometheus.NewRegistry()
+	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return r
+}
+
+// serveHTTP opens the HTTP listener and, if it is asked for, that of the metrics.
+func (n *node) serveHTTP() error {
+	c := n.Config.HTTP
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if err := n.health.ready(); err != nil {
+			http.Error(w, "not ready: "+err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		_, _ = io.WriteString(w, "ready\n")
+	})
+	metrics := promhttp.HandlerFor(n.metrics, promhttp.HandlerOpts{})
+	mux.Handle("GET /metrics", metrics)
+
+	ln, err := listenHTTP(c.BindAddress, c.Port)
+	switch {
+	case err == nil:
+		n.http = ln.Addr().(*net.TCPAddr).AddrPort()
+		runHTTP(n.group, n.Logger, "http", ln, mux)
+	case c.Explicit || !taken(err):
+		return fmt.Errorf("http: %w\nhttpListenPort=%d or httpBindAddress is to blame: choose others with %s httpListenPort=PORT (0 picks a free one)", err, c.Port, n.setFlag())
+	default:
+		n.Logger.Warn("no HTTP listener: its port is taken; choose another with "+n.setFlag()+" httpListenPort=PORT", "httpListenPort", c.Port, "err", err)
+	}
+	return n.servePrometheus(metrics)
+}
+
+// servePrometheus opens the metrics listener of RocketMQ 5.
+func (n *node) servePrometheus(metrics http.Handler) error {
+	m := n.Config.Broker.Metrics
+	if !m.Prometheus || n.Role == config.RoleNamesrv {
+		return nil
+	}
+	ln, err := listenHTTP(m.Host, m.Port)
+	if err != nil {
+		if !taken(err) {
+			return fmt.Errorf("metrics: %w\nmetricsPromExporterHost is to blame", err)
+		}
+		n.Logger.Warn("no metrics listener: its port is taken; choose another with --set metricsPromExporterPort=PORT", "metricsPromExporterPort", m.Port, "err", err)
+		return nil
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", metrics)
+	n.Logger.Info("metrics are served", "addr", reachable(ln.Addr().(*net.TCPAddr).AddrPort()))
+	runHTTP(n.group, n.Logger, "metrics", ln, mux)
+	return nil
+}
+
+// setFlag sets keys of the file that has those of HTTP.
+func (n *node) setFlag() string {
+	if n.Role == config.RoleNamesrv {
+		return "--namesrv-set"
+	}
+	return "--set"
+}
+
+func listenHTTP(host string, port int) (net.Listener, error) {
+	if ip, err := netip.ParseAddr(host); err == nil && ip.Is4() && ip.IsUnspecified() {
+		return net.Listen("tcp4", net.JoinHostPort(host, strconv.Itoa(port)))
+	}
+	return net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+}
+
+// runHTTP serves on ln as a part of the group.
+func runHTTP(g *lifecycle.Group, logger *slog.Logger, name string, ln net.Listener, h http.Handler) {
+	s := &http.Server{
+		Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+		MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+	}
+	g.Go(name, func(context.Context) error {
+		if err := s.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	})
+	g.Defer(name, func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), httpDrain)
+		defer cancel()
+		if s.Shutdown(ctx) != nil { // somebody reads slowly
+			return s.Close()
+		}
+		return nil
+	})
+}

@@ -1,0 +1,38 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/twostage/twostage/internal/broker"
+	"github.com/twostage/twostage/internal/namesrv"
+)
+
+// openNow is a name server as a server: its Open takes no time.
+type openNow struct{ *namesrv.Server }
+
+func (s openNow) Open(context.Context) error { return s.Server.Open() }
+
+func (n *node) newNamesrv() server {
+	return openNow{namesrv.New(namesrv.Options{
+		Config: n.Config.Namesrv, Values: n.Config.NamesrvValues, FS: n.FS, Logger: n.Logger.With("server", "namesrv"),
+	})}
+}
+
+func (n *node) newBroker() (*broker.Broker, error) {
+	servers, values := n.nameServers(), n.Config.BrokerValues
+	if len(n.Config.Broker.Registration.NameServers) == 0 && len(servers) > 0 {
+		values = values.With("namesrvAddr", strings.Join(servers, ";"))
+	}
+	b := broker.New(broker.Options{
+		Config: n.Config.Broker, Values: values, FS: n.FS, Logger: n.Logger.With("server", "broker"), NameServers: servers,
+	})
+	if err := n.metrics.Register(b.Metrics()); err != nil {
+		return nil, fmt.Errorf("broker: metrics: %w", err)
+	}
+	return b, nil
+}
