@@ -6,6 +6,7 @@ package store
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/twostage/twostage/internal/store/consumequeue"
 	"github.com/twostage/twostage/message"
@@ -40,15 +41,26 @@ func (c *chunk) memory() int { return len(c.entries)*entryMemory + len(c.props) 
 // maxChunk bounds a chunk, so that the stages overlap and memory is given back.
 const maxChunk = 1 << 20
 
-// dispatcher carries records from the log to the views in two stages, each a
-// goroutine: queue entries and OnArrive first, the index behind them.
+// dispatcher carries records from the log to the views in two stages: queue
+// entries and OnArrive first, the index behind them.
 //
 //	Append -> filling -> [queue stage: queues, OnArrive] -> indexing -> [index stage] -> free
+//
+// The queue stage runs on the goroutine that appended, so that a message wakes
+// nobody but its consumers; with SyncFlush, and for what is left at the end, on a
+// goroutine of its own. The index stage has one, and is woken when much waits for
+// it, when somebody does, or after indexDelay.
 type dispatcher struct {
 	s *Store
 
 	queueWake chan struct{}
 	indexWake chan struct{}
+	later     *time.Timer // wakes the index stage
+	armed     atomic.Bool // later is set
+
+	wanted atomic.Bool // there is work for the queue stage
+	stage  sync.Mutex  // held by who runs the queue stage
+	mine   []*chunk    // not yet wholly in the queues, oldest first; stage
 
 	mu       sync.Mutex
 	cond     sync.Cond // progress, or the store has failed
@@ -70,6 +82,11 @@ func (d *dispatcher) init(s *Store, offset, ts int64) {
 	d.s = s
 	d.cond.L = &d.mu
 	d.queueWake, d.indexWake = make(chan struct{}, 1), make(chan struct{}, 1)
+	d.later = time.AfterFunc(time.Hour, func() {
+		d.armed.Store(false)
+		wake(d.indexWake)
+	})
+	d.later.Stop()
 	d.dispatched.Store(offset)
 	d.dispatchedTS.Store(ts)
 	d.indexed.Store(offset)
@@ -82,7 +99,55 @@ func wake(c chan struct{}) {
 	}
 }
 
-func (d *dispatcher) signal() { wake(d.queueWake) }
+// signal says that records were added: it runs the queue stage, unless somebody
+// is at it, who then sees to these too.
+func (d *dispatcher) signal() {
+	if d.s.cfg.SyncFlush {
+		wake(d.queueWake)
+		return
+	}
+	d.wanted.Store(true)
+	for d.wanted.Load() && d.stage.TryLock() {
+		d.wanted.Store(false)
+		d.advance()
+		d.stage.Unlock()
+	}
+}
+
+const (
+	indexDelay = 5 * time.Millisecond // that the index may be behind while nobody asks
+	indexSoon  = 128 << 10            // bytes of entries that are indexed at once
+)
+
+// advance is one round of the queue stage; d.stage is held.
+func (d *dispatcher) advance() {
+	d.mu.Lock()
+	d.mine = append(d.mine, d.filling...)
+	clear(d.filling)
+	d.filling = d.filling[:0]
+	d.mu.Unlock()
+
+	done, err := d.carry(d.mine)
+	if err != nil {
+		d.s.fail(err)
+	}
+	if done == 0 {
+		return
+	}
+	d.mu.Lock()
+	d.indexing = append(d.indexing, d.mine[:done]...)
+	soon := d.backlog > indexSoon
+	d.cond.Broadcast()
+	d.mu.Unlock()
+	rest := copy(d.mine, d.mine[done:])
+	clear(d.mine[rest:])
+	d.mine = d.mine[:rest]
+	if soon {
+		wake(d.indexWake)
+	} else if !d.armed.Swap(true) {
+		d.later.Reset(indexDelay)
+	}
+}
 
 // waitForRoom blocks while too much waits, so that a slow view slows senders
 // down instead of filling the memory.
@@ -138,33 +203,22 @@ func (d *dispatcher) add(b *Batch, first, n int) {
 	}
 }
 
-// runQueues is the queue stage. It ends when closing is set and everything has
-// been carried, or when the store has failed.
+// runQueues runs the queue stage for what no appender has carried. It ends when
+// closing is set and everything has been carried, or when the store has failed.
 func (d *dispatcher) runQueues() {
-	var mine []*chunk // not yet wholly in the queues, oldest first
 	for {
 		d.mu.Lock()
-		mine = append(mine, d.filling...)
-		clear(d.filling)
-		d.filling = d.filling[:0]
 		closing := d.closing
 		d.mu.Unlock()
-
-		done, err := d.carry(mine)
-		if err != nil {
-			d.s.fail(err)
+		d.stage.Lock()
+		d.wanted.Store(false)
+		d.advance()
+		left := len(d.mine)
+		d.stage.Unlock()
+		if d.wanted.Load() {
+			continue // somebody added records and could not run the stage
 		}
-		d.mu.Lock()
-		d.indexing = append(d.indexing, mine[:done]...)
-		d.cond.Broadcast()
-		d.mu.Unlock()
-		if done > 0 {
-			wake(d.indexWake)
-			rest := copy(mine, mine[done:])
-			clear(mine[rest:])
-			mine = mine[:rest]
-		}
-		if d.s.log.Err() != nil || closing && len(mine) == 0 {
+		if d.s.log.Err() != nil || closing && left == 0 {
 			d.mu.Lock()
 			d.drained = true
 			d.cond.Broadcast()
@@ -261,8 +315,10 @@ func (d *dispatcher) indexChunk(c *chunk) error {
 	return nil
 }
 
-// maxFree is how many chunks are kept for reuse.
-const maxFree = 8
+const (
+	maxFree     = 256       // chunks that are kept for reuse,
+	maxFreeSize = 256 << 10 // those with at most so many bytes
+)
 
 func (d *dispatcher) recycle(c *chunk) {
 	memory := c.memory()
@@ -271,7 +327,7 @@ func (d *dispatcher) recycle(c *chunk) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.backlog -= memory
-	if len(d.free) < maxFree {
+	if len(d.free) < maxFree && memory <= maxFreeSize {
 		d.free = append(d.free, c)
 	}
 	d.cond.Broadcast()
@@ -291,6 +347,7 @@ func (s *Store) WaitDispatched(offset int64) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for min(d.dispatched.Load(), d.indexed.Load()) < offset {
+		wake(d.indexWake)
 		if err := s.ReadOnly(); err != nil {
 			return err
 		}

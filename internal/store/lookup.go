@@ -198,6 +198,9 @@ func (s *Store) Query(topic, key string, max int, begin, end int64) (QueryResult
 	if s.ended.Load() {
 		return r, ErrClosed
 	}
+	if err := s.WaitDispatched(s.Dispatched()); err != nil && !errors.Is(err, ErrReadOnly) {
+		return r, err
+	}
 	offsets, lastTS, lastPhysical, err := s.index.Query(topic, key, max, begin, end)
 	if err != nil {
 		return r, err

@@ -155,6 +155,12 @@ func (f *osFile) NextData(off int64) (int64, error) {
 		return size, nil
 	}
 	var at int64
+	if err := control(f.File, "fiemap", func(fd int) (err error) {
+		at, err = nextWritten(fd, off, size)
+		return err
+	}); err == nil {
+		return at, nil
+	}
 	err = control(f.File, "seek", func(fd int) (err error) {
 		at, err = unix.Seek(fd, off, unix.SEEK_DATA)
 		return err
