@@ -143,7 +143,7 @@ func (t *Table) Ensure(name string) (*body.SubscriptionGroupConfig, error) {
 		return nil, err
 	}
 	if !t.cfg.AutoCreate && !message.IsSystemGroup(name) {
-		return nil, fmt.Errorf("%w: %s; create it (twostage group create %s), or set autoCreateSubscriptionGroup=true", ErrNoGroup, name, name)
+		return nil, fmt.Errorf("%w: %s; create it with RocketMQ's mqadmin updateSubGroup -g %s, or set autoCreateSubscriptionGroup=true", ErrNoGroup, name, name)
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -184,7 +184,8 @@ func TestFindMakesWhatMayBeMade(t *testing.T) {
 	if _, ok := tb.Find("g"); !ok {
 		t.Error("g is lost")
 	}
-	if _, err := tb.Ensure("new"); !errors.Is(err, ErrNoGroup) || !strings.Contains(err.Error(), "twostage group create new") {
+	if _, err := tb.Ensure("new"); !errors.Is(err, ErrNoGroup) || strings.Contains(err.Error(), "twostage group") ||
+		!strings.Contains(err.Error(), "autoCreateSubscriptionGroup=true") || !strings.Contains(err.Error(), "mqadmin updateSubGroup -g new") {
 		t.Errorf("autoCreateSubscriptionGroup=false: %v", err)
 	}
 	if _, ok := tb.Find(message.SystemGroupPrefix + "X"); !ok {

@@ -115,7 +115,9 @@ func Open(cfg Config) (*Table, error) {
 	return t, nil
 }
 
-// systemTopics are the topics that 4.9.8 makes at its start.
+// systemTopics are the topics that a broker has from its first start: those of
+// 4.9.8, and the three of transactions. 4.9.8 makes the half and the check-max
+// topic at their first use, and the op topic has no configuration there.
 func systemTopics(s System) []body.TopicConfig {
 	make := func(name string, queues, perm int32) body.TopicConfig {
 		c := body.NewTopicConfig(name)

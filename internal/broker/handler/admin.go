@@ -1,0 +1,157 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package handler
+
+import (
+	"github.com/twostage/twostage/internal/remoting"
+	"github.com/twostage/twostage/internal/wire"
+	"github.com/twostage/twostage/internal/wire/body"
+	"github.com/twostage/twostage/internal/wire/header"
+	"github.com/twostage/twostage/message"
+)
+
+// TopicTable is the topics with the means to change them.
+type TopicTable interface {
+	Get(name string) (*body.TopicConfig, bool)
+	Put(c body.TopicConfig) error
+	Delete(names ...string) ([]string, error)
+	IsSystem(name string) bool
+	All() (map[string]body.TopicConfig, body.DataVersion)
+}
+
+// GroupTable is the consumer groups with the means to change them.
+type GroupTable interface {
+	Put(c body.SubscriptionGroupConfig) error
+	Delete(name string) (bool, error)
+	All() (map[string]body.SubscriptionGroupConfig, body.DataVersion)
+}
+
+// OffsetTable is the consumer offsets with the means to delete them.
+type OffsetTable interface {
+	DeleteGroup(group string)
+	DeleteTopic(topic string)
+	Flush() error
+}
+
+// Queues deletes the queues of topics.
+type Queues interface{ DeleteTopic(topic string) error }
+
+// Admin serves the requests that make, change, list and delete topics and
+// groups. What they answer is on disk.
+type Admin struct {
+	Topics  TopicTable
+	Groups  GroupTable
+	Offsets OffsetTable
+	Queues  Queues
+	// Published returns once the name servers know the topics as they are, or
+	// after a while: a topic that was made is in the routes when it is answered.
+	Published func()
+	// Settle runs before a topic's queues are deleted: who works by what stands in
+	// them notes how far that is done.
+	Settle func()
+}
+
+// CreateTopic serves UPDATE_AND_CREATE_TOPIC.
+func (a *Admin) CreateTopic(r *remoting.Request) {
+	var h header.CreateTopicRequest
+	if !decode(r, &h) {
+		return
+	}
+	c := body.NewTopicConfig(h.Topic)
+	c.ReadQueueNums, c.WriteQueueNums, c.Perm = h.ReadQueueNums, h.WriteQueueNums, h.Perm
+	c.TopicSysFlag, c.Order = h.TopicSysFlag, h.Order
+	switch h.TopicFilterType {
+	case body.SingleTag, "":
+	case body.MultiTag:
+		c.TopicFilterType = body.MultiTag
+	default:
+		fail(r, wire.SystemError, "topicFilterType %q is neither SINGLE_TAG nor MULTI_TAG", h.TopicFilterType)
+		return
+	}
+	if err := a.Topics.Put(c); err != nil {
+		fail(r, wire.SystemError, "%s", err)
+		return
+	}
+	a.Published()
+	r.Reply(&wire.Response{Code: wire.Success})
+}
+
+// DeleteTopic serves DELETE_TOPIC_IN_BROKER: the topic, its queues and the
+// offsets of its consumers.
+func (a *Admin) DeleteTopic(r *remoting.Request) {
+	var h header.DeleteTopicRequest
+	if !decode(r, &h) {
+		return
+	}
+	if h.Topic == "" || a.Topics.IsSystem(h.Topic) {
+		fail(r, wire.SystemError, "The topic[%s] is conflict with system topic: it can't be deleted.", h.Topic)
+		return
+	}
+	if _, err := a.Topics.Delete(h.Topic); err != nil {
+		fail(r, wire.SystemError, "%s", err)
+		return
+	}
+	a.Settle()
+	if err := a.Queues.DeleteTopic(h.Topic); err != nil {
+		fail(r, wire.SystemError, "the topic is deleted, but not all of its files: %s; delete it again", err)
+		return
+	}
+	a.Offsets.DeleteTopic(h.Topic)
+	if err := a.Offsets.Flush(); err != nil {
+		fail(r, wire.SystemError, "the topic is deleted, but not its consumers' offsets: %s; delete it again", err)
+		return
+	}
+	a.Published()
+	r.Reply(&wire.Response{Code: wire.Success})
+}
+
+// AllTopics serves GET_ALL_TOPIC_CONFIG.
+func (a *Admin) AllTopics(r *remoting.Request) {
+	topics, version := a.Topics.All()
+	r.Reply(&wire.Response{Code: wire.Success, Header: header.Empty{}, Body: body.Marshal(&body.TopicConfigSerializeWrapper{DataVersion: version, TopicConfigTable: topics})})
+}
+
+// PutGroup serves UPDATE_AND_CREATE_SUBSCRIPTIONGROUP.
+func (a *Admin) PutGroup(r *remoting.Request) {
+	var c body.SubscriptionGroupConfig
+	if !decodeBody(r, &c) {
+		return
+	}
+	if err := a.Groups.Put(c); err != nil {
+		fail(r, wire.SystemError, "%s", err)
+		return
+	}
+	r.Reply(&wire.Response{Code: wire.Success})
+}
+
+// DeleteGroup serves DELETE_SUBSCRIPTIONGROUP, and deletes the group's offsets
+// if asked to.
+func (a *Admin) DeleteGroup(r *remoting.Request) {
+	var h header.DeleteGroupRequest
+	if !decode(r, &h) {
+		return
+	}
+	if message.IsSystemGroup(h.GroupName) {
+		fail(r, wire.SystemError, "the group %s belongs to the broker and can't be deleted", h.GroupName)
+		return
+	}
+	if _, err := a.Groups.Delete(h.GroupName); err != nil {
+		fail(r, wire.SystemError, "%s", err)
+		return
+	}
+	if h.RemoveOffset {
+		a.Offsets.DeleteGroup(h.GroupName)
+		if err := a.Offsets.Flush(); err != nil {
+			fail(r, wire.SystemError, "the group is deleted, but not its offsets: %s; delete it again", err)
+			return
+		}
+	}
+	r.Reply(&wire.Response{Code: wire.Success})
+}
+
+// AllGroups serves GET_ALL_SUBSCRIPTIONGROUP_CONFIG.
+func (a *Admin) AllGroups(r *remoting.Request) {
+	groups, version := a.Groups.All()
+	succeedBody(r, &body.SubscriptionGroupWrapper{DataVersion: version, SubscriptionGroupTable: groups})
+}

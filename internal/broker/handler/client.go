@@ -1,0 +1,148 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package handler
+
+import (
+	"github.com/twostage/twostage/internal/broker/topic"
+	"github.com/twostage/twostage/internal/remoting"
+	"github.com/twostage/twostage/internal/session"
+	"github.com/twostage/twostage/internal/wire"
+	"github.com/twostage/twostage/internal/wire/body"
+	"github.com/twostage/twostage/internal/wire/header"
+	"github.com/twostage/twostage/message"
+)
+
+// Sessions is the live clients.
+type Sessions interface {
+	RegisterProducer(c session.Client, group string)
+	RegisterConsumer(c session.Client, group string, info session.ConsumerInfo, subs []body.SubscriptionData) (changed bool)
+	Unregister(c session.Conn, clientID, producerGroup, consumerGroup string)
+	ConsumerIDs(group string) []string
+	Consumers(group string) (session.Group, bool)
+	Producers(group string) []session.Client
+}
+
+// Client serves what clients say of themselves (34, 35, 46) and what is asked
+// about them (38, 203, 204).
+type Client struct {
+	Sessions Sessions
+	Groups   Groups
+	Topics   SendTopics
+	// NotifyChanges: consumers are told when their group changes.
+	NotifyChanges bool
+	// ProducerOnline is told of each heartbeat of a producer group.
+	ProducerOnline func(group string)
+}
+
+// Heartbeat serves HEART_BEAT.
+func (c *Client) Heartbeat(r *remoting.Request) {
+	var hb body.HeartbeatData
+	if !decodeBody(r, &hb) {
+		return
+	}
+	if hb.ClientID == "" {
+		fail(r, wire.SystemError, "the heartbeat has no clientID")
+		return
+	}
+	who := session.Client{ID: hb.ClientID, Language: r.Language, Version: r.Version, Conn: r.Conn}
+	for _, d := range hb.ConsumerDataSet {
+		info := session.ConsumerInfo{ConsumeType: d.ConsumeType, MessageModel: d.MessageModel, ConsumeFromWhere: d.ConsumeFromWhere, Notify: c.NotifyChanges}
+		if g, err := c.Groups.Ensure(d.GroupName); err == nil {
+			info.Notify = info.Notify && g.NotifyConsumerIDsChangedEnable
+			var sysFlag int32
+			if d.UnitMode {
+				sysFlag = 2
+			}
+			if _, err := c.Topics.Ensure(message.RetryTopic(d.GroupName), g.RetryQueueNums, topic.PermRead|topic.PermWrite, sysFlag); err != nil {
+				fail(r, wire.SystemError, "%s", err)
+				return
+			}
+		}
+		c.Sessions.RegisterConsumer(who, d.GroupName, info, d.SubscriptionDataSet)
+	}
+	for _, d := range hb.ProducerDataSet {
+		c.Sessions.RegisterProducer(who, d.GroupName)
+		if c.ProducerOnline != nil {
+			c.ProducerOnline(d.GroupName)
+		}
+	}
+	r.Reply(&wire.Response{Code: wire.Success})
+}
+
+// Unregister serves UNREGISTER_CLIENT.
+func (c *Client) Unregister(r *remoting.Request) {
+	var h header.UnregisterClientRequest
+	if !decode(r, &h) {
+		return
+	}
+	c.Sessions.Unregister(r.Conn, h.ClientID, h.ProducerGroup, h.ConsumerGroup)
+	succeed(r, header.Empty{})
+}
+
+// Check serves CHECK_CLIENT_CONFIG: whether the broker can serve a subscription.
+func (c *Client) Check(r *remoting.Request) {
+	var b body.CheckClientRequestBody
+	if !decodeBody(r, &b) {
+		return
+	}
+	if s := b.SubscriptionData; s != nil && s.ExpressionType != "" && s.ExpressionType != expressionTag {
+		fail(r, wire.SystemError, "The broker does not support consumer to filter message by %s", s.ExpressionType)
+		return
+	}
+	r.Reply(&wire.Response{Code: wire.Success})
+}
+
+// ConsumerList serves GET_CONSUMER_LIST_BY_GROUP.
+func (c *Client) ConsumerList(r *remoting.Request) {
+	var h header.ConsumerListRequest
+	if !decode(r, &h) {
+		return
+	}
+	ids := c.Sessions.ConsumerIDs(h.ConsumerGroup)
+	if len(ids) == 0 {
+		r.Reply(&wire.Response{Code: wire.SystemError, Remark: "no consumer for this group, " + h.ConsumerGroup, Header: header.Empty{}})
+		return
+	}
+	r.Reply(&wire.Response{Code: wire.Success, Header: header.Empty{}, Body: body.Marshal(&body.GetConsumerListByGroupResponseBody{ConsumerIDList: ids})})
+}
+
+// ConsumerConnections serves GET_CONSUMER_CONNECTION_LIST.
+func (c *Client) ConsumerConnections(r *remoting.Request) {
+	var h header.ConsumerConnectionRequest
+	if !decode(r, &h) {
+		return
+	}
+	g, ok := c.Sessions.Consumers(h.ConsumerGroup)
+	if !ok || len(g.Clients) == 0 {
+		fail(r, wire.ConsumerNotOnline, "the consumer group[%s] not online", h.ConsumerGroup)
+		return
+	}
+	res := body.ConsumerConnection{
+		ConnectionSet: connections(g.Clients), SubscriptionTable: g.Subscriptions,
+		ConsumeType: g.Info.ConsumeType, MessageModel: g.Info.MessageModel, ConsumeFromWhere: g.Info.ConsumeFromWhere,
+	}
+	succeedBody(r, &res)
+}
+
+// ProducerConnections serves GET_PRODUCER_CONNECTION_LIST.
+func (c *Client) ProducerConnections(r *remoting.Request) {
+	var h header.ProducerConnectionRequest
+	if !decode(r, &h) {
+		return
+	}
+	list := c.Sessions.Producers(h.ProducerGroup)
+	if len(list) == 0 {
+		fail(r, wire.SystemError, "the producer group[%s] not exist", h.ProducerGroup)
+		return
+	}
+	succeedBody(r, &body.ProducerConnection{ConnectionSet: connections(list)})
+}
+
+func connections(list []session.Client) []body.Connection {
+	out := make([]body.Connection, 0, len(list))
+	for _, c := range list {
+		out = append(out, body.Connection{ClientID: c.ID, ClientAddr: c.Conn.RemoteAddr().String(), Language: c.Language.String(), Version: c.Version})
+	}
+	return out
+}

@@ -1,0 +1,121 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package handler
+
+import (
+	"github.com/twostage/twostage/internal/remoting"
+	"github.com/twostage/twostage/internal/store"
+	"github.com/twostage/twostage/internal/wire"
+	"github.com/twostage/twostage/internal/wire/header"
+)
+
+// QueueLog is what the offset requests need of the store.
+type QueueLog interface {
+	LookupQueue(topic string, id int32) *store.Queue
+	OffsetByTime(q *store.Queue, ts int64) int64
+	StoreTimeAt(q *store.Queue, offset int64) (int64, error)
+}
+
+// Offset serves the requests about offsets: those of consumers (14, 15) and
+// those of queues (29 to 32).
+type Offset struct {
+	Log     QueueLog
+	Topics  Topics
+	Offsets Offsets
+}
+
+// Query serves QUERY_CONSUMER_OFFSET. A group without an offset begins at 0
+// while the queue's first message is still there; else it is told that there is
+// none, and begins where it was configured to.
+func (o *Offset) Query(r *remoting.Request) {
+	var h header.QueryConsumerOffsetRequest
+	if !decode(r, &h) {
+		return
+	}
+	if off, ok := o.Offsets.Query(h.ConsumerGroup, h.Topic, h.QueueID); ok && off >= 0 {
+		succeed(r, &header.OffsetResponse{Offset: off})
+		return
+	}
+	minOffset := int64(0)
+	if q := o.Log.LookupQueue(h.Topic, h.QueueID); q != nil {
+		minOffset = q.Min()
+	}
+	if minOffset <= 0 && !h.KeepNotFound {
+		succeed(r, &header.OffsetResponse{})
+		return
+	}
+	r.Reply(&wire.Response{Code: wire.QueryNotFound, Remark: "Not found, V3_0_6_SNAPSHOT maybe this group consumer boot first", Header: header.Empty{}})
+}
+
+// Update serves UPDATE_CONSUMER_OFFSET.
+func (o *Offset) Update(r *remoting.Request) {
+	var h header.UpdateConsumerOffsetRequest
+	if !decode(r, &h) {
+		return
+	}
+	if _, ok := o.Topics.Get(h.Topic); !ok {
+		fail(r, wire.TopicNotExist, "topic[%s] not exist: no offset of group %s was stored", h.Topic, h.ConsumerGroup)
+		return
+	}
+	if h.QueueID < 0 || h.CommitOffset < 0 {
+		fail(r, wire.SystemError, "queueId %d and commitOffset %d must not be negative", h.QueueID, h.CommitOffset)
+		return
+	}
+	o.Offsets.Commit(h.ConsumerGroup, h.Topic, h.QueueID, h.CommitOffset)
+	succeed(r, header.Empty{})
+}
+
+// Max serves GET_MAX_OFFSET.
+func (o *Offset) Max(r *remoting.Request) {
+	var h header.MaxOffsetRequest
+	if !decode(r, &h) {
+		return
+	}
+	var res header.OffsetResponse
+	if q := o.Log.LookupQueue(h.Topic, h.QueueID); q != nil {
+		res.Offset = q.Max()
+	}
+	succeed(r, &res)
+}
+
+// Min serves GET_MIN_OFFSET.
+func (o *Offset) Min(r *remoting.Request) {
+	var h header.MinOffsetRequest
+	if !decode(r, &h) {
+		return
+	}
+	var res header.OffsetResponse
+	if q := o.Log.LookupQueue(h.Topic, h.QueueID); q != nil {
+		res.Offset = q.Min()
+	}
+	succeed(r, &res)
+}
+
+// Search serves SEARCH_OFFSET_BY_TIMESTAMP: the entry nearest to the time.
+func (o *Offset) Search(r *remoting.Request) {
+	var h header.SearchOffsetRequest
+	if !decode(r, &h) {
+		return
+	}
+	var res header.OffsetResponse
+	if q := o.Log.LookupQueue(h.Topic, h.QueueID); q != nil {
+		res.Offset = o.Log.OffsetByTime(q, h.Timestamp)
+	}
+	succeed(r, &res)
+}
+
+// Earliest serves GET_EARLIEST_MSG_STORETIME: -1 for an empty queue.
+func (o *Offset) Earliest(r *remoting.Request) {
+	var h header.EarliestStoreTimeRequest
+	if !decode(r, &h) {
+		return
+	}
+	res := header.StoreTimeResponse{Timestamp: -1}
+	if q := o.Log.LookupQueue(h.Topic, h.QueueID); q != nil && q.Max() > q.Min() {
+		if ts, err := o.Log.StoreTimeAt(q, q.Min()); err == nil {
+			res.Timestamp = ts
+		}
+	}
+	succeed(r, &res)
+}

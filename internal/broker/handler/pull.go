@@ -1,0 +1,282 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package handler
+
+import (
+	"fmt"
+	"net"
+	"slices"
+	"time"
+
+	"github.com/twostage/twostage/internal/broker/longpoll"
+	"github.com/twostage/twostage/internal/broker/topic"
+	"github.com/twostage/twostage/internal/remoting"
+	"github.com/twostage/twostage/internal/store"
+	"github.com/twostage/twostage/internal/wire"
+	"github.com/twostage/twostage/internal/wire/body"
+	"github.com/twostage/twostage/internal/wire/header"
+	"github.com/twostage/twostage/message"
+)
+
+// PullLog is what pulling needs of the store.
+type PullLog interface {
+	Queue(topic string, id int32) *store.Queue
+	Get(q *store.Queue, from int64, maxCount, maxBytes int, match func(tagsCode int64) bool) (store.GetResult, error)
+}
+
+// Topics finds topics.
+type Topics interface {
+	Find(name []byte) (*body.TopicConfig, bool)
+	Get(name string) (*body.TopicConfig, bool)
+}
+
+// Subscriptions tells what online consumers have subscribed to.
+type Subscriptions interface {
+	// Subscription is the subscription of a group to a topic. online is whether
+	// the group has a consumer at all, broadcast whether its consumers broadcast.
+	Subscription(group, topic string) (sub *body.SubscriptionData, online, broadcast bool)
+}
+
+// Holder keeps pulls that found nothing.
+type Holder interface {
+	Hold(q *store.Queue, p *longpoll.Pull, max func() int64) bool
+}
+
+// Offsets is the consumers' offsets.
+type Offsets interface {
+	Commit(group, topic string, queue int32, offset int64)
+	Query(group, topic string, queue int32) (int64, bool)
+}
+
+// Pull serves PULL_MESSAGE and LITE_PULL_MESSAGE.
+//
+// What a pull brings goes from the mapped log to the socket. Only the records of
+// a subscription to tags are looked at, to compare the tag's text: equal hashes
+// are not equal tags.
+type Pull struct {
+	Log     PullLog
+	Topics  Topics
+	Groups  Groups
+	Subs    Subscriptions
+	Holder  Holder
+	Offsets Offsets
+	Stats   Stats
+
+	Readable    func() bool // the broker's own read permission
+	MaxCount    int         // messages of one pull
+	MaxBytes    int         // bytes of one pull
+	LongPolling bool
+	ShortPoll   time.Duration // how long to hold without long polling
+}
+
+// pulling is one pull: what is left of its header once it is checked.
+type pulling struct {
+	p        *Pull
+	group    string
+	topic    string
+	queue    *store.Queue
+	offset   int64
+	max      int32
+	maxBytes int
+	tags     *body.SubscriptionData // nil: everything
+	match    func(int64) bool       // nil: everything
+}
+
+// Handle serves one pull.
+func (p *Pull) Handle(r *remoting.Request) {
+	var h header.PullRequest
+	if !decode(r, &h) {
+		return
+	}
+	if !p.Readable() {
+		refusePull(r, wire.NoPermission, "this broker gives no messages (brokerPermission)")
+		return
+	}
+	g, ok := p.Groups.FindBytes(h.ConsumerGroup)
+	if !ok {
+		refusePull(r, wire.SubscriptionGroupNotExist, "subscription group [%s] does not exist: create it, or set autoCreateSubscriptionGroup=true", h.ConsumerGroup)
+		return
+	}
+	if !g.ConsumeEnable {
+		refusePull(r, wire.NoPermission, "subscription group no permission, %s: its consumeEnable is false", g.GroupName)
+		return
+	}
+	t, ok := p.Topics.Find(h.Topic)
+	if !ok {
+		refusePull(r, wire.TopicNotExist, "topic[%s] not exist, apply first please!", h.Topic)
+		return
+	}
+	if t.Perm&topic.PermRead == 0 {
+		refusePull(r, wire.NoPermission, "the topic[%s] pulling message is forbidden: its perm has no read bit", t.TopicName)
+		return
+	}
+	if p.Groups.ReadForbidden(h.ConsumerGroup, h.Topic) {
+		refusePull(r, wire.NoPermission, "the consumer group[%s] is forbidden for topic[%s]", h.ConsumerGroup, h.Topic)
+		return
+	}
+	if h.QueueID < 0 || h.QueueID >= t.ReadQueueNums {
+		refusePull(r, wire.SystemError, "queueId[%d] is illegal, topic:[%s] topicConfig.readQueueNums:[%d] consumer:[%s]",
+			h.QueueID, t.TopicName, t.ReadQueueNums, r.Conn.RemoteAddr())
+		return
+	}
+	pl := pulling{p: p, group: g.GroupName, topic: t.TopicName, offset: h.QueueOffset, max: h.MaxMsgNums, maxBytes: int(h.MaxMsgBytes)}
+	if !p.subscription(r, &h, g, &pl) {
+		return
+	}
+	pl.queue = p.Log.Queue(t.TopicName, h.QueueID)
+	hold := time.Duration(0)
+	if h.SysFlag&header.PullSuspend != 0 {
+		hold = p.ShortPoll
+		if p.LongPolling {
+			hold = time.Duration(min(max(h.SuspendTimeoutMillis, 0), int64(time.Hour/time.Millisecond))) * time.Millisecond
+		}
+	}
+	pl.run(r, hold)
+	if h.SysFlag&header.PullCommitOffset != 0 {
+		p.Offsets.Commit(pl.group, pl.topic, h.QueueID, h.CommitOffset)
+	}
+}
+
+// subscription finds what the pull subscribes to, or answers why it can't be
+// served.
+func (p *Pull) subscription(r *remoting.Request, h *header.PullRequest, g *body.SubscriptionGroupConfig, pl *pulling) bool {
+	var sub *body.SubscriptionData
+	if h.SysFlag&header.PullSubscription != 0 {
+		if len(h.ExpressionType) > 0 && string(h.ExpressionType) != expressionTag {
+			refusePull(r, wire.SystemError, "The broker does not support consumer to filter message by %s", h.ExpressionType)
+			return false
+		}
+		sub = tagSubscription(pl.topic, string(h.Subscription))
+	} else {
+		var online, broadcast bool
+		sub, online, broadcast = p.Subs.Subscription(pl.group, pl.topic)
+		switch {
+		case !online:
+			refusePull(r, wire.SubscriptionNotExist, "the consumer's group info not exist: no heartbeat of group %s has come yet", pl.group)
+			return false
+		case broadcast && !g.ConsumeBroadcastEnable:
+			refusePull(r, wire.NoPermission, "the consumer group[%s] can not consume by broadcast way: its consumeBroadcastEnable is false", pl.group)
+			return false
+		case sub == nil:
+			refusePull(r, wire.SubscriptionNotExist, "the consumer's subscription not exist: the consumers of group %s do not subscribe to topic %s", pl.group, pl.topic)
+			return false
+		case sub.SubVersion < h.SubVersion:
+			refusePull(r, wire.SubscriptionNotLatest, "the consumer's subscription not latest")
+			return false
+		case sub.ExpressionType != "" && sub.ExpressionType != expressionTag:
+			refusePull(r, wire.SystemError, "The broker does not support consumer to filter message by %s", sub.ExpressionType)
+			return false
+		}
+	}
+	pl.tags, pl.match = nil, nil
+	if len(sub.CodeSet) > 0 && sub.SubString != subscribeAll {
+		pl.tags = sub
+		pl.match = func(code int64) bool { return slices.Contains(sub.CodeSet, int32(code)) }
+	}
+	return true
+}
+
+// run answers the pull, or holds it for as long as it finds nothing.
+func (pl *pulling) run(r *remoting.Request, hold time.Duration) {
+	res, resp, ok := pl.get()
+	if !ok {
+		r.Reply(resp)
+		return
+	}
+	if resp.Code == wire.PullNotFound && hold > 0 {
+		held := *pl
+		ticket := r.Ticket()
+		if held.hold(ticket, time.Now().Add(hold)) {
+			res.Release()
+			return
+		}
+		ticket.ReplyBody(resp, nil, res.Release)
+		return
+	}
+	r.ReplyBody(resp, net.Buffers(res.Records), res.Release)
+}
+
+// hold waits for a message, and then pulls again.
+func (pl *pulling) hold(ticket remoting.Ticket, deadline time.Time) bool {
+	return pl.p.Holder.Hold(pl.queue, &longpoll.Pull{Offset: pl.offset, Deadline: deadline, Match: pl.match, Wake: func(bool) {
+		res, resp, ok := pl.get()
+		if !ok {
+			ticket.Reply(resp)
+			return
+		}
+		ticket.ReplyBody(resp, net.Buffers(res.Records), res.Release)
+	}}, pl.queue.Max)
+}
+
+// get looks into the queue. ok is false when that failed; res is then released.
+func (pl *pulling) get() (res store.GetResult, resp *wire.Response, ok bool) {
+	if pl.queue.Deleted() {
+		pl.queue = pl.p.Log.Queue(pl.topic, pl.queue.ID())
+	}
+	most := pl.p.MaxBytes
+	if pl.maxBytes > 0 {
+		most = min(most, pl.maxBytes)
+	}
+	res, err := pl.p.Log.Get(pl.queue, pl.offset, int(min(max(pl.max, 1), int32(pl.p.MaxCount))), most, pl.match)
+	if err != nil {
+		return res, &wire.Response{Code: wire.SystemError, Remark: err.Error()}, false
+	}
+	if pl.tags != nil {
+		pl.compareTags(&res)
+	}
+	if len(res.Records) > 0 {
+		pl.p.Stats.Out(pl.group, pl.topic, len(res.Records), res.Bytes)
+	}
+	return res, &wire.Response{
+		Code: pullCode(res.Status, pl.offset), Remark: res.Status.String(),
+		Header: &header.PullResponse{NextBeginOffset: res.NextOffset, MinOffset: res.Min, MaxOffset: res.Max},
+	}, true
+}
+
+// compareTags drops records whose tag has the hash of a subscribed one but is
+// none.
+func (pl *pulling) compareTags(res *store.GetResult) {
+	if len(pl.tags.TagsSet) == 0 {
+		return
+	}
+	kept := res.Records[:0]
+	for _, b := range res.Records {
+		var rec message.Record
+		if _, err := message.DecodeRecord(b, &rec, false); err == nil {
+			tag, _ := rec.Property(message.PropertyTags)
+			if !slices.ContainsFunc(pl.tags.TagsSet, func(s string) bool { return s == string(tag) }) {
+				res.Bytes -= len(b)
+				continue
+			}
+		}
+		kept = append(kept, b)
+	}
+	res.Records = kept
+	if len(kept) == 0 && res.Status == store.Found {
+		res.Status = store.NoMatched
+	}
+}
+
+// pullCode is the answer's code for what the store found, as RocketMQ's.
+func pullCode(s store.Status, offset int64) int32 {
+	switch s {
+	case store.Found:
+		return wire.Success
+	case store.NoMessageInQueue:
+		if offset != 0 {
+			return wire.PullOffsetMoved
+		}
+		return wire.PullNotFound
+	case store.OffsetFoundNull, store.OffsetOverflowOne:
+		return wire.PullNotFound
+	case store.OffsetOverflowBadly, store.OffsetTooSmall:
+		return wire.PullOffsetMoved
+	}
+	return wire.PullRetryImmediately
+}
+
+// refusePull answers a pull that could not be tried.
+func refusePull(r *remoting.Request, code int32, format string, args ...any) {
+	r.Reply(&wire.Response{Code: code, Remark: fmt.Sprintf(format, args...), Header: header.Empty{}})
+}

@@ -1,0 +1,70 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package handler
+
+import (
+	"errors"
+	"net"
+
+	"github.com/twostage/twostage/internal/remoting"
+	"github.com/twostage/twostage/internal/store"
+	"github.com/twostage/twostage/internal/wire"
+	"github.com/twostage/twostage/internal/wire/header"
+)
+
+// QueryLog is what queries need of the store.
+type QueryLog interface {
+	Query(topic, key string, max int, begin, end int64) (store.QueryResult, error)
+	Record(physicalOffset int64) (rec []byte, release func(), err error)
+}
+
+// Query serves QUERY_MESSAGE and VIEW_MESSAGE_BY_ID.
+type Query struct {
+	Log          QueryLog
+	MaxMessages  int // one query by key gives
+	MaxUniqueKey int // one query by UNIQ_KEY gives
+}
+
+// ByKey serves QUERY_MESSAGE. A query by UNIQ_KEY ignores the time window: not
+// every client's keys tell when they were made, and a key is unique anyway.
+func (q *Query) ByKey(r *remoting.Request) {
+	var h header.QueryMessageRequest
+	if !decode(r, &h) {
+		return
+	}
+	begin, end, most := h.BeginTimestamp, h.EndTimestamp, min(int(max(h.MaxNum, 1)), q.MaxMessages)
+	if h.UniqueKey {
+		begin, end, most = 0, 1<<62, q.MaxUniqueKey
+	}
+	res, err := q.Log.Query(h.Topic, h.Key, most, begin, end)
+	if err != nil {
+		fail(r, wire.SystemError, "%s", err)
+		return
+	}
+	head := &header.QueryMessageResponse{IndexLastUpdateTimestamp: res.LastTimestamp, IndexLastUpdatePhyOffset: res.LastPhysical}
+	if len(res.Records) == 0 {
+		res.Release()
+		r.Reply(&wire.Response{Code: wire.QueryNotFound, Remark: "can not find message, maybe time range not correct", Header: head})
+		return
+	}
+	r.ReplyBody(&wire.Response{Code: wire.Success, Header: head}, net.Buffers(res.Records), res.Release)
+}
+
+// ByOffset serves VIEW_MESSAGE_BY_ID: one record by its offset in the log.
+func (q *Query) ByOffset(r *remoting.Request) {
+	var h header.ViewMessageRequest
+	if !decode(r, &h) {
+		return
+	}
+	rec, release, err := q.Log.Record(h.Offset)
+	if err != nil {
+		if errors.Is(err, store.ErrNotFound) {
+			fail(r, wire.SystemError, "can not find message by the offset, %d", h.Offset)
+			return
+		}
+		fail(r, wire.SystemError, "%s", err)
+		return
+	}
+	r.ReplyBody(&wire.Response{Code: wire.Success}, net.Buffers{rec}, release)
+}

@@ -1,0 +1,356 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package handler
+
+import (
+	"bytes"
+	"errors"
+	"math/rand/v2"
+	"net/netip"
+	"time"
+
+	"github.com/twostage/twostage/internal/broker/txn"
+	"github.com/twostage/twostage/internal/remoting"
+	"github.com/twostage/twostage/internal/store"
+	"github.com/twostage/twostage/internal/wire"
+	"github.com/twostage/twostage/internal/wire/body"
+	"github.com/twostage/twostage/internal/wire/header"
+	"github.com/twostage/twostage/message"
+)
+
+// Log is what sending needs of the store.
+type Log interface {
+	Queue(topic string, id int32) *store.Queue
+	Append(*store.Batch) error
+	WhenFlushed(offset int64, fn func(error))
+	SyncFlush() bool
+}
+
+// SendTopics is what sending needs of the topics.
+type SendTopics interface {
+	Find(name []byte) (*body.TopicConfig, bool)
+	AutoCreate(name, defaultTopic string, queues, sysFlag int32) (*body.TopicConfig, bool, error)
+	Ensure(name string, queues, perm, sysFlag int32) (*body.TopicConfig, error)
+}
+
+// Groups finds the configuration of consumer groups, making it where the broker
+// is to make groups by itself.
+type Groups interface {
+	// Ensure says why there is no such group.
+	Ensure(name string) (*body.SubscriptionGroupConfig, error)
+	// FindBytes does not allocate for a group that exists.
+	FindBytes(name []byte) (*body.SubscriptionGroupConfig, bool)
+	// ReadForbidden: a 5.x broker forbade the group to consume the topic.
+	ReadForbidden(group, topic []byte) bool
+}
+
+// Halves is what sending needs of the transactions.
+type Halves interface {
+	// Prepare turns a record into a half message, whose properties it appends to
+	// scratch, and says where it goes.
+	Prepare(rec *message.Record, scratch []byte) (*store.Queue, *txn.Pending)
+	// Stored tells that a half message was stored.
+	Stored(at store.Appended, p *txn.Pending)
+}
+
+// Delays is what sending needs of delayed delivery.
+type Delays interface {
+	// Rewrite turns a record with a delay level into one that waits: it returns
+	// the queue it waits in and its properties, appended to scratch. ok is false
+	// for a record without a delay.
+	Rewrite(topic string, queue int32, props, scratch []byte) (q *store.Queue, out []byte, ok bool)
+}
+
+// Stats counts what goes through the broker.
+type Stats interface {
+	In(topic string, messages, bytes int)
+	Out(group, topic string, messages, bytes int)
+}
+
+// Send serves SEND_MESSAGE, SEND_MESSAGE_V2 and SEND_BATCH_MESSAGE.
+//
+// A send is encoded at once and appended with the others of its connection that
+// arrived in the same read; EndOfBatch must run after them.
+type Send struct {
+	Log    Log
+	Topics SendTopics
+	Groups Groups
+	Halves Halves
+	Delays Delays
+	Stats  Stats
+
+	Host               netip.AddrPort // the store host of records
+	Cluster            string
+	Region             []byte
+	TraceOn            bool
+	MaxMessageSize     int
+	Writable           func() bool // the broker's own write permission
+	RejectTransactions bool
+	SyncTimeout        time.Duration // how long a send waits for the disk
+	// Created is told of topics that a send made.
+	Created func(*body.TopicConfig)
+}
+
+// maxBatchBytes is when gathered sends are appended without waiting for the end
+// of the read.
+const maxBatchBytes = 1 << 20
+
+// Conn is what the handlers keep of a connection. Its reader goroutine owns it.
+type Conn struct {
+	batch   store.Batch
+	pending []pendingSend
+	props   []byte // scratch
+	half    []byte // scratch
+	delayed []byte // scratch
+	ids     []byte // scratch
+	rec     message.Record
+	head    header.SendRequest
+	answer  header.SendResponse
+}
+
+// pendingSend is a send whose records are in the batch.
+type pendingSend struct {
+	ticket       remoting.Ticket
+	first, count int // in the batch
+	queue        int32
+	half         *txn.Pending
+	noWait       bool // WAIT=false: answered before it is on disk
+	topic        string
+	bytes        int
+}
+
+func (s *Send) conn(r *remoting.Request) *Conn {
+	if c, ok := r.Conn.State().(*Conn); ok {
+		return c
+	}
+	c := &Conn{}
+	r.Conn.SetState(c)
+	return c
+}
+
+// Handle serves one send.
+func (s *Send) Handle(r *remoting.Request) {
+	c := s.conn(r)
+	h := &c.head
+	if err := h.Decode(r.Code, r.Ext); err != nil {
+		s.refuse(r, wire.SystemError, err.Error())
+		return
+	}
+	t, code, remark := s.topic(r, h)
+	if t == nil {
+		s.refuse(r, code, remark)
+		return
+	}
+	queue := h.QueueID
+	if queue < 0 {
+		queue = rand.Int32N(max(t.WriteQueueNums, 1))
+	}
+	if queue >= max(t.WriteQueueNums, t.ReadQueueNums) {
+		s.refuse(r, wire.SystemError, "request queueId["+itoa(int64(queue))+"] is illegal, "+describe(t)+" Producer: "+r.Conn.RemoteAddr().String())
+		return
+	}
+	if len(h.Properties) > message.MaxPropertiesLength {
+		s.refuse(r, wire.MessageIllegal, "the properties have "+itoa(int64(len(h.Properties)))+" bytes, at most 32767 fit: send fewer or shorter ones")
+		return
+	}
+	rec := &c.rec
+	*rec = message.Record{
+		Flag: h.Flag, SysFlag: message.SysFlag(h.SysFlag), BornTimestamp: h.BornTimestamp,
+		BornHost: r.Conn.RemoteAddr(), StoreHost: s.Host, ReconsumeTimes: h.ReconsumeTimes, Body: r.Body,
+	}
+	if t.TopicFilterType == body.MultiTag {
+		rec.SysFlag |= message.FlagMultiTags
+	}
+	if h.Batch {
+		s.addMany(r, c, t.TopicName, queue)
+	} else {
+		s.addOne(r, c, t, queue)
+	}
+	if c.batch.Size() >= maxBatchBytes {
+		s.flush(c)
+	}
+}
+
+// addOne puts the message of a plain send into the batch.
+func (s *Send) addOne(r *remoting.Request, c *Conn, t *body.TopicConfig, queue int32) {
+	name := t.TopicName
+	target, targetQueue := name, queue
+	level := true // whether a delay level counts
+	if bytes.HasPrefix(c.head.Topic, []byte(message.RetryPrefix)) {
+		dlq, refusal := s.exhausted(r, &c.head)
+		if refusal != nil {
+			s.refuse(r, refusal.Code, refusal.Remark)
+			return
+		}
+		if dlq != "" {
+			target, targetQueue, level = dlq, 0, false
+		}
+	}
+	p := pendingSend{first: c.batch.Len(), count: 1, queue: queue, topic: name, bytes: len(r.Body)}
+	props, info := s.properties(c, c.head.Properties)
+	p.noWait = info.noWait
+	rec := &c.rec
+	if !info.prepared && !s.plain(r, rec) {
+		return
+	}
+	var q *store.Queue
+	switch {
+	case info.prepared:
+		if s.RejectTransactions {
+			s.refuse(r, wire.NoPermission, "this broker takes no transactional messages (rejectTransactionMessage=true)")
+			return
+		}
+		rec.Topic, rec.QueueID, rec.Properties = []byte(name), queue, props
+		q, p.half = s.Halves.Prepare(rec, c.half[:0])
+		c.half = rec.Properties[:0]
+	case level && info.delayed:
+		// The property WAIT stays in what is delayed, as in RocketMQ.
+		c.half = appendCluster(append(c.half[:0], c.head.Properties...), s.Cluster)
+		if wait, out, ok := s.Delays.Rewrite(target, targetQueue, c.half, c.delayed[:0]); ok {
+			q, rec.Properties, c.delayed = wait, out, out
+		} else {
+			q, rec.Properties = s.Log.Queue(target, targetQueue), props
+		}
+	default:
+		q, rec.Properties = s.Log.Queue(target, targetQueue), props
+	}
+	if err := c.batch.Add(q, rec); err != nil {
+		s.refuseUnstorable(r, err)
+		return
+	}
+	p.ticket = r.Ticket()
+	c.pending = append(c.pending, p)
+}
+
+// plain takes from a record that is no half message the flags of one, which only
+// the broker gives: a commit that nobody made would pass for one after a restart.
+// It answers a half message that does not say so in its properties, too: it would
+// be hidden, and nobody ever asked about it.
+func (s *Send) plain(r *remoting.Request, rec *message.Record) bool {
+	if rec.SysFlag.Transaction() == message.TransactionPrepared {
+		s.refuse(r, wire.MessageIllegal, "sysFlag "+itoa(int64(rec.SysFlag))+" is that of a half message, but the message does not have the property TRAN_MSG=true")
+		return false
+	}
+	rec.SysFlag = rec.SysFlag.WithTransaction(message.TransactionNone)
+	return true
+}
+
+// addMany puts each message of a batch body into the batch. All are stored or
+// none is asked for: a body that can't be read is refused whole.
+func (s *Send) addMany(r *remoting.Request, c *Conn, name string, queue int32) {
+	if len(r.Body) > s.MaxMessageSize {
+		s.refuse(r, wire.MessageIllegal, "the batch has "+itoa(int64(len(r.Body)))+" bytes, at most "+itoa(int64(s.MaxMessageSize))+" fit (maxMessageSize): send it in parts")
+		return
+	}
+	n := 0
+	err := message.RangeBatch(r.Body, func(int32, []byte, []byte) error { n++; return nil })
+	if err == nil && n == 0 {
+		err = errors.New("the batch holds no message")
+	}
+	if err != nil {
+		s.refuse(r, wire.MessageIllegal, err.Error())
+		return
+	}
+	if _, info := s.properties(c, c.head.Properties); info.delayed || info.prepared || c.rec.SysFlag.Transaction() == message.TransactionPrepared {
+		s.refuse(r, wire.MessageIllegal, "a batch can be neither delayed nor transactional: send its messages one by one")
+		return
+	}
+	c.rec.SysFlag = c.rec.SysFlag.WithTransaction(message.TransactionNone)
+	// What stands in the header belongs to every message, behind its own.
+	shared := appendCluster(append(c.half[:0], c.head.Properties...), s.Cluster)
+	c.half = shared
+	q := s.Log.Queue(name, queue)
+	p := pendingSend{first: c.batch.Len(), queue: queue, topic: name}
+	err = message.RangeBatch(r.Body, func(flag int32, body, props []byte) error {
+		rec := c.rec
+		rec.Flag, rec.Body = flag, body
+		c.props = append(c.props[:0], props...)
+		if len(c.props) > 0 && c.props[len(c.props)-1] != '\x02' {
+			c.props = append(c.props, '\x02')
+		}
+		c.props = append(c.props, shared...)
+		rec.Properties = c.props
+		p.bytes += len(body)
+		return c.batch.Add(q, &rec)
+	})
+	if err != nil {
+		c.batch.Truncate(p.first)
+		s.refuseUnstorable(r, err)
+		return
+	}
+	p.count = c.batch.Len() - p.first
+	p.ticket = r.Ticket()
+	c.pending = append(c.pending, p)
+}
+
+// EndOfBatch stores what the last read brought in and answers it.
+func (s *Send) EndOfBatch(rc *remoting.Conn) {
+	if c, ok := rc.State().(*Conn); ok && len(c.pending) > 0 {
+		s.flush(c)
+	}
+}
+
+func (s *Send) flush(c *Conn) {
+	err := s.Log.Append(&c.batch)
+	written := c.batch.Written()
+	var later *flushWait
+	for i := range c.pending {
+		p := &c.pending[i]
+		if p.first+p.count > written {
+			s.unstored(p, err)
+			continue
+		}
+		at := c.batch.Result(p.first)
+		if p.half != nil {
+			s.Halves.Stored(at, p.half)
+		}
+		s.Stats.In(p.topic, p.count, p.bytes)
+		if s.Log.SyncFlush() && !p.noWait {
+			if later == nil {
+				later = &flushWait{region: s.Region, traceOn: s.TraceOn}
+			}
+			last := c.batch.Result(p.first + p.count - 1)
+			later.add(p, s.ids(nil, c, p), at.QueueOffset, last.PhysicalOffset+int64(last.Size))
+			continue
+		}
+		c.ids = s.ids(c.ids[:0], c, p)
+		c.answer = header.SendResponse{MsgID: c.ids, QueueID: p.queue, QueueOffset: at.QueueOffset, Region: s.Region, TraceOn: s.TraceOn}
+		p.ticket.Reply(&wire.Response{Code: wire.Success, Header: &c.answer})
+	}
+	clear(c.pending)
+	c.pending = c.pending[:0]
+	c.batch.Reset()
+	if later != nil {
+		later.wait(s.Log, s.SyncTimeout)
+	}
+}
+
+// ids appends the offset ids of a send's records, joined by commas.
+func (s *Send) ids(dst []byte, c *Conn, p *pendingSend) []byte {
+	for i := range p.count {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = message.AppendOffsetID(dst, s.Host, c.batch.Result(p.first+i).PhysicalOffset)
+	}
+	return dst
+}
+
+func (s *Send) unstored(p *pendingSend, err error) {
+	code, remark := storeFailure(err)
+	p.ticket.Reply(&wire.Response{Code: code, Remark: remark, Header: &header.SendResponse{Region: s.Region, TraceOn: s.TraceOn}})
+}
+
+func (s *Send) refuseUnstorable(r *remoting.Request, err error) {
+	code, remark := storeFailure(err)
+	if errors.Is(err, message.ErrProperties) || errors.Is(err, message.ErrTopic) || errors.Is(err, message.ErrBody) || errors.Is(err, message.ErrBatch) {
+		code, remark = wire.MessageIllegal, err.Error()
+	}
+	s.refuse(r, code, remark)
+}
+
+// refuse answers a send that stored nothing.
+func (s *Send) refuse(r *remoting.Request, code int32, remark string) {
+	r.Reply(&wire.Response{Code: code, Remark: remark, Header: &header.SendResponse{Region: s.Region, TraceOn: s.TraceOn}})
+}

@@ -1,0 +1,80 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package handler
+
+import (
+	"bytes"
+	"errors"
+
+	"github.com/twostage/twostage/internal/broker/topic"
+	"github.com/twostage/twostage/internal/remoting"
+	"github.com/twostage/twostage/internal/wire"
+	"github.com/twostage/twostage/internal/wire/body"
+	"github.com/twostage/twostage/internal/wire/header"
+	"github.com/twostage/twostage/message"
+)
+
+// topic finds the topic of a send, making it where the rules allow.
+func (s *Send) topic(r *remoting.Request, h *header.SendRequest) (t *body.TopicConfig, code int32, remark string) {
+	if !s.Writable() {
+		return nil, wire.NoPermission, "this broker takes no messages (brokerPermission)"
+	}
+	if t, ok := s.Topics.Find(h.Topic); ok {
+		if message.IsSendForbidden(t.TopicName) {
+			return nil, wire.NoPermission, "Sending message to topic[" + t.TopicName + "] is forbidden: it is the broker's own."
+		}
+		return t, 0, ""
+	}
+	name := string(h.Topic)
+	retry := bytes.HasPrefix(h.Topic, []byte(message.RetryPrefix))
+	if err := message.CheckTopic(name); err != nil {
+		return nil, wire.SystemError, err.Error()
+	}
+	if message.IsSendForbidden(name) {
+		return nil, wire.NoPermission, "Sending message to topic[" + name + "] is forbidden: it is the broker's own."
+	}
+	var sysFlag int32
+	if h.UnitMode {
+		sysFlag = 1
+		if retry {
+			sysFlag = 2
+		}
+	}
+	t, created, err := s.Topics.AutoCreate(name, string(h.DefaultTopic), h.DefaultTopicQueueNums, sysFlag)
+	if errors.Is(err, topic.ErrNoTopic) && retry {
+		t, err = s.Topics.Ensure(name, 1, topic.PermRead|topic.PermWrite, sysFlag)
+	}
+	switch {
+	case errors.Is(err, topic.ErrNoTopic):
+		return nil, wire.TopicNotExist, "topic[" + name + "] not exist, apply first please! " + err.Error()
+	case err != nil:
+		return nil, wire.SystemError, err.Error()
+	}
+	if created && s.Created != nil {
+		s.Created(t)
+	}
+	return t, 0, ""
+}
+
+// exhausted says whether a message that a client sends to a retry topic has used
+// up its tries: then dlq is the topic it goes to.
+func (s *Send) exhausted(r *remoting.Request, h *header.SendRequest) (dlq string, refusal *wire.Response) {
+	name := string(h.Topic[len(message.RetryPrefix):])
+	g, err := s.Groups.Ensure(name)
+	if err != nil {
+		return "", &wire.Response{Code: wire.SubscriptionGroupNotExist, Remark: "subscription group not exist, " + err.Error()}
+	}
+	limit := g.RetryMaxTimes
+	if r.Version >= wire.VersionV349 && h.HasMaxReconsumeTimes {
+		limit = h.MaxReconsumeTimes
+	}
+	if h.ReconsumeTimes < limit {
+		return "", nil
+	}
+	dlq = message.DLQTopic(name)
+	if _, err := s.Topics.Ensure(dlq, 1, topic.PermRead|topic.PermWrite, 0); err != nil {
+		return "", &wire.Response{Code: wire.SystemError, Remark: err.Error()}
+	}
+	return dlq, nil
+}

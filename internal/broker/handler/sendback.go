@@ -1,0 +1,125 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package handler
+
+import (
+	"math/rand/v2"
+	"net/netip"
+
+	"github.com/twostage/twostage/internal/broker/retry"
+	"github.com/twostage/twostage/internal/broker/topic"
+	"github.com/twostage/twostage/internal/remoting"
+	"github.com/twostage/twostage/internal/store"
+	"github.com/twostage/twostage/internal/wire"
+	"github.com/twostage/twostage/internal/wire/header"
+	"github.com/twostage/twostage/message"
+)
+
+// SendBackLog is what sending back needs of the store.
+type SendBackLog interface {
+	Log
+	Record(physicalOffset int64) (rec []byte, release func(), err error)
+}
+
+// SendBack serves CONSUMER_SEND_MSG_BACK: a message that a consumer could not
+// deal with is stored again, for a later try or among the dead letters.
+type SendBack struct {
+	Log      SendBackLog
+	Topics   SendTopics
+	Groups   Groups
+	Delays   Delays
+	Writable func() bool
+	Host     netip.AddrPort // of the records that are stored
+}
+
+// Handle serves one message sent back. It waits for nothing but the store: a
+// sent-back message is stored without waiting for the disk, as in RocketMQ.
+func (s *SendBack) Handle(r *remoting.Request) {
+	var h header.SendBackRequest
+	if !decode(r, &h) {
+		return
+	}
+	g, err := s.Groups.Ensure(h.Group)
+	switch {
+	case err != nil:
+		fail(r, wire.SubscriptionGroupNotExist, "subscription group not exist, %s", err)
+		return
+	case !s.Writable():
+		fail(r, wire.NoPermission, "this broker takes no messages (brokerPermission)")
+		return
+	case g.RetryQueueNums <= 0: // the group wants no retries: the message is dropped
+		r.Reply(&wire.Response{Code: wire.Success})
+		return
+	}
+	stored, release, err := s.Log.Record(h.Offset)
+	if err != nil {
+		fail(r, wire.SystemError, "look message by offset failed, %d: %s", h.Offset, err)
+		return
+	}
+	defer release()
+	var rec message.Record
+	if _, err := message.DecodeRecord(stored, &rec, false); err != nil {
+		fail(r, wire.SystemError, "look message by offset failed, %d: %s", h.Offset, err)
+		return
+	}
+	v := retry.Decide(retry.Request{
+		DelayLevel: h.DelayLevel, ReconsumeTimes: rec.ReconsumeTimes, GroupMax: g.RetryMaxTimes,
+		MaxReconsumeTimes: h.MaxReconsumeTimes, HasMax: r.Version >= wire.VersionV349 && h.HasMaxReconsumeTimes,
+	})
+	target, queues := message.RetryTopic(g.GroupName), g.RetryQueueNums
+	if v.DeadLetter {
+		target, queues = message.DLQTopic(g.GroupName), 1
+	}
+	var sysFlag int32
+	if h.UnitMode && !v.DeadLetter {
+		sysFlag = 2
+	}
+	t, err := s.Topics.Ensure(target, queues, topic.PermRead|topic.PermWrite, sysFlag)
+	switch {
+	case err != nil:
+		fail(r, wire.SystemError, "topic[%s] not exist: %s", target, err)
+		return
+	case t.Perm&topic.PermWrite == 0:
+		fail(r, wire.NoPermission, "the topic[%s] sending message is forbidden: its perm has no write bit", target)
+		return
+	}
+	if err := s.store(&rec, &h, v, target, rand.Int32N(queues)); err != nil {
+		code, remark := storeFailure(err)
+		fail(r, code, "%s", remark)
+		return
+	}
+	r.Reply(&wire.Response{Code: wire.Success})
+}
+
+// store puts the record of the next try into the log.
+func (s *SendBack) store(rec *message.Record, h *header.SendBackRequest, v retry.Verdict, target string, queue int32) error {
+	props := message.ParseProperties(rec.Properties)
+	if props[message.PropertyRetryTopic] == "" {
+		props[message.PropertyRetryTopic] = string(rec.Topic)
+	}
+	if props[message.PropertyOriginMessageID] == "" {
+		props[message.PropertyOriginMessageID] = string(message.AppendOffsetID(nil, rec.StoreHost, rec.PhysicalOffset))
+	}
+	props[message.PropertyWait] = "false"
+	props[message.PropertyDelay] = itoa(int64(v.DelayLevel))
+	again := message.Record{
+		Flag: rec.Flag, SysFlag: rec.SysFlag, BornTimestamp: rec.BornTimestamp, BornHost: rec.BornHost,
+		StoreHost: s.Host, ReconsumeTimes: v.ReconsumeTimes, Body: rec.Body,
+		Properties: props.Append(nil),
+	}
+	// A committed message keeps the flag of its transaction no longer: the new
+	// record is an ordinary one.
+	again.SysFlag = again.SysFlag.WithTransaction(message.TransactionNone)
+	var q *store.Queue
+	if out, delayed, ok := s.Delays.Rewrite(target, queue, again.Properties, nil); ok && !v.DeadLetter {
+		q, again.Properties = out, delayed
+	} else {
+		q = s.Log.Queue(target, queue)
+	}
+	var b store.Batch
+	if err := b.Add(q, &again); err != nil {
+		return err
+	}
+	return s.Log.Append(&b)
+}

@@ -1,0 +1,53 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package handler
+
+import (
+	"github.com/twostage/twostage/internal/broker/txn"
+	"github.com/twostage/twostage/internal/remoting"
+	"github.com/twostage/twostage/internal/wire"
+	"github.com/twostage/twostage/internal/wire/header"
+	"github.com/twostage/twostage/message"
+)
+
+// Decisions is what END_TRANSACTION needs of the transactions.
+type Decisions interface {
+	// End carries out a producer's decision. done is called once, when the
+	// outcome is durable or refused, maybe before End returns.
+	End(e txn.End, done func(code int32, remark string))
+}
+
+// Transaction serves END_TRANSACTION.
+type Transaction struct {
+	Decisions Decisions
+}
+
+// End serves one decision. A producer that does not know yet gets no answer, as
+// from RocketMQ: the broker will ask it.
+func (t *Transaction) End(r *remoting.Request) {
+	var h header.EndTransactionRequest
+	if !decode(r, &h) {
+		return
+	}
+	e := txn.End{
+		Group: h.ProducerGroup, QueueOffset: h.TranStateTableOffset, Physical: h.CommitLogOffset,
+		FromCheck: h.FromTransactionCheck,
+	}
+	switch message.SysFlag(h.CommitOrRollback) {
+	case message.TransactionCommit:
+		e.Outcome = txn.Commit
+	case message.TransactionRollback:
+		e.Outcome = txn.Rollback
+	case message.TransactionNone:
+		r.Ticket().Discard()
+		return
+	default:
+		fail(r, wire.SystemError, "commitOrRollback %d is none of 8 (commit), 12 (rollback) and 0 (unknown)", h.CommitOrRollback)
+		return
+	}
+	ticket := r.Ticket()
+	t.Decisions.End(e, func(code int32, remark string) {
+		ticket.Reply(&wire.Response{Code: code, Remark: remark})
+	})
+}

@@ -1,0 +1,339 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package txn
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/twostage/twostage/internal/store"
+	"github.com/twostage/twostage/internal/vfs"
+	"github.com/twostage/twostage/internal/wire"
+	"github.com/twostage/twostage/message"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var (
+	quiet    = slog.New(slog.DiscardHandler)
+	testHost = netip.MustParseAddrPort("127.0.0.1:10911")
+)
+
+// marks is the consumer offsets. They are on disk at once, and so outlive a
+// crash in the hardest way.
+type marks struct {
+	mu sync.Mutex
+	m  map[string]int64
+
+	saved *marks // what is left when the machine dies
+	dead  func() bool
+}
+
+func newMarks() *marks { return &marks{m: map[string]int64{}} }
+
+func (m *marks) Query(group, topic string, queue int32) (int64, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	v, ok := m.m[topic+"@"+group]
+	return v, ok
+}
+
+func (m *marks) Commit(group, topic string, queue int32, offset int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.m[topic+"@"+group] = offset
+	if m.saved != nil && !m.dead() {
+		m.saved.m[topic+"@"+group] = offset
+	}
+}
+
+func (m *marks) get() (half, op int64) {
+	half, _ = m.Query(message.GroupTransCheck, message.TopicHalf, 0)
+	op, _ = m.Query(message.GroupTransCheck, message.TopicOpHalf, 0)
+	return half, op
+}
+
+// producer is a live connection.
+type producer struct {
+	mu     sync.Mutex
+	checks []*wire.Request
+	at     []time.Time
+	refuse bool
+	answer func(*wire.Request)
+}
+
+func (p *producer) Push(r *wire.Request) error {
+	p.mu.Lock()
+	if p.refuse {
+		p.mu.Unlock()
+		return errors.New("backlog")
+	}
+	p.checks, p.at = append(p.checks, r), append(p.at, time.Now())
+	answer := p.answer
+	p.mu.Unlock()
+	if answer != nil {
+		answer(r)
+	}
+	return nil
+}
+
+func (p *producer) RemoteAddr() netip.AddrPort { return testHost }
+
+func (p *producer) count() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.checks)
+}
+
+// delays makes messages with a delay level wait in level's queue.
+type delays struct{ r *rig }
+
+func (d delays) Rewrite(topic string, queue int32, props, scratch []byte) (*store.Queue, []byte, bool) {
+	v, ok := message.Property(props, message.PropertyDelay)
+	if !ok {
+		return nil, scratch, false
+	}
+	level, _ := strconv.Atoi(string(v))
+	return d.r.st.Queue(message.TopicSchedule, int32(level-1)), append(scratch, props...), true
+}
+
+// rig is a store with a service on it, in a synctest bubble.
+type rig struct {
+	t     testing.TB
+	fs    *vfs.Mem
+	marks *marks
+	st    *store.Store
+	svc   *Service
+	stop  func()
+
+	mu        sync.Mutex
+	producers map[string][]*producer
+	turn      int
+	replay    []int64
+}
+
+type option func(*store.Config, *Config)
+
+func syncFlush(sc *store.Config, _ *Config) { sc.SyncFlush = true }
+
+func start(t testing.TB, m *vfs.Mem, offsets *marks, change ...option) *rig {
+	t.Helper()
+	r, err := tryStart(t, m, offsets, change...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func tryStart(t testing.TB, m *vfs.Mem, offsets *marks, change ...option) (*rig, error) {
+	r := &rig{t: t, fs: m, marks: offsets, producers: map[string][]*producer{}}
+	now := func() int64 { return time.Now().UnixMilli() }
+	sc := store.Config{Dir: "/data", FS: m, CommitLogFileSize: 64 << 10, ConsumeQueueFileSize: 2000, IndexSlots: 13, IndexEntries: 4000,
+		NowMillis: now, FlushInterval: 500 * time.Millisecond, FlushThoroughInterval: time.Second, ViewFlushInterval: 3 * time.Second,
+		DelayLevels: []int64{1000, 5000},
+		OnReplay: func(rec *message.Record) {
+			if rec.SysFlag.Transaction() == message.TransactionCommit {
+				r.replay = append(r.replay, rec.PreparedOffset)
+			}
+		}}
+	c := Config{Offsets: offsets, Delays: delays{r}, Producers: r.pick, FS: m, Dir: "/data/config", NowMillis: now, Now: time.Now,
+		Logger: quiet, Host: testHost, Timeout: 6 * time.Second, Checks: 3, Interval: 10 * time.Second}
+	for _, f := range change {
+		f(&sc, &c)
+	}
+	if err := vfs.MkdirAllSync(m, c.Dir); err != nil {
+		return nil, err
+	}
+	var err error
+	if r.st, err = store.Open(sc); err != nil {
+		return nil, err
+	}
+	c.Log = r.st
+	if r.svc, err = Open(c); err != nil {
+		_ = r.st.Close()
+		return nil, err
+	}
+	r.svc.RepairCommitted(r.replay)
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = r.svc.Run(ctx) })
+	r.stop = sync.OnceFunc(func() { // errors: the file system may be dead
+		cancel()
+		wg.Wait()
+		_ = r.svc.Close()
+		_ = r.st.Close()
+	})
+	t.Cleanup(r.stop)
+	return r, nil
+}
+
+func (r *rig) pick(group string) (Producer, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	list := r.producers[group]
+	if len(list) == 0 {
+		return nil, false
+	}
+	r.turn++
+	return list[r.turn%len(list)], true
+}
+
+// online brings a producer of the group up.
+func (r *rig) online(group string, p *producer) *producer {
+	r.mu.Lock()
+	r.producers[group] = append(r.producers[group], p)
+	r.mu.Unlock()
+	r.svc.Online(group)
+	return p
+}
+
+func (r *rig) offline(group string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.producers, group)
+}
+
+// prepared is a transactional message as it comes from a producer.
+func prepared(group, key string, props ...string) *message.Record {
+	var p []byte
+	for _, kv := range append([][2]string{{"TRAN_MSG", "true"}, {"PGROUP", group}, {"UNIQ_KEY", key}, {"WAIT", "true"}}, pairs(props)...) {
+		p = message.AppendProperty(p, kv[0], kv[1])
+	}
+	return &message.Record{Topic: []byte("T"), QueueID: 2, Flag: 3, SysFlag: message.FlagCompressed | message.TransactionPrepared, Body: []byte("body of " + key),
+		Properties: p, BornTimestamp: 7, BornHost: netip.MustParseAddrPort("10.1.2.3:4567"), StoreHost: testHost}
+}
+
+func pairs(list []string) (out [][2]string) {
+	for i := 0; i+1 < len(list); i += 2 {
+		out = append(out, [2]string{list[i], list[i+1]})
+	}
+	return out
+}
+
+// tryHalf stores a half message; the answer is as the flush policy says.
+func (r *rig) tryHalf(rec *message.Record) (store.Appended, error) {
+	q, p := r.svc.Prepare(rec, nil)
+	var b store.Batch
+	if err := b.Add(q, rec); err != nil {
+		return store.Appended{}, err
+	}
+	if err := r.st.Append(&b); err != nil {
+		return store.Appended{}, err
+	}
+	at := b.Result(0)
+	r.svc.Stored(at, p)
+	if !r.st.SyncFlush() {
+		return at, nil
+	}
+	done := make(chan error, 1)
+	r.st.WhenFlushed(at.PhysicalOffset+int64(at.Size), func(err error) { done <- err })
+	return at, <-done
+}
+
+func (r *rig) half(group, key string, props ...string) store.Appended {
+	r.t.Helper()
+	at, err := r.tryHalf(prepared(group, key, props...))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return at
+}
+
+type answer struct {
+	code   int32
+	remark string
+}
+
+// ask begins a decision; its answer comes on the channel.
+func (r *rig) ask(at store.Appended, group string, o Outcome) chan answer {
+	ch := make(chan answer, 2) // a second answer would be a defect that the test can see
+	r.svc.End(End{Group: group, QueueOffset: at.QueueOffset, Physical: at.PhysicalOffset, Outcome: o}, func(code int32, remark string) { ch <- answer{code, remark} })
+	return ch
+}
+
+func (r *rig) end(at store.Appended, group string, o Outcome) answer {
+	ch := r.ask(at, group, o)
+	synctest.Wait()
+	select {
+	case a := <-ch:
+		return a
+	default:
+		return answer{code: -1, remark: "no answer"}
+	}
+}
+
+func (r *rig) mustEnd(at store.Appended, group string, o Outcome) {
+	r.t.Helper()
+	if a := r.end(at, group, o); a.code != wire.Success {
+		r.t.Fatalf("%v: answered %+v", o, a)
+	}
+}
+
+// records are those of a queue.
+func (r *rig) records(topic string, queue int32) (list []message.Record) {
+	r.t.Helper()
+	synctest.Wait()
+	q := r.st.LookupQueue(topic, queue)
+	if q == nil {
+		return nil
+	}
+	entries, err := r.st.Entries(nil, q, q.Min(), int(q.Max()-q.Min()))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for _, e := range entries {
+		if e.Size == 0 {
+			continue
+		}
+		b, release, err := r.st.Record(e.PhysicalOffset)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		var rec message.Record
+		if _, err := message.DecodeRecord(append([]byte(nil), b...), &rec, true); err != nil {
+			r.t.Fatal(err)
+		}
+		release()
+		list = append(list, rec)
+	}
+	return list
+}
+
+// keys are the UNIQ_KEYs of a queue's records.
+func (r *rig) keys(topic string, queue int32) string {
+	r.t.Helper()
+	var list []string
+	for _, rec := range r.records(topic, queue) {
+		list = append(list, property(&rec, message.PropertyUniqueKey))
+	}
+	return strings.Join(list, " ")
+}
+
+func (r *rig) pending() int {
+	n := 0
+	for _, c := range r.svc.Stats().Pending {
+		n += c
+	}
+	return n
+}
+
+func property(rec *message.Record, name string) string {
+	v, _ := rec.Property(name)
+	return string(v)
+}
+
+func after(d time.Duration) {
+	time.Sleep(d) // the bubble's time
+	synctest.Wait()
+}
