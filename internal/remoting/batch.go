@@ -53,11 +53,16 @@ func (ep *endpoint) recycle(b *batch) {
 }
 
 // writeBatch writes all of b. Only the owner of c.writing calls it.
+//
+// A write that its deadline ends says how many bytes went, not when. So deadlines
+// come twice in a WriteTimeout: bytes count as taken at the deadline after them,
+// which is at most half a WriteTimeout late, and never early. The first one may
+// have been set by an earlier write, so that most writes set none.
 func (c *Conn) writeBatch(b *batch, now time.Time) error {
-	limit := c.ep.limits.WriteTimeout
-	if c.writeDeadline.Sub(now) < limit {
+	if !c.writeDeadline.After(now) {
 		c.armWrite(now)
 	}
+	var taken time.Time // when the peer is known to have taken something; zero before the first deadline
 	if len(b.parts) > 0 {
 		b.gather()
 	}
@@ -78,18 +83,20 @@ func (c *Conn) writeBatch(b *batch, now time.Time) error {
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
 			return err
 		}
-		if n == 0 {
+		now = time.Now() // the caller's may be as old as a slow handler
+		if n > 0 || taken.IsZero() {
+			taken = now
+		}
+		if now.Sub(taken) >= c.ep.limits.WriteTimeout {
 			return ErrStalled
 		}
-		c.armWrite(time.Now())
+		c.armWrite(now)
 	}
 }
 
-// armWrite sets a write deadline that leaves at least WriteTimeout to each write
-// begun in the next half of it, so that most writes need no new one.
+// armWrite sets the deadline of this write and of those that follow soon.
 func (c *Conn) armWrite(now time.Time) {
-	limit := c.ep.limits.WriteTimeout
-	c.writeDeadline = now.Add(limit + limit/2)
+	c.writeDeadline = now.Add((c.ep.limits.WriteTimeout + 1) / 2)
 	c.nc.SetWriteDeadline(c.writeDeadline) // fails only on a closed connection, as the write will
 }
 

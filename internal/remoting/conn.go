@@ -63,6 +63,7 @@ type Conn struct {
 
 	mu          sync.Mutex // innermost: nothing is locked, called back or waited for under it
 	dead        bool
+	deaf        bool // the peer takes nothing more, but what it sent is still read
 	cause       error
 	out         *batch // gathers; nil when empty
 	inBatch     bool   // the reader handles frames and will flush
@@ -175,6 +176,34 @@ func (c *Conn) failWith(cause error, level slog.Level) {
 	}
 }
 
+// deafen drops what waits to be written, and everything that would be later. A
+// client that closes right after its last requests expects no answers, but that
+// the requests are served: they may still lie in the socket.
+func (c *Conn) deafen(cause error) {
+	c.mu.Lock()
+	if c.dead || c.deaf {
+		c.mu.Unlock()
+		return
+	}
+	c.deaf = true
+	calls, out, space := c.calls, c.out, c.space
+	c.calls, c.out, c.space = nil, nil, nil
+	if out != nil {
+		c.pending.Add(-out.size)
+	}
+	c.mu.Unlock()
+	c.ep.log.Debug("the peer takes nothing more; reading what it sent", "peer", c.remote, "id", c.id, "reason", cause)
+	if space != nil {
+		close(space)
+	}
+	for _, ch := range calls {
+		close(ch)
+	}
+	if out != nil {
+		c.ep.recycle(out)
+	}
+}
+
 func (c *Conn) closedError() error {
 	if cause := c.Cause(); cause != nil && cause != errClosedHere {
 		return fmt.Errorf("%w: connection to %s: %w", ErrClosed, c.remote, cause)
@@ -255,7 +284,7 @@ func (c *Conn) send(r *wire.Request, answer chan *wire.Command) (space <-chan st
 		r.Language, r.Version = c.ep.lang, c.ep.version
 	}
 	c.mu.Lock()
-	if c.dead {
+	if c.dead || c.deaf {
 		c.mu.Unlock()
 		return nil, c.closedError()
 	}

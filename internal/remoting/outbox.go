@@ -114,7 +114,7 @@ func (c *Conn) queueAnswer(t *Ticket, resp *wire.Response, body net.Buffers, rel
 	if t.slot >= 0 && !c.holds(t.slot, t.gen) {
 		return 0, false
 	}
-	if !c.dead && !t.oneWay {
+	if !c.dead && !c.deaf && !t.oneWay {
 		kept = c.appendAnswer(t, resp, body, release)
 		backlog, kick = c.pending.Load(), c.claimWriter()
 	}
@@ -228,6 +228,10 @@ func (c *Conn) writeFailed(err error) {
 	if err == ErrStalled {
 		c.ep.slowClosed.Add(1)
 		c.failLogged(fmt.Errorf("%w for %v", err, c.ep.limits.WriteTimeout))
+		return
+	}
+	if c.ep.server {
+		c.deafen(err)
 		return
 	}
 	c.fail(err)

@@ -5,6 +5,8 @@ package remoting
 
 import (
 	"errors"
+	"fmt"
+	"io"
 	"net"
 	"strings"
 	"testing"
@@ -50,15 +52,82 @@ func TestPeerThatNeverReads(t *testing.T) {
 		if n := <-sent; n > 100 {
 			t.Errorf("the server took %d requests of 10 KiB", n)
 		}
-		if d := time.Since(start); d < 15*time.Second || d > 45*time.Second {
-			t.Errorf("closed after %v", d)
-		}
+		wantStallEnd(t, time.Since(start))
 		synctest.Wait()
 		if !errors.Is(c.Cause(), ErrStalled) || len(log.lines("closing connection", "took no byte for 15s")) != 1 {
 			t.Errorf("cause %v; log:\n%s", c.Cause(), log.buf.String())
 		}
 		if n := s.Stats().SlowClosed; n != 1 {
 			t.Errorf("SlowClosed = %d", n)
+		}
+	})
+}
+
+// wantStallEnd holds how long after the last byte a connection was closed.
+func wantStallEnd(t *testing.T, d time.Duration) {
+	t.Helper()
+	if d < 15*time.Second || d > 22500*time.Millisecond {
+		t.Errorf("closed %v after the peer took its last byte, want 15 to 22.5 s", d)
+	}
+}
+
+// A peer that reads for a while and then no more is closed in time from there,
+// at whatever moment it stops.
+func TestPeerThatStopsReading(t *testing.T) {
+	for name, reply := range map[string]Handler{
+		"copied": echo,
+		"body by reference": func(r *Request) {
+			r.Ticket().ReplyBody(&wire.Response{}, net.Buffers{[]byte(strings.Repeat("x", 600<<10))}, nil)
+		},
+	} {
+		for _, after := range []time.Duration{0, time.Second, 8 * time.Second, 14 * time.Second} {
+			t.Run(fmt.Sprint(name, " after ", after), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					mem := NewMemNetwork()
+					conns := make(chan *Conn, 1)
+					_, addr := serve(t, mem, ServerConfig{
+						OnOpen: func(c *Conn) { conns <- c }, Routes: table(map[int32]Route{codeEcho: {Handler: reply}}),
+					})
+					p := dial(t, mem, addr)
+					p.SetReadDeadline(time.Time{})
+					c := <-conns
+					p.send(frame(codeEcho, 1, strings.Repeat("x", 600<<10)))
+					synctest.Wait()
+					for range 3 {
+						time.Sleep(after)
+						if _, err := io.ReadFull(p, make([]byte, 32<<10)); err != nil {
+							t.Fatal(err)
+						}
+						synctest.Wait()
+					}
+					last := time.Now()
+					<-c.Closed()
+					wantStallEnd(t, time.Since(last))
+					synctest.Wait()
+					if !errors.Is(c.Cause(), ErrStalled) {
+						t.Errorf("cause %v", c.Cause())
+					}
+				})
+			})
+		}
+	}
+}
+
+// The time that a handler takes is not the peer's.
+func TestSlowHandlerIsNoStall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		mem := NewMemNetwork()
+		_, addr := serve(t, mem, ServerConfig{Routes: table(map[int32]Route{
+			codeEcho: {Handler: echo},
+			codeSlow: {Handler: func(r *Request) { time.Sleep(time.Minute); echo(r) }},
+		})})
+		p := dial(t, mem, addr)
+		p.SetReadDeadline(time.Time{})
+		p.send(frame(codeEcho, 1, "quick")) // sets a write deadline
+		p.read()
+		p.send(frame(codeSlow, 2, "slow"))
+		if got, err := p.tryRead(); err != nil || string(got.Body) != "slow" {
+			t.Errorf("answer %+v, %v", got, err)
 		}
 	})
 }
