@@ -1,21 +1,23 @@
 # What each target does is one to three lines; .ci/run calls the same ones.
 GO        ?= go
 BIN       := bin/twostage
-STATICCHECK := honnef.co/go/tools/cmd/staticcheck@2026.1
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME  ?= 10s
+UNIT       = all=$$($(GO) list ./...) && pkgs=$$(echo "$$all" | grep -v /test/)
+BLACKBOX   = TWOSTAGE_BIN=$(abspath $(BIN)) $(GO) test -count=1
 
-.PHONY: build test unit race lint fuzz interop crash bench soak deps
+.PHONY: build test unit race lint fuzz interop crash hostile bench soak deps
 
 build: ## the one binary, static
 	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN) ./cmd/twostage
 
-test: deps lint unit fuzz interop crash ## everything, bounded: under 15 minutes on two cores
+test: deps lint unit fuzz interop crash hostile ## everything, bounded: under 15 minutes on two cores
 
-unit:
-	$(GO) test ./...
+unit: ## all but test/, whose targets follow; go test ./... runs those too
+	$(UNIT) && $(GO) test $$pkgs
 
 race: deps ## every unit test again, under the race detector
-	$(GO) test -race ./...
+	$(UNIT) && $(GO) test -race $$pkgs
 
 lint: ## vet, format, layers, staticcheck; the public packages on other systems
 	$(GO) vet ./... && test -z "$$(gofmt -l $$(git ls-files '*.go'))"
@@ -25,14 +27,18 @@ lint: ## vet, format, layers, staticcheck; the public packages on other systems
 fuzz: ## every fuzz target for FUZZTIME, as many side by side as there are cores
 	GO=$(GO) scripts/fuzz $(FUZZTIME)
 
-interop: build ## official clients, recorded frames, clusters of processes: the real binary
-	cd test/interop && TWOSTAGE_BIN=$(CURDIR)/$(BIN) $(GO) test -count=1 ./...
+interop: build ## the real binary: the official Go client, recorded frames, clusters of processes
+	cd test/interop && $(BLACKBOX) ./...
+	$(BLACKBOX) -p 1 ./test/replay ./test/cluster
 
 crash: build ## kill -9 and restart, bounded
-	TWOSTAGE_BIN=$(CURDIR)/$(BIN) $(GO) test -count=1 ./test/crash -rounds 20
+	$(BLACKBOX) ./test/crash -rounds 20
 
-soak: build ## the same for an hour
-	TWOSTAGE_BIN=$(CURDIR)/$(BIN) $(GO) test -count=1 -timeout 0 ./test/crash -rounds 2000
+hostile: build ## what no client should send
+	$(BLACKBOX) ./test/hostile
+
+soak: build ## crash for an hour
+	$(BLACKBOX) -timeout 0 ./test/crash -rounds 2000
 
 bench: build ## the figures of docs/performance.md
 	scripts/bench

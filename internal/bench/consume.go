@@ -24,20 +24,25 @@ const ConsumerGroup = "twostage_bench"
 const pullMax = 32
 
 // Consume runs a load of pulls over what the topic holds, each queue from its
-// first message to its last and then again. Inflight is not looked at: a
-// connection has one pull in flight for each of its queues. The latency is that
-// of a pull, not of a message.
+// first message to its last and then again. A queue that is found empty is not
+// pulled any more; it is an error when all are. Inflight is not looked at: a
+// connection has one pull in flight for each of its queues. Every target gets a
+// connection at least. The latency is that of a pull, not of a message.
 func Consume(ctx context.Context, l Load) (*Result, error) {
 	l.Inflight = 1
 	l.Size = max(l.Size, 1)
+	l.Conns = max(l.Conns, len(l.Targets))
+	left := new(atomic.Int64)
 	return l.run(ctx, func(i int, c *counters) worker {
-		t := l.Targets[i%len(l.Targets)]
-		p := &puller{own: c, load: &l, target: t}
-		first := i / len(l.Targets)                               // this connection's place among those of its broker
-		step := max((l.Conns+len(l.Targets)-1)/len(l.Targets), 1) // how many share the broker's queues
+		brokers := len(l.Targets)
+		t := l.Targets[i%brokers]
+		p := &puller{own: c, load: &l, left: left}
+		first := i / brokers                                  // this connection's place among those of its broker
+		step := (l.Conns - i%brokers + brokers - 1) / brokers // how many share the broker's queues
 		for q := first % int(max(t.Queues, 1)); q < int(t.Queues); q += step {
 			p.queues = append(p.queues, pulledQueue{id: int32(q)})
 		}
+		left.Add(int64(len(p.queues)))
 		return p
 	})
 }
@@ -52,7 +57,7 @@ type pulledQueue struct {
 type puller struct {
 	own    *counters
 	load   *Load
-	target Target
+	left   *atomic.Int64 // queues of all pullers that are not known to be empty
 	queues []pulledQueue
 	out    []byte
 }
@@ -73,6 +78,9 @@ func (p *puller) ask(slot int, now time.Time) {
 }
 
 func (p *puller) run(conn net.Conn, stop *atomic.Bool) error {
+	if p.left.Load() == 0 {
+		return p.nothing()
+	}
 	now := time.Now()
 	for i := range p.queues {
 		p.ask(i, now)
@@ -108,10 +116,14 @@ func (p *puller) run(conn net.Conn, stop *atomic.Bool) error {
 			if !cmd.IsResponse() || slot < 0 || slot >= len(p.queues) {
 				continue
 			}
-			if err := p.take(&cmd, slot, now); err != nil {
+			empty, err := p.take(&cmd, slot, now)
+			if err != nil {
 				return err
 			}
-			if stop.Load() {
+			if empty && p.left.Add(-1) == 0 {
+				return p.nothing()
+			}
+			if empty || stop.Load() {
 				outstanding--
 				continue
 			}
@@ -126,33 +138,38 @@ func (p *puller) run(conn net.Conn, stop *atomic.Bool) error {
 	return nil
 }
 
-// take counts what a pull brought and moves its queue on.
-func (p *puller) take(cmd *wire.Command, slot int, now time.Time) error {
+// nothing is the error of a topic without messages.
+func (p *puller) nothing() error {
+	return fmt.Errorf("bench: topic %s holds no message: send to it first", p.load.Topic)
+}
+
+// take counts what a pull brought and moves its queue on, unless that is empty.
+func (p *puller) take(cmd *wire.Command, slot int, now time.Time) (empty bool, err error) {
 	q := &p.queues[slot]
 	var h header.PullResponse
 	switch cmd.Code {
 	case wire.Success:
 		if err := h.DecodeExt(cmd.Ext); err != nil {
-			return fmt.Errorf("bench: %w", err)
+			return false, fmt.Errorf("bench: %w", err)
 		}
 		n, err := countRecords(cmd.Body)
 		if err != nil {
-			return err
+			return false, err
 		}
 		p.own.record(n, now.Sub(q.sent))
 		q.next, q.dry = h.NextBeginOffset, false
 	case wire.PullNotFound, wire.PullRetryImmediately, wire.PullOffsetMoved:
 		if err := h.DecodeExt(cmd.Ext); err != nil {
-			return fmt.Errorf("bench: %w", err)
+			return false, fmt.Errorf("bench: %w", err)
 		}
 		if q.dry && h.MaxOffset <= h.MinOffset {
-			return fmt.Errorf("bench: queue %d of topic %s on %s is empty: send to it first", q.id, p.load.Topic, p.target.Addr)
+			return true, nil
 		}
 		q.next, q.dry = h.MinOffset, true
 	default:
-		return fmt.Errorf("bench: the broker answered a pull with %d %s: %s", cmd.Code, wire.ResponseName(cmd.Code), cmd.Remark)
+		return false, fmt.Errorf("bench: the broker answered a pull with %d %s: %s", cmd.Code, wire.ResponseName(cmd.Code), cmd.Remark)
 	}
-	return nil
+	return false, nil
 }
 
 // countRecords counts the stored records in the body of a pull's answer.

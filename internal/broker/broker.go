@@ -129,12 +129,13 @@ func (b *Broker) openStore() error {
 		Dir: c.Store.Dir, CommitLog: c.Store.CommitLogDir, FS: b.o.FS, NowMillis: b.o.NowMillis,
 		CommitLogFileSize: c.Store.CommitLogFileSize, ConsumeQueueFileSize: c.Store.ConsumeQueueFileSize,
 		IndexSlots: c.Store.IndexSlots, IndexEntries: c.Store.IndexEntries, MaxMessageSize: c.Store.MaxMessageSize,
-		SyncFlush:     c.Flush.Policy == config.SyncFlush,
-		FlushInterval: c.Flush.CommitLogInterval, FlushLeastPages: c.Flush.CommitLogLeastPages,
-		FlushThoroughInterval: c.Flush.CommitLogThoroughInterval,
+		SyncFlush: c.Flush.Policy == config.SyncFlush,
+		// Zero means at once in RocketMQ, the default in store.Config.
+		FlushInterval: c.Flush.CommitLogInterval, FlushLeastPages: max(c.Flush.CommitLogLeastPages, 1),
+		FlushThoroughInterval: max(c.Flush.CommitLogThoroughInterval, time.Millisecond),
 		ViewFlushInterval:     max(c.Flush.ConsumeQueueInterval, time.Second),
 		DelayLevels:           levels,
-		ColdDistance:          memory() * int64(c.Pull.MemoryPercent) / 100,
+		ColdDistance:          max(memory()*int64(c.Pull.MemoryPercent)/100, 1),
 		ColdBytes:             c.Pull.MaxBytesOnDisk, ColdCount: c.Pull.MaxCountOnDisk,
 		Logger:   b.log,
 		OnArrive: b.arrived,
@@ -201,6 +202,10 @@ func (b *Broker) openServices() error {
 	b.group.Defer("delayed delivery", b.delays.Close)
 	if b.txn, err = txn.Open(txn.Config{
 		Log: b.store, Offsets: b.offsets, Delays: b.delays, Producers: b.producer,
+		Topic: func(name string) error {
+			_, err := b.topics.Ensure(name, 1, topic.PermRead|topic.PermWrite, 0)
+			return err
+		},
 		FS: b.o.FS, Dir: b.configDir(), NowMillis: b.o.NowMillis, Now: time.Now, Logger: b.log,
 		Host: b.advertised, Timeout: c.Transactions.Timeout, Checks: c.Transactions.MaxChecks, Interval: c.Transactions.CheckInterval,
 	}); err != nil {
@@ -234,6 +239,7 @@ func (b *Broker) Run(ctx context.Context) error {
 	g.Go("transactions", b.txn.Run)
 	g.Go("delayed delivery", b.delays.Run)
 	g.Go("offset flush", b.flushOffsets)
+	g.Go("store watch", b.watchStore)
 	g.Go("listener", b.server.Run)
 	if b.vip != nil {
 		g.Go("VIP listener", b.vip.Run)
@@ -274,6 +280,20 @@ func (b *Broker) flushOffsets(ctx context.Context) error {
 	return every(ctx, b.cfg.Groups.OffsetFlushInterval, func() {
 		if err := b.offsets.Flush(); err != nil {
 			b.log.Error("consumer offsets can't be written", "error", err)
+		}
+	})
+}
+
+// watchStore takes the write permission out of the routes once the store takes
+// no more messages.
+func (b *Broker) watchStore(ctx context.Context) error {
+	said := false
+	return every(ctx, time.Second, func() {
+		if err := b.store.ReadOnly(); err != nil && !said {
+			said = true
+			b.log.Error("the store is read-only from now on: no message is taken until the cause is mended and the broker restarted", "error", err)
+			b.topics.Touch()
+			b.naming.changed()
 		}
 	})
 }

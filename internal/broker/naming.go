@@ -136,8 +136,8 @@ func (n *naming) haAddr() string {
 	if c.HAIP != "" {
 		host = c.HAIP
 	}
-	if port == 0 {
-		port = int(n.b.advertised.Port()) + 1
+	if next := int(n.b.advertised.Port()) + 1; port == 0 && next <= 65535 {
+		port = next
 	}
 	return net.JoinHostPort(host, strconv.Itoa(port))
 }

@@ -58,7 +58,7 @@ func (b *Broker) wire() {
 	}
 	offsets := &handler.Offset{Log: b.store, Topics: b.topics, Offsets: b.offsets}
 	query := &handler.Query{Log: b.store, MaxMessages: c.Query.MaxMessages, MaxUniqueKey: c.Query.MaxByUniqueKey}
-	client := &handler.Client{Sessions: b.session, Groups: b.groups, Topics: b.topics, NotifyChanges: c.Groups.NotifyChanges, ProducerOnline: b.txn.Online}
+	client := &handler.Client{Sessions: b.session, Groups: b.groups, Topics: b.topics, Published: b.naming.publish, NotifyChanges: c.Groups.NotifyChanges, ProducerOnline: b.txn.Online}
 	back := &handler.SendBack{Log: b.store, Topics: b.topics, Groups: b.groups, Delays: b.delays, Writable: writable, Host: b.advertised}
 	locks := &handler.Lock{Locks: b.locks, Broker: c.Identity.Name}
 	end := &handler.Transaction{Decisions: b.txn}

@@ -74,7 +74,7 @@ func benchConsume(p Process) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "consume", Short: "Pull what a topic holds, over and over", Args: args(0, 0),
 		Long: `Pull all queues of a topic from their first message to their last, over and over, with one pull in flight for
-each queue. Latencies are those of pulls, rates those of messages. Send to the topic first.`,
+each queue that holds messages. Latencies are those of pulls, rates those of messages. Send to the topic first.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd.Context(), "consume", bench.Consume) },
 	}
 	f.flags(cmd)

@@ -140,11 +140,11 @@ func TestServerFlags(t *testing.T) {
 		}
 	}
 	for want, args := range map[string][]string{
-		"did you mean listenPort?":    {"--set", "lisenPort=1"},
-		"aclEnable=true":              {"--set", "aclEnable=true"},
-		"no such file":                {"-c", filepath.Join(dir, "none")},
-		"no such file or directory":   {"--namesrv-config", filepath.Join(dir, "none")},
-		"flag brokerRole: brokerRole": {"--set", "brokerRole=SLAVE"},
+		"did you mean listenPort?":  {"--set", "lisenPort=1"},
+		"aclEnable=true":            {"--set", "aclEnable=true"},
+		"no such file":              {"-c", filepath.Join(dir, "none")},
+		"no such file or directory": {"--namesrv-config", filepath.Join(dir, "none")},
+		"flag brokerRole=SLAVE: ":   {"--set", "brokerRole=SLAVE"},
 	} {
 		if r := try(t, nil, "", append([]string{"server", "--data", dir}, args...)...); r.code != exitFailed || !strings.Contains(r.err, want) {
 			t.Errorf("%q: %+v", args, r)

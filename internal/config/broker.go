@@ -37,7 +37,7 @@ type Network struct {
 	ListenPort   int           // listenPort; 0 picks a free one
 	AdvertisedIP string        // brokerIP1, an IP address or host name without port; "" leaves the choice to the server
 	HAIP         string        // brokerIP2; "" is as AdvertisedIP
-	HAPort       int           // haListenPort, only announced; 0 (when ListenPort is 0) is the port picked + 1
+	HAPort       int           // haListenPort, only announced; 0 is the port listened on + 1, if there is one
 	IdleTimeout  time.Duration // serverChannelMaxIdleTimeSeconds
 }
 
@@ -49,7 +49,6 @@ type Registration struct {
 	NameServers []string      // namesrvAddr, each host:port; empty when not set
 	Timeout     time.Duration // registerBrokerTimeoutMills
 	Period      time.Duration // registerNameServerPeriod, held between 10 and 60 s as in RocketMQ
-	Force       bool          // forceRegister: register even when the name server's data version is the same
 	Compressed  bool          // compressedRegister
 }
 
@@ -82,13 +81,12 @@ func (p FlushPolicy) String() string {
 
 // Flush is when data is forced to disk.
 type Flush struct {
-	Policy                       FlushPolicy   // flushDiskType
-	CommitLogInterval            time.Duration // flushIntervalCommitLog
-	CommitLogLeastPages          int           // flushCommitLogLeastPages, of 4 KiB; may be 0
-	CommitLogThoroughInterval    time.Duration // flushCommitLogThoroughInterval: after it any number of pages will do; may be 0
-	ConsumeQueueInterval         time.Duration // flushIntervalConsumeQueue
-	ConsumeQueueThoroughInterval time.Duration // flushConsumeQueueThoroughInterval; may be 0
-	SyncTimeout                  time.Duration // syncFlushTimeout: a send waits this long for SyncFlush
+	Policy                    FlushPolicy   // flushDiskType
+	CommitLogInterval         time.Duration // flushIntervalCommitLog
+	CommitLogLeastPages       int           // flushCommitLogLeastPages, of 4 KiB; may be 0
+	CommitLogThoroughInterval time.Duration // flushCommitLogThoroughInterval: after it any number of pages will do; may be 0
+	ConsumeQueueInterval      time.Duration // flushIntervalConsumeQueue
+	SyncTimeout               time.Duration // syncFlushTimeout: a send waits this long for SyncFlush
 }
 
 // Topics are the rules of topic creation.

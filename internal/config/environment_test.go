@@ -74,10 +74,10 @@ func TestVariables(t *testing.T) {
 	wantError(t, env("TWOSTAGE_LISTENPROT=1"), "TWOSTAGE_LISTENPROT", "did you mean TWOSTAGE_LISTENPORT?")
 	wantError(t, env("TWOSTAGE_NAMESRV_LISTENPROT=1"), "did you mean TWOSTAGE_NAMESRV_LISTENPORT?")
 	wantError(t, env("TWOSTAGE_PORT=10911"), "TWOSTAGE_PORT: no key")
-	wantError(t, env("TWOSTAGE_LISTENPORT=1", "TWOSTAGE_LISTEN_PORT=2"), "TWOSTAGE_LISTEN_PORT: listenPort=2: TWOSTAGE_LISTENPORT has listenPort=1") // sorted by name
+	wantError(t, env("TWOSTAGE_LISTENPORT=1", "TWOSTAGE_LISTEN_PORT=2"), "TWOSTAGE_LISTEN_PORT: listenPort=2: ", "listenPort=1 (TWOSTAGE_LISTENPORT)") // sorted by name
 	wantError(t, env("TWOSTAGE_ACL_ENABLE=true"), "TWOSTAGE_ACL_ENABLE: aclEnable=true: access control")
 	wantError(t, env("TWOSTAGE_LISTENPORT=x"), "TWOSTAGE_LISTENPORT: listenPort=x: accepted is")
-	wantError(t, Sources{Flags: map[string]string{"lisenPort": "1"}}, "flag lisenPort: lisenPort: unknown key; did you mean listenPort?")
+	wantError(t, Sources{Flags: map[string]string{"lisenPort": "1"}}, "flag lisenPort: unknown key; did you mean listenPort?")
 	mustLoad(t, env("TWOSTAGE_LISTENPORT=1", "TWOSTAGE_LISTEN_PORT=1"))
 }
 

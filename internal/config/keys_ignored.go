@@ -95,6 +95,7 @@ var ignoredBroker = []setting{
 	// are always checked, whatever these say.
 	{"flushCommitLogTimed", kindBool, "true"},
 	{"flushConsumeQueueLeastPages", kindInt, "2"},
+	{"flushConsumeQueueThoroughInterval", kindInt, "60000"}, // every flush is thorough here
 	{"checkCRCOnRecover", kindBool, "true"},
 	{"messageIndexSafe", kindBool, "false"},
 	{"maxRecoveryCommitlogFiles", kindInt, "30"},
@@ -118,6 +119,7 @@ var ignoredBroker = []setting{
 
 	// how Java talks to clients and name servers
 	{"enableSingleTopicRegister", kindBool, "false"},
+	{"forceRegister", kindBool, "true"}, // every registration is whole here, changes or not
 	{"enableSplitRegistration", kindBool, "false"},
 	{"splitRegistrationSize", kindInt, "800"},
 	{"fetchNamesrvAddrInterval", kindLong, "10000"},

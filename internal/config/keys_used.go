@@ -63,13 +63,12 @@ func usedBroker() []*key {
 		// network
 		text("brokerIP1", ""),                  // chosen by the server
 		text("brokerIP2", ""),                  // as brokerIP1
-		whole(keyHAListenPort, "", 0, maxPort), // listenPort+1
+		whole(keyHAListenPort, "", 0, maxPort), // listenPort+1, 0 where that is not known yet or no port
 		text("namesrvAddr", ""),
 
 		// registration
 		whole("registerBrokerTimeoutMills", "24000", 1, anyInt),
 		whole("registerNameServerPeriod", "30000", 1, anyInt),
-		flag("forceRegister", "true"),
 		flag("compressedRegister", "false"),
 
 		// store
@@ -87,7 +86,6 @@ func usedBroker() []*key {
 		whole("flushCommitLogLeastPages", "4", 0, anyInt),
 		whole("flushCommitLogThoroughInterval", "10000", 0, anyInt),
 		whole("flushIntervalConsumeQueue", "1000", 1, anyInt),
-		whole("flushConsumeQueueThoroughInterval", "60000", 0, anyInt),
 		whole("syncFlushTimeout", "5000", 1, anyInt),
 
 		// topics

@@ -136,7 +136,7 @@ func Load(s Sources) (*Config, error) {
 	for _, place := range storePlaces {
 		brokers.checkPlace(place.name, filepath.Join(root, place.below))
 	}
-	if port := brokers.int(keyListenPort); port == 0 {
+	if port := brokers.int(keyListenPort); port == 0 || port == maxPort {
 		brokers.compute(keyHAListenPort, "0")
 	} else {
 		brokers.compute(keyHAListenPort, strconv.Itoa(port+1))

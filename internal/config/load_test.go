@@ -47,11 +47,11 @@ func TestDefaults(t *testing.T) {
 	want := Broker{
 		Identity:     Identity{Cluster: "DefaultCluster", Name: "box", Region: "DefaultRegion", Permission: 6},
 		Network:      Network{BindAddress: "0.0.0.0", ListenPort: 10911, HAPort: 10912, IdleTimeout: 2 * time.Minute},
-		Registration: Registration{Timeout: 24 * time.Second, Period: 30 * time.Second, Force: true},
+		Registration: Registration{Timeout: 24 * time.Second, Period: 30 * time.Second},
 		Store: Store{Dir: "/d/store", CommitLogDir: "/d/store/commitlog", CommitLogFileSize: 1 << 30, ConsumeQueueFileSize: 6_000_000,
 			IndexSlots: 5_000_000, IndexEntries: 20_000_000, MaxMessageSize: 4 << 20},
 		Flush: Flush{CommitLogInterval: 500 * time.Millisecond, CommitLogLeastPages: 4, CommitLogThoroughInterval: 10 * time.Second,
-			ConsumeQueueInterval: time.Second, ConsumeQueueThoroughInterval: time.Minute, SyncTimeout: 5 * time.Second},
+			ConsumeQueueInterval: time.Second, SyncTimeout: 5 * time.Second},
 		Topics: Topics{DefaultQueues: 8, AutoCreate: true, Cluster: true, Broker: true},
 		Groups: Groups{AutoCreate: true, OffsetFlushInterval: 5 * time.Second, NotifyChanges: true},
 		Delays: Delays{OffsetFlushInterval: 10 * time.Second, Levels: []time.Duration{time.Second, 5 * time.Second, 10 * time.Second,
@@ -133,7 +133,7 @@ func TestGoldenConfiguration(t *testing.T) {
 			if b.Store.ConsumeQueueFileSize != queue || b.Transactions.Timeout != timeout || b.Transactions.MaxChecks != 2 {
 				t.Errorf("store %+v, transactions %+v", b.Store, b.Transactions)
 			}
-			if got, want := c.BrokerValues.Ignored(), []string{"osPageCacheBusyTimeOutMills", "waitTimeMillsInSendQueue"}; !reflect.DeepEqual(got, want) {
+			if got, want := c.BrokerValues.Ignored(), []string{"flushConsumeQueueThoroughInterval", "osPageCacheBusyTimeOutMills", "waitTimeMillsInSendQueue"}; !reflect.DeepEqual(got, want) {
 				t.Errorf("ignored %v, want %v", got, want)
 			}
 			pending := c.BrokerValues.Pending()
@@ -154,7 +154,6 @@ func TestWrongValues(t *testing.T) {
 		{"\nlistenPort=abc", []string{"broker.conf:2: listenPort=abc: ", "from 0 to 65535"}},
 		{"listenPort=70000", []string{"listenPort=70000", "from 0 to 65535"}},
 		{"listenPort=", []string{"listenPort: no value; accepted is"}},
-		{"listenPort=65535", []string{"haListenPort=65536", "from 0 to 65535"}},
 		{"flushIntervalCommitLog=5s", []string{"flushIntervalCommitLog=5s", "whole number without unit"}},
 		{"mapedFileSizeCommitLog=1G", []string{"mapedFileSizeCommitLog=1G", "from 4096 to 2147483647"}},
 		{"autoCreateTopicEnable=yes", []string{"autoCreateTopicEnable=yes: accepted are true and false"}},
@@ -181,9 +180,9 @@ func TestWrongValues(t *testing.T) {
 		{"lisenPort=1", []string{"broker.conf:1: lisenPort: unknown key; did you mean listenPort?"}},
 		{"mappedFileSizeCommitlog=262144", []string{"did you mean mappedFileSizeCommitLog?"}},
 		{"completelyOffTheMap=1", []string{"completelyOffTheMap: unknown key"}},
-		{"listenPort=1\nlistenPort=2", []string{"broker.conf:2: listenPort=2: broker.conf:1 has listenPort=1: two values for one key"}},
-		{"mapedFileSizeCommitLog=5000\nmappedFileSizeCommitLog=6000", []string{"broker.conf:2: mappedFileSizeCommitLog=6000: broker.conf:1 has mapedFileSizeCommitLog=5000"}},
-		{"mapedFileSizeConsumeQueue=600\nmappedFileSizeConsumeQueue=620", []string{"broker.conf:1 has mapedFileSizeConsumeQueue=600"}},
+		{"listenPort=1\nlistenPort=2", []string{"broker.conf:2: listenPort=2: two values for one key: listenPort=1 (broker.conf:1)"}},
+		{"mapedFileSizeCommitLog=5000\nmappedFileSizeCommitLog=6000", []string{"broker.conf:2: mappedFileSizeCommitLog=6000: ", "mapedFileSizeCommitLog=5000 (broker.conf:1)"}},
+		{"mapedFileSizeConsumeQueue=600\nmappedFileSizeConsumeQueue=620", []string{"mapedFileSizeConsumeQueue=600 (broker.conf:1)"}},
 		{"storePathRootDir=/s\nstorePathConsumeQueue=/fast/cq", []string{"broker.conf:2: storePathConsumeQueue=/fast/cq: ", "or set /s/consumequeue"}},
 		{"a=\\u12", []string{"broker.conf: line 1", "four hex digits"}},
 	} {
@@ -259,7 +258,43 @@ func TestNamesrvFile(t *testing.T) {
 	wantError(t, ns("brokerName=a"), "it is one of the broker's")
 	wantError(t, ns("httpListenPort=1"), "ns.conf:1: httpListenPort=1: a process has one HTTP listener")
 	wantError(t, Sources{Role: RoleBroker, NamesrvFile: File{Name: "ns.conf", Text: []byte("listenPort=1")}}, "ns.conf: this process runs no name server")
-	wantError(t, Sources{Role: RoleNamesrv, Flags: map[string]string{"brokerName": "a"}}, "flag brokerName: brokerName=a: this process runs no broker")
+	wantError(t, Sources{Role: RoleNamesrv, Flags: map[string]string{"brokerName": "a"}}, "flag brokerName=a: this process runs no broker")
+}
+
+// TestHighestPort: there is none above it for haListenPort.
+func TestHighestPort(t *testing.T) {
+	c := mustLoad(t, brokerFile("listenPort=65535"))
+	if n := c.Broker.Network; n.ListenPort != 65535 || n.HAPort != 0 {
+		t.Errorf("network %+v", n)
+	}
+	if n := mustLoad(t, brokerFile("listenPort=65535\nhaListenPort=10912")).Broker.Network; n.HAPort != 10912 {
+		t.Errorf("network %+v", n)
+	}
+}
+
+// TestErrorSaysTheKeyOnce holds whole errors.
+func TestErrorSaysTheKeyOnce(t *testing.T) {
+	flags := func(kv ...string) Sources {
+		s := Sources{Flags: map[string]string{}}
+		for i := 0; i < len(kv); i += 2 {
+			s.Flags[kv[i]] = kv[i+1]
+		}
+		return s
+	}
+	for want, s := range map[string]Sources{
+		"flag aclEnable=true: access control is not there yet: every client may do everything; remove the key or set false":   flags("aclEnable", "true"),
+		"flag lisenPort: unknown key; did you mean listenPort?":                                                               flags("lisenPort", "1"),
+		"flag initAuthenticationUser=******: access control is not there yet: every client may do everything; remove the key": flags("initAuthenticationUser", "x"),
+		"flag listenPort: no value; accepted is a whole number without unit from 0 to 65535":                                  flags("listenPort", ""),
+		"flag mappedFileSizeCommitLog=6000: two values for one key: mapedFileSizeCommitLog=5000 (flag)":                       flags("mapedFileSizeCommitLog", "5000", "mappedFileSizeCommitLog", "6000"),
+		"TWOSTAGE_DATA: no key has this name":                                                                                 {Environment: []string{"TWOSTAGE_DATA=/d"}},
+		"TWOSTAGE_LISTENPORT: listenPort=x: accepted is a whole number without unit from 0 to 65535":                          {Environment: []string{"TWOSTAGE_LISTENPORT=x"}},
+		"a.conf:2: listenPort=2: two values for one key: listenPort=1 (a.conf:1)":                                             {BrokerFile: File{Name: "a.conf", Text: []byte("listenPort=1\nlistenPort=2")}},
+	} {
+		if _, err := Load(s); err == nil || err.Error() != want {
+			t.Errorf("error %q, want %q", err, want)
+		}
+	}
 }
 
 func TestReadFile(t *testing.T) {

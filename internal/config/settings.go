@@ -79,7 +79,11 @@ func (s *settings) put(name, text string, source Source) {
 	if before, ok := s.set[k.name]; ok {
 		if before.source.Origin == source.Origin {
 			if before.text != text {
-				s.fail(source, name, text, "%s has %s=%s: two values for one key", before.source, before.as, s.shown(k, before.text))
+				place := before.source.String()
+				if before.source.Origin == FromFlag {
+					place = "flag" // its name is the key
+				}
+				s.fail(source, name, text, "two values for one key: %s=%s (%s)", before.as, s.shown(k, before.text), place)
 			}
 			return
 		}

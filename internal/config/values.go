@@ -157,12 +157,16 @@ type Error struct {
 }
 
 func (e *Error) Error() string {
-	at := e.Source.String() + ": "
-	if e.Source.Origin == FromDefault {
-		at = ""
+	what := e.Key
+	if e.Value != "" {
+		what += "=" + e.Value
 	}
-	if e.Value == "" {
-		return at + e.Key + ": " + e.Reason
+	switch {
+	case e.Source.Origin == FromDefault || e.Source.Origin == FromEnvironment && e.Source.Name == e.Key:
+	case e.Source.Origin == FromFlag:
+		what = "flag " + what
+	default:
+		what = e.Source.String() + ": " + what
 	}
-	return at + e.Key + "=" + e.Value + ": " + e.Reason
+	return what + ": " + e.Reason
 }

@@ -8,13 +8,14 @@
 //
 // On the wire the requests of [Server.Open]'s listener: 100 to 106, 205, 206, 216,
 // 217, 219, 224, 304, 311 to 313, 322, 327 and 904. Any other is answered 3
-// (REQUEST_CODE_NOT_SUPPORTED) with its name. On disk one file, kvConfigPath, in
-// the form that RocketMQ 4.9.8 gives it, and its .bak:
+// (REQUEST_CODE_NOT_SUPPORTED) with its name. On disk kvConfigPath, in the form
+// that RocketMQ 4.9.8 gives it, and its .bak:
 //
 //	{"configTable":{"NAMESPACE":{"KEY":"VALUE"}}}
 //
-// A change of it is answered after it has been synced. Routes are in memory alone:
-// brokers bring them back within their registration interval.
+// and beside it namesrv.lock, locked from [Server.Open] to [Server.Close].
+// A change of the configuration is answered after it has been synced. Routes are
+// in memory alone: brokers bring them back within their registration interval.
 //
 // # Structure
 //
@@ -51,5 +52,5 @@
 // between them at random. So is a name that is alive in another cluster. The same
 // name at the same address is a restart and replaces what was there at once. Wrong
 // checksums, bodies that cannot be read, empty names and malformed addresses are
-// refused with what is wrong.
+// refused with what is wrong. A second name server on one directory does not open.
 package namesrv

@@ -6,6 +6,7 @@ package namesrv
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"path/filepath"
@@ -20,6 +21,10 @@ import (
 // maxKVFile bounds the file in bytes: each change writes all of it.
 const maxKVFile = 16 << 20
 
+// lockName is the file beside kvConfigPath whose lock says that a name server
+// has the directory. It is not that of a store, which may be the same directory.
+const lockName = "namesrv.lock"
+
 // orderNamespace holds the order configuration of topics.
 const orderNamespace = "ORDER_TOPIC_CONFIG"
 
@@ -31,16 +36,46 @@ type kvStore struct {
 	fs   vfs.FS
 	path string
 
-	mu  sync.Mutex // one change at a time
-	now atomic.Pointer[kvTable]
+	mu   sync.Mutex // one change at a time
+	now  atomic.Pointer[kvTable]
+	lock io.Closer // of the directory; nil unless open
+}
+
+// open takes the directory for this name server and reads the file.
+func (s *kvStore) open() (fromBackup bool, err error) {
+	dir := filepath.Dir(s.path)
+	if err := makeDir(s.fs, dir); err != nil {
+		return false, fmt.Errorf("kvConfigPath %s: %w", s.path, err)
+	}
+	name := filepath.Join(dir, lockName)
+	lock, err := s.fs.Lock(name)
+	if errors.Is(err, vfs.ErrLocked) {
+		return false, fmt.Errorf("kvConfigPath %s: directory %s is in use by another name server (%s is locked): %w", s.path, dir, name, vfs.ErrLocked)
+	}
+	if err != nil {
+		return false, fmt.Errorf("kvConfigPath %s: %w", s.path, err)
+	}
+	if fromBackup, err = s.load(); err != nil {
+		return false, errors.Join(err, lock.Close())
+	}
+	s.lock = lock
+	return fromBackup, nil
+}
+
+// close gives the directory back, once nobody changes values any more. It may be
+// called again.
+func (s *kvStore) close() error {
+	lock := s.lock
+	s.lock = nil
+	if lock == nil {
+		return nil
+	}
+	return lock.Close()
 }
 
 // load reads the file. One that does not exist is an empty one.
 func (s *kvStore) load() (fromBackup bool, err error) {
 	table := kvTable{}
-	if err := makeDir(s.fs, filepath.Dir(s.path)); err != nil {
-		return false, fmt.Errorf("kvConfigPath %s: %w", s.path, err)
-	}
 	text, fromBackup, err := vfs.ReadConfigFile(s.fs, s.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

@@ -89,7 +89,7 @@ func failKV(t *testing.T, step int, goOn bool) bool {
 	t.Helper()
 	fs := vfs.NewMem()
 	s := &kvStore{fs: fs, path: "/d/kvConfig.json"}
-	if _, err := s.load(); err != nil {
+	if _, err := s.open(); err != nil {
 		t.Fatal(err)
 	}
 	for _, v := range []string{"older", "old"} {
@@ -120,7 +120,7 @@ func failKV(t *testing.T, step int, goOn bool) bool {
 		}
 	}
 	again := &kvStore{fs: fs.Crash(vfs.CrashOptions{}), path: s.path}
-	if _, err := again.load(); err != nil {
+	if _, err := again.open(); err != nil {
 		t.Fatalf("operation %d failed: next start: %v", step, err)
 	}
 	if stored, _ := again.get("ns", "k"); !slices.Contains(want, stored) {
@@ -135,7 +135,7 @@ func TestKVPowerCut(t *testing.T) {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		fs := vfs.NewMem()
 		s := &kvStore{fs: fs, path: "/d/kvConfig.json"}
-		if _, err := s.load(); err != nil {
+		if _, err := s.open(); err != nil {
 			t.Fatal(err)
 		}
 		for i := range 1 + rng.IntN(5) {
@@ -154,7 +154,7 @@ func TestKVPowerCut(t *testing.T) {
 		err := s.put("ns", "last", "v")
 		fs.Fail(nil)
 		after := &kvStore{fs: fs.Crash(vfs.CrashOptions{Data: vfs.KeepSome, Names: vfs.KeepSome, Rand: rng}), path: s.path}
-		if _, lerr := after.load(); lerr != nil {
+		if _, lerr := after.open(); lerr != nil {
 			t.Fatalf("seed %d: %v", seed, lerr)
 		}
 		have, _ := after.list("ns")
@@ -181,7 +181,7 @@ func TestKVFileRead(t *testing.T) {
 			}
 		}
 		s := &kvStore{fs: fs, path: "/d/kv"}
-		backup, err := s.load()
+		backup, err := s.open()
 		return s, backup, err
 	}
 	java := `{"configTable":{"ORDER_TOPIC_CONFIG":{"T":"broker-a:2"},"NS":{}}}`
@@ -203,7 +203,7 @@ func TestKVFileRead(t *testing.T) {
 
 func TestKVConcurrently(t *testing.T) {
 	s := &kvStore{fs: vfs.NewMem(), path: "/kv"}
-	if _, err := s.load(); err != nil {
+	if _, err := s.open(); err != nil {
 		t.Fatal(err)
 	}
 	var wg sync.WaitGroup

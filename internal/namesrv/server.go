@@ -44,7 +44,7 @@ type Server struct {
 	mu    sync.Mutex // guards table; no I/O and no other lock under it
 	table *table[*remoting.Conn]
 
-	stateMu sync.Mutex
+	stateMu sync.Mutex // guards kv.lock too
 	opened  bool
 	closed  bool
 }
@@ -75,9 +75,10 @@ func New(o Options) *Server {
 	return s
 }
 
-// Open reads the KV configuration and opens the listener; requests are answered
-// once Run is called. Errors name the configuration key. After an error nothing
-// is open.
+// Open locks the directory of the KV configuration, reads it and opens the
+// listener; requests are answered once Run is called. Errors name the
+// configuration key, and match vfs.ErrLocked where another name server has the
+// directory. After an error nothing is open.
 func (s *Server) Open() error {
 	s.stateMu.Lock()
 	defer s.stateMu.Unlock()
@@ -87,7 +88,7 @@ func (s *Server) Open() error {
 	case s.opened:
 		return nil
 	}
-	fromBackup, err := s.kv.load()
+	fromBackup, err := s.kv.open()
 	if err != nil {
 		return fmt.Errorf("namesrv: %w", err)
 	}
@@ -95,7 +96,8 @@ func (s *Server) Open() error {
 		s.log.Warn("the KV configuration was read from its backup: the file itself is missing or empty", "path", s.kv.path)
 	}
 	if err := s.remote.Listen(); err != nil {
-		return fmt.Errorf("namesrv: bindAddress %q, listenPort %d: %w", s.cfg.BindAddress, s.cfg.ListenPort, err)
+		err = fmt.Errorf("namesrv: bindAddress %q, listenPort %d: %w", s.cfg.BindAddress, s.cfg.ListenPort, err)
+		return errors.Join(err, s.kv.close())
 	}
 	s.opened = true
 	return nil
@@ -131,12 +133,16 @@ func (s *Server) Run(ctx context.Context) error {
 }
 
 // Close stops accepting, lets requests in flight be answered for at most five
-// seconds, closes all connections and waits for them. It may be called again.
+// seconds, closes all connections, waits for them, and gives the directory back.
+// It may be called again.
 func (s *Server) Close() error {
 	s.stateMu.Lock()
 	s.closed = true
 	s.stateMu.Unlock()
-	return s.remote.Close()
+	err := s.remote.Close()
+	s.stateMu.Lock()
+	defer s.stateMu.Unlock()
+	return errors.Join(err, s.kv.close())
 }
 
 // scan looks for silent brokers until ctx is done.

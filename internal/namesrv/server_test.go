@@ -347,4 +347,31 @@ func TestLifecycle(t *testing.T) {
 			t.Error("Open after Close")
 		}
 	})
+	t.Run("one directory, two name servers", func(t *testing.T) {
+		fs, mem := vfs.NewMem(), remoting.NewMemNetwork()
+		first := New(Options{Config: settings(), FS: fs, Listen: mem.Listen})
+		if err := first.Open(); err != nil {
+			t.Fatal(err)
+		}
+		second := New(Options{Config: settings(), FS: fs, Listen: mem.Listen})
+		if err := second.Open(); !errors.Is(err, vfs.ErrLocked) || !strings.Contains(err.Error(), "/data/namesrv ") {
+			t.Errorf("Open of the second: %v", err)
+		}
+		for range 2 {
+			if err := first.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+		// The directory is free, also after an Open that came to nothing.
+		failed := New(Options{Config: settings(), FS: fs, Listen: func(string) (net.Listener, error) { return nil, syscall.EADDRINUSE }})
+		if err := failed.Open(); !errors.Is(err, syscall.EADDRINUSE) {
+			t.Errorf("Open without a port: %v", err)
+		}
+		if err := second.Open(); err != nil {
+			t.Errorf("Open of the second after the first was closed: %v", err)
+		}
+		if err := second.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 }

@@ -4,6 +4,6 @@
 // Package proctest starts the real binary for tests: it waits for the ready
 // line, keeps what the process logs and stops, kills and restarts it.
 //
-// The binary is that of the environment variable TWOSTAGE_BIN, or is built once
-// for the test process.
+// The binary is that of the environment variable TWOSTAGE_BIN, an absolute path,
+// or is built once for the test process.
 package proctest

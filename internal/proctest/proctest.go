@@ -37,7 +37,7 @@ func Binary(t testing.TB) string {
 
 var binary = sync.OnceValues(func() (string, error) {
 	if path := os.Getenv("TWOSTAGE_BIN"); path != "" {
-		return path, nil
+		return given(path)
 	}
 	dir, err := os.MkdirTemp("", "twostage-bin")
 	if err != nil {
@@ -50,6 +50,14 @@ var binary = sync.OnceValues(func() (string, error) {
 	}
 	return path, nil
 })
+
+// given checks the value of TWOSTAGE_BIN.
+func given(path string) (string, error) {
+	if !filepath.IsAbs(path) {
+		return "", fmt.Errorf("TWOSTAGE_BIN=%s: accepted is an absolute path; tests run in the directories of their packages", path)
+	}
+	return path, nil
+}
 
 // FreePort gives a TCP port of 127.0.0.1 that is free now, and whose neighbour
 // two below (the VIP channel's) is too.

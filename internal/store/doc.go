@@ -91,8 +91,9 @@
 //     offset i. Half (PREPARED) and ROLLBACK records have queue offset 0 and no
 //     entry.
 //   - The checkpoint never claims what is not fsynced.
-//   - Records from Get and Query alias the mapped log. Go code reads the log
-//     with pread only (Record), so that a disk error is an error.
+//   - Records from Get and Query alias the mapped log. The store itself reads the
+//     log with pread only (Record), so that a disk error is an error; who looks
+//     into mapped records must hold against a fault.
 //
 // # Lock order
 //

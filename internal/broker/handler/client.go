@@ -29,6 +29,8 @@ type Client struct {
 	Sessions Sessions
 	Groups   Groups
 	Topics   SendTopics
+	// Published is as in Admin.
+	Published func()
 	// NotifyChanges: consumers are told when their group changes.
 	NotifyChanges bool
 	// ProducerOnline is told of each heartbeat of a producer group.
@@ -46,6 +48,7 @@ func (c *Client) Heartbeat(r *remoting.Request) {
 		return
 	}
 	who := session.Client{ID: hb.ClientID, Language: r.Language, Version: r.Version, Conn: r.Conn}
+	made := false
 	for _, d := range hb.ConsumerDataSet {
 		info := session.ConsumerInfo{ConsumeType: d.ConsumeType, MessageModel: d.MessageModel, ConsumeFromWhere: d.ConsumeFromWhere, Notify: c.NotifyChanges}
 		if g, err := c.Groups.Ensure(d.GroupName); err == nil {
@@ -54,9 +57,13 @@ func (c *Client) Heartbeat(r *remoting.Request) {
 			if d.UnitMode {
 				sysFlag = 2
 			}
-			if _, err := c.Topics.Ensure(message.RetryTopic(d.GroupName), g.RetryQueueNums, topic.PermRead|topic.PermWrite, sysFlag); err != nil {
-				fail(r, wire.SystemError, "%s", err)
-				return
+			name := message.RetryTopic(d.GroupName)
+			if _, there := c.Topics.Find([]byte(name)); !there {
+				if _, err := c.Topics.Ensure(name, g.RetryQueueNums, topic.PermRead|topic.PermWrite, sysFlag); err != nil {
+					fail(r, wire.SystemError, "%s", err)
+					return
+				}
+				made = true
 			}
 		}
 		c.Sessions.RegisterConsumer(who, d.GroupName, info, d.SubscriptionDataSet)
@@ -66,6 +73,9 @@ func (c *Client) Heartbeat(r *remoting.Request) {
 		if c.ProducerOnline != nil {
 			c.ProducerOnline(d.GroupName)
 		}
+	}
+	if made {
+		c.Published() // the consumer asks for the route of its retry topic next
 	}
 	r.Reply(&wire.Response{Code: wire.Success})
 }

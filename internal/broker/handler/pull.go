@@ -6,6 +6,7 @@ package handler
 import (
 	"fmt"
 	"net"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -223,7 +224,10 @@ func (pl *pulling) get() (res store.GetResult, resp *wire.Response, ok bool) {
 		return res, &wire.Response{Code: wire.SystemError, Remark: err.Error()}, false
 	}
 	if pl.tags != nil {
-		pl.compareTags(&res)
+		if err := pl.compareTags(&res); err != nil {
+			res.Release()
+			return res, &wire.Response{Code: wire.SystemError, Remark: err.Error()}, false
+		}
 	}
 	if len(res.Records) > 0 {
 		pl.p.Stats.Out(pl.group, pl.topic, len(res.Records), res.Bytes)
@@ -235,11 +239,22 @@ func (pl *pulling) get() (res store.GetResult, resp *wire.Response, ok bool) {
 }
 
 // compareTags drops records whose tag has the hash of a subscribed one but is
-// none.
-func (pl *pulling) compareTags(res *store.GetResult) {
+// none. It is the one place that reads the mapped log: a disk that fails to give
+// a page is an error here, not the end of the process.
+func (pl *pulling) compareTags(res *store.GetResult) (err error) {
 	if len(pl.tags.TagsSet) == 0 {
-		return
+		return nil
 	}
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if p := recover(); p != nil {
+			fault, ok := p.(interface{ Addr() uintptr })
+			if !ok {
+				panic(p)
+			}
+			err = fmt.Errorf("topic %s, queue %d, offset %d: the disk gave no data for a stored message (address %#x)", pl.topic, pl.queue.ID(), pl.offset, fault.Addr())
+		}
+	}()
 	kept := res.Records[:0]
 	for _, b := range res.Records {
 		var rec message.Record
@@ -256,6 +271,7 @@ func (pl *pulling) compareTags(res *store.GetResult) {
 	if len(kept) == 0 && res.Status == store.Found {
 		res.Status = store.NoMatched
 	}
+	return nil
 }
 
 // pullCode is the answer's code for what the store found, as RocketMQ's.

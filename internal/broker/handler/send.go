@@ -252,7 +252,8 @@ func (s *Send) addMany(r *remoting.Request, c *Conn, name string, queue int32) {
 		s.refuse(r, wire.MessageIllegal, err.Error())
 		return
 	}
-	if _, info := s.properties(c, c.head.Properties); info.delayed || info.prepared || c.rec.SysFlag.Transaction() == message.TransactionPrepared {
+	_, info := s.properties(c, c.head.Properties)
+	if info.delayed || info.prepared || c.rec.SysFlag.Transaction() == message.TransactionPrepared {
 		s.refuse(r, wire.MessageIllegal, "a batch can be neither delayed nor transactional: send its messages one by one")
 		return
 	}
@@ -261,7 +262,7 @@ func (s *Send) addMany(r *remoting.Request, c *Conn, name string, queue int32) {
 	shared := appendCluster(append(c.half[:0], c.head.Properties...), s.Cluster)
 	c.half = shared
 	q := s.Log.Queue(name, queue)
-	p := pendingSend{first: c.batch.Len(), queue: queue, topic: name}
+	p := pendingSend{first: c.batch.Len(), queue: queue, topic: name, noWait: info.noWait}
 	err = message.RangeBatch(r.Body, func(flag int32, body, props []byte) error {
 		rec := c.rec
 		rec.Flag, rec.Body = flag, body

@@ -139,8 +139,6 @@ func systemTopics(s System) []body.TopicConfig {
 		make(message.TopicOffsetMoved, 1, rw),
 		make(message.TopicSchedule, 18, rw),
 		make(message.TopicHalf, 1, rw),
-		make(message.TopicOpHalf, 1, rw),
-		make(message.TopicCheckMax, 1, rw),
 		make(s.Cluster+"_"+message.ReplySuffix, 1, rw),
 	}
 	if s.AutoCreate {
@@ -162,6 +160,19 @@ func (t *Table) Get(name string) (*body.TopicConfig, bool) {
 func (t *Table) Find(name []byte) (*body.TopicConfig, bool) {
 	c, ok := t.snapshot.Load().topics[string(name)]
 	return c, ok
+}
+
+// Touch gives the table a new version without a change: what the broker tells
+// name servers about its topics has changed for another reason. It is not
+// written.
+func (t *Table) Touch() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	old := t.snapshot.Load()
+	st := *old
+	st.version.Counter++
+	st.version.Timestamp = t.cfg.Now()
+	t.snapshot.Store(&st)
 }
 
 // All is every topic by name, and the version of the table. The map is the

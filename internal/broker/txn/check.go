@@ -42,7 +42,7 @@ func (s *Service) ask(due Due) {
 	var req *wire.Request
 	err := s.withHalf(due.Half, func(half *message.Record) error {
 		var err error
-		req, err = s.checkRequest(due.Half, half)
+		req, err = s.checkRequest(due.Half, half, due.Checks+1)
 		return err
 	})
 	if err != nil {
@@ -84,14 +84,17 @@ const (
 )
 
 // checkRequest is CHECK_TRANSACTION_STATE for a half message: its record, with
-// the topic and queue it is meant for.
-func (s *Service) checkRequest(h Half, half *message.Record) (*wire.Request, error) {
+// the topic and queue it is meant for, and how many checks this one makes.
+func (s *Service) checkRequest(h Half, half *message.Record, checks int32) (*wire.Request, error) {
 	topic, queue, err := realQueue(half)
 	if err != nil {
 		return nil, err
 	}
 	rec := *half
 	rec.Topic, rec.QueueID = []byte(topic), queue
+	// As in the copy that RocketMQ stores before it asks.
+	props := message.DeleteProperty(nil, withChecks(half.Properties, checks), message.PropertyWait)
+	rec.Properties = message.AppendProperty(props, message.PropertyWait, "false")
 	return &wire.Request{
 		Code: wire.ReqCheckTransactionState, OneWay: true,
 		Header: &header.CheckTransactionRequest{
@@ -110,6 +113,9 @@ func (s *Service) discard(due Due) {
 	s.mu.Unlock()
 	if err != nil || d == nil {
 		return // decided meanwhile
+	}
+	if err := s.cfg.Topic(message.TopicCheckMax); err != nil {
+		s.cfg.Logger.Error("the topic of discarded transactions can't be made, so nobody can consume it", "topic", message.TopicCheckMax, "error", err)
 	}
 	s.cfg.Logger.Error("a transaction was discarded: its last check got no answer", "topic", h.Topic, "group", h.Group,
 		"key", h.Key, "queueOffset", h.QueueOffset, "checks", due.Checks, "to", message.TopicCheckMax)

@@ -147,7 +147,7 @@ func tryStart(t testing.TB, m *vfs.Mem, offsets *marks, change ...option) (*rig,
 				r.replay = append(r.replay, rec.PreparedOffset)
 			}
 		}}
-	c := Config{Offsets: offsets, Delays: delays{r}, Producers: r.pick, FS: m, Dir: "/data/config", NowMillis: now, Now: time.Now,
+	c := Config{Offsets: offsets, Delays: delays{r}, Producers: r.pick, Topic: func(string) error { return nil }, FS: m, Dir: "/data/config", NowMillis: now, Now: time.Now,
 		Logger: quiet, Host: testHost, Timeout: 6 * time.Second, Checks: 3, Interval: 10 * time.Second}
 	for _, f := range change {
 		f(&sc, &c)

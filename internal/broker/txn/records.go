@@ -85,10 +85,16 @@ func (s *Service) addCommitted(b *store.Batch, h Half) error {
 func (s *Service) addDiscarded(b *store.Batch, h Half, checks int32) error {
 	return s.withHalf(h, func(half *message.Record) error {
 		rec := *half
-		props := message.DeleteProperty(nil, half.Properties, message.PropertyTransactionCheckTimes)
-		rec.Properties = message.AppendProperty(props, message.PropertyTransactionCheckTimes, strconv.Itoa(int(checks)))
+		rec.Properties = withChecks(half.Properties, checks)
 		return b.Add(s.parked, &rec)
 	})
+}
+
+// withChecks is a copy of properties that says how often the transaction was
+// checked.
+func withChecks(props []byte, checks int32) []byte {
+	props = message.DeleteProperty(nil, props, message.PropertyTransactionCheckTimes)
+	return message.AppendProperty(props, message.PropertyTransactionCheckTimes, strconv.Itoa(int(checks)))
 }
 
 // realQueue is the queue that a half message is meant for.

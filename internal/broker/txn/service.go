@@ -55,6 +55,7 @@ type Config struct {
 	Offsets   Offsets
 	Delays    Delays
 	Producers func(group string) (Producer, bool) // a live connection, another one each time
+	Topic     func(name string) error             // makes a topic of the broker's own where there is none
 	FS        vfs.FS
 	Dir       string           // of transactionChecks.json
 	NowMillis func() int64     // wall clock, for the age of what is found at the start

@@ -30,7 +30,7 @@
 //     bytes are never taken for records after a crash.
 //   - After a failed write or fsync the log takes no more writes, ever: what the
 //     kernel has done with the dirty pages is unknown (Err tells the cause).
-//   - Go code never reads a mapping. Mappings are handed out for writev; what
+//   - This package never reads a mapping. Mappings are handed out for writev; what
 //     this package itself reads it reads with pread, so that a medium error is
 //     an error and no signal.
 //

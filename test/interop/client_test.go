@@ -1,0 +1,46 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package interop
+
+import "testing"
+
+// TestClient runs the cases that can share a server.
+func TestClient(t *testing.T) {
+	t.Parallel()
+	c := start(t, "--set", "listenPort=0", "--namesrv-set", "listenPort=0")
+	for _, tc := range []struct {
+		name string
+		run  func(*testing.T, *cluster)
+	}{
+		{"Sync", testSync},
+		{"Async", testAsync},
+		{"OneWay", testOneWay},
+		{"Batch", testBatch},
+		{"Compressed", testCompressed},
+		{"AutoCreate", testAutoCreate},
+		{"TooLarge", testTooLarge},
+		{"Tags", testTags},
+		{"Delay", testDelay},
+		{"Ordered", testOrdered},
+		{"OrderedSuspended", testOrderedSuspended},
+		{"Retry", testRetry},
+		{"Broadcast", testBroadcast},
+		{"FromWhere", testFromWhere},
+		{"PullFrom", testPullFrom},
+		{"Poll", testPoll},
+		{"JoinAndLeave", testJoinAndLeave},
+		{"ConsumerRestart", testConsumerRestart},
+		{"TxCommit", testTxCommit},
+		{"TxRollback", testTxRollback},
+		{"TxCheckedCommit", testTxCheckedCommit},
+		{"TxCheckedRollback", testTxCheckedRollback},
+		{"TxCheckedByAnotherProcess", testTxCheckedByAnotherProcess},
+		{"Admin", testAdmin},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			tc.run(t, c)
+		})
+	}
+}
