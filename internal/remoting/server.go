@@ -79,15 +79,23 @@ func (s *Server) Stats() Stats { return s.ep.stats() }
 func (s *Server) EachConn(fn func(*Conn)) { s.ep.each(fn) }
 
 // Run listens if Listen was not called, and serves until ctx is done, Close is
-// called, or accepting fails for good. It closes the server and gives Close's error.
+// called, or accepting fails for good. It closes the server and gives Close's
+// error; that Close came first is none.
 func (s *Server) Run(ctx context.Context) error {
 	if err := s.Listen(); err != nil {
+		if s.isClosing() {
+			return s.Close()
+		}
 		return err
 	}
 	s.mu.Lock()
-	if s.running != nil || s.isClosing() {
+	if s.running != nil {
 		s.mu.Unlock()
-		return fmt.Errorf("%w: Run was called before, or after Close", ErrClosed)
+		return fmt.Errorf("%w: Run was called before", ErrClosed)
+	}
+	if s.isClosing() {
+		s.mu.Unlock()
+		return s.Close()
 	}
 	running := make(chan struct{})
 	s.running = running

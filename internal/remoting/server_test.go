@@ -244,7 +244,7 @@ func TestServerLifecycle(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Errorf("second Close: %v", err)
 	}
-	if err := s.Run(context.Background()); !errors.Is(err, ErrClosed) {
+	if err := s.Run(context.Background()); err != nil {
 		t.Errorf("Run after Close: %v", err)
 	}
 	other := NewServer(ServerConfig{Addr: "127.0.0.1:none"})
