@@ -5,7 +5,6 @@ package remoting
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"runtime"
 	"strings"
