@@ -68,7 +68,7 @@ type Broker struct {
 	spread  *spread
 
 	requests requests
-	replay   []int64 // half messages, by log offset, of commits that the recovery has read
+	replay   []txn.Committed // commits that the recovery has read
 
 	advertised netip.AddrPort
 	closeOnce  sync.Once
@@ -219,9 +219,12 @@ func (b *Broker) openServices() error {
 
 // replayed is told of each record that the recovery of the store reads.
 func (b *Broker) replayed(rec *message.Record) {
-	if rec.SysFlag.Transaction() == message.TransactionCommit {
-		b.replay = append(b.replay, rec.PreparedOffset)
+	if rec.SysFlag.Transaction() != message.TransactionCommit {
+		return
 	}
+	group, _ := rec.Property(message.PropertyProducerGroup)
+	key, _ := rec.Property(message.PropertyUniqueKey)
+	b.replay = append(b.replay, txn.Committed{Prepared: rec.PreparedOffset, Group: string(group), Key: string(key)})
 }
 
 // producer is a live connection of a producer group.

@@ -41,9 +41,10 @@ func (s *Store) Append(b *Batch) error {
 	err := s.appendLocked(b)
 	s.mu.Unlock()
 	if b.written > 0 {
-		s.dispatch.signal()
 		if s.cfg.SyncFlush {
-			s.flush.signal()
+			s.flush.signal() // queues get what is durable
+		} else {
+			s.dispatch.signal()
 		}
 	}
 	return err

@@ -47,8 +47,10 @@ type Config struct {
 	Logger *slog.Logger // [none]
 
 	// OnArrive, when set, is called for each new queue entry once Get can see
-	// it, in order, from one goroutine. props is valid during the call. It must
-	// be quick and must not call DeleteTopic or Close.
+	// it, in order and never twice at a time, on the goroutine of an Append before
+	// that returns, or on one of the store's. props is valid during the call. It
+	// must be quick, take no lock that is held over an Append, and call nothing of
+	// the store but the methods of q. A panic makes the store read-only.
 	OnArrive func(q *Queue, offset, tagsCode, storeTimestamp int64, props []byte)
 
 	// OnReplay, when set, is called during Open for each record that recovery

@@ -4,6 +4,8 @@
 package store
 
 import (
+	"fmt"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,6 +36,7 @@ type chunk struct {
 	entries []entry
 	props   []byte
 	next    int // first entry that the queue stage has not read
+	kept    int // what it counts for among the free ones
 }
 
 func (c *chunk) memory() int { return len(c.entries)*entryMemory + len(c.props) }
@@ -67,6 +70,7 @@ type dispatcher struct {
 	filling  []*chunk  // last one open
 	indexing []*chunk
 	free     []*chunk
+	freeSize int  // bytes that free has held
 	backlog  int  // memory of filling, the queue stage and indexing
 	closing  bool // no more will be added
 	drained  bool // the queue stage has ended
@@ -100,39 +104,68 @@ func wake(c chan struct{}) {
 }
 
 // signal says that records were added: it runs the queue stage, unless somebody
-// is at it, who then sees to these too.
+// is at it, who then sees to these too. It does a bounded part of what others
+// have added; the store's own goroutine does the rest.
 func (d *dispatcher) signal() {
-	if d.s.cfg.SyncFlush {
-		wake(d.queueWake)
-		return
-	}
 	d.wanted.Store(true)
-	for d.wanted.Load() && d.stage.TryLock() {
-		d.wanted.Store(false)
-		d.advance()
-		d.stage.Unlock()
+	for range inlineRounds {
+		if !d.wanted.Load() || !d.stage.TryLock() {
+			return
+		}
+		if d.round(inlineEntries) {
+			break
+		}
+	}
+	if d.wanted.Load() {
+		wake(d.queueWake)
 	}
 }
+
+// round is one round of the queue stage, for at most so many entries; the caller
+// has locked d.stage, round unlocks it. It tells whether entries are left because
+// of that bound.
+func (d *dispatcher) round(entries int) (left bool) {
+	defer d.stage.Unlock()
+	defer func() {
+		// OnArrive is the caller's code, and may run where panics are recovered:
+		// without its entries in the queues the store must not go on.
+		if p := recover(); p != nil {
+			d.s.fail(fmt.Errorf("bug: panic while a queue entry was made visible: %v", p))
+			panic(p)
+		}
+	}()
+	d.wanted.Store(false)
+	if left = d.advance(entries); left {
+		d.wanted.Store(true)
+	}
+	return left
+}
+
+const (
+	inlineRounds  = 2    // that an appender runs the queue stage
+	inlineEntries = 1024 // that it carries in one round
+	allEntries    = math.MaxInt
+)
 
 const (
 	indexDelay = 5 * time.Millisecond // that the index may be behind while nobody asks
 	indexSoon  = 128 << 10            // bytes of entries that are indexed at once
 )
 
-// advance is one round of the queue stage; d.stage is held.
-func (d *dispatcher) advance() {
+// advance carries at most so many entries; d.stage is held.
+func (d *dispatcher) advance(entries int) (left bool) {
 	d.mu.Lock()
 	d.mine = append(d.mine, d.filling...)
 	clear(d.filling)
 	d.filling = d.filling[:0]
 	d.mu.Unlock()
 
-	done, err := d.carry(d.mine)
+	done, left, err := d.carry(d.mine, entries)
 	if err != nil {
 		d.s.fail(err)
 	}
 	if done == 0 {
-		return
+		return left
 	}
 	d.mu.Lock()
 	d.indexing = append(d.indexing, d.mine[:done]...)
@@ -147,6 +180,7 @@ func (d *dispatcher) advance() {
 	} else if !d.armed.Swap(true) {
 		d.later.Reset(indexDelay)
 	}
+	return left
 }
 
 // waitForRoom blocks while too much waits, so that a slow view slows senders
@@ -182,6 +216,7 @@ func (d *dispatcher) add(b *Batch, first, n int) {
 		if c == nil || c.memory() > maxChunk {
 			if k := len(d.free); k > 0 {
 				c, d.free = d.free[k-1], d.free[:k-1]
+				d.freeSize -= c.kept
 			} else {
 				c = new(chunk)
 			}
@@ -211,13 +246,13 @@ func (d *dispatcher) runQueues() {
 		closing := d.closing
 		d.mu.Unlock()
 		d.stage.Lock()
-		d.wanted.Store(false)
-		d.advance()
-		left := len(d.mine)
-		d.stage.Unlock()
+		d.round(allEntries)
 		if d.wanted.Load() {
 			continue // somebody added records and could not run the stage
 		}
+		d.stage.Lock()
+		left := len(d.mine)
+		d.stage.Unlock()
 		if d.s.log.Err() != nil || closing && left == 0 {
 			d.mu.Lock()
 			d.drained = true
@@ -230,49 +265,56 @@ func (d *dispatcher) runQueues() {
 	}
 }
 
-// carry puts entries into their queues, with SyncFlush only durable ones, and
-// returns how many chunks are done.
-func (d *dispatcher) carry(chunks []*chunk) (done int, err error) {
+// carry puts at most so many entries into their queues, with SyncFlush only
+// durable ones, and returns how many chunks are done; left tells whether the
+// bound stopped it.
+func (d *dispatcher) carry(chunks []*chunk, entries int) (done int, left bool, err error) {
 	for _, c := range chunks {
-		d.hold.Lock()
-		err := d.carryChunk(c)
-		d.hold.Unlock()
+		if entries <= 0 {
+			return done, true, nil
+		}
+		n, err := d.carryChunk(c, entries)
+		entries -= n
 		if err != nil {
-			return done, err
+			return done, false, err
 		}
 		if c.next < len(c.entries) {
-			break
+			return done, entries <= 0, nil
 		}
 		done++
 	}
-	return done, nil
+	return done, false, nil
 }
 
-func (d *dispatcher) carryChunk(c *chunk) error {
+// carryChunk carries at most most entries of c and returns how many it did.
+func (d *dispatcher) carryChunk(c *chunk, most int) (n int, err error) {
+	d.hold.Lock()
+	defer d.hold.Unlock()
 	limit := int64(1<<63 - 1)
 	if d.s.cfg.SyncFlush {
 		limit = d.s.log.Synced()
 	}
 	arrive := d.s.cfg.OnArrive
-	for ; c.next < len(c.entries); c.next++ {
+	for ; c.next < len(c.entries) && n < most; n++ {
 		e := &c.entries[c.next]
 		end := e.physical + int64(e.size)
 		if end > limit {
-			return nil
+			return n, nil
 		}
 		queued := e.offset >= 0 && !e.q.gone.Load()
 		if queued {
 			if err := e.q.cq.Append(e.offset, consumequeue.Entry{Offset: e.physical, Size: e.size, Tags: e.tags}); err != nil {
-				return err
+				return n, err
 			}
 		}
+		c.next++
 		d.dispatched.Store(end)
 		d.dispatchedTS.Store(e.ts)
 		if queued && arrive != nil {
 			arrive(e.q, e.offset, e.tags, e.ts, c.props[e.from:e.to])
 		}
 	}
-	return nil
+	return n, nil
 }
 
 // runIndex is the index stage.
@@ -316,8 +358,8 @@ func (d *dispatcher) indexChunk(c *chunk) error {
 }
 
 const (
-	maxFree     = 256       // chunks that are kept for reuse,
-	maxFreeSize = 256 << 10 // those with at most so many bytes
+	maxFree     = 8192    // chunks that are kept for reuse
+	maxFreeSize = 8 << 20 // and the bytes that they have held together
 )
 
 func (d *dispatcher) recycle(c *chunk) {
@@ -327,7 +369,9 @@ func (d *dispatcher) recycle(c *chunk) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.backlog -= memory
-	if len(d.free) < maxFree && memory <= maxFreeSize {
+	if len(d.free) < maxFree && d.freeSize+memory <= maxFreeSize {
+		c.kept = memory
+		d.freeSize += memory
 		d.free = append(d.free, c)
 	}
 	d.cond.Broadcast()

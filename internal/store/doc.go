@@ -97,9 +97,10 @@
 //
 // # Lock order
 //
-// queues.mu, dispatcher.hold, Store.mu, dispatcher.mu; flusher.mu is never held
-// together with those but the last. No lock is held while WhenFlushed's
-// functions run; OnArrive runs under dispatcher.hold.
+// queues.mu, dispatcher.stage, dispatcher.hold, Store.mu, dispatcher.mu;
+// flusher.mu is never held together with those but the last. No lock is held
+// while WhenFlushed's functions run; OnArrive runs under dispatcher.stage and
+// hold, on the goroutine of an appender or of the store.
 //
 // # Limits
 //

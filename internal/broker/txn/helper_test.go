@@ -120,7 +120,7 @@ type rig struct {
 	mu        sync.Mutex
 	producers map[string][]*producer
 	turn      int
-	replay    []int64
+	replay    []Committed
 }
 
 type option func(*store.Config, *Config)
@@ -144,7 +144,9 @@ func tryStart(t testing.TB, m *vfs.Mem, offsets *marks, change ...option) (*rig,
 		DelayLevels: []int64{1000, 5000},
 		OnReplay: func(rec *message.Record) {
 			if rec.SysFlag.Transaction() == message.TransactionCommit {
-				r.replay = append(r.replay, rec.PreparedOffset)
+				group, _ := rec.Property(message.PropertyProducerGroup)
+				key, _ := rec.Property(message.PropertyUniqueKey)
+				r.replay = append(r.replay, Committed{rec.PreparedOffset, string(group), string(key)})
 			}
 		}}
 	c := Config{Offsets: offsets, Delays: delays{r}, Producers: r.pick, Topic: func(string) error { return nil }, FS: m, Dir: "/data/config", NowMillis: now, Now: time.Now,

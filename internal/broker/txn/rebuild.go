@@ -172,11 +172,22 @@ func (s *Service) readEntry(e store.Entry, off int64, fn func(off int64, rec *me
 	return nil
 }
 
+// Committed is what a committed record says of its transaction.
+type Committed struct {
+	Prepared   int64 // log offset of the half message
+	Group, Key string
+}
+
 // RepairCommitted completes outcomes of which a power cut left only the first
-// record. prepared are the PreparedOffsets of the committed records that the
-// recovery of the store has read again: a half message there that is undecided
-// gets its op message. It is called before Run.
-func (s *Service) RepairCommitted(prepared []int64) {
+// record. list are the committed records that the recovery of the store has read
+// again: the half message that one of them names, if it is undecided, gets its
+// op message. It is called before Run.
+//
+// An offset alone names nothing: delayed messages that were delivered, and
+// retries, keep the commit bit of what they were copied from, but not the
+// offset. So group and UNIQ_KEY must be the half message's own, and a record
+// without a key repairs nothing at offset 0, which is what such copies have.
+func (s *Service) RepairCommitted(list []Committed) {
 	s.mu.Lock()
 	at := make(map[int64]Half, len(s.table.byOffset))
 	for off, x := range s.table.byOffset {
@@ -187,9 +198,9 @@ func (s *Service) RepairCommitted(prepared []int64) {
 		}
 	}
 	s.mu.Unlock()
-	for _, physical := range prepared {
-		h, ok := at[physical]
-		if !ok {
+	for _, c := range list {
+		h, ok := at[c.Prepared]
+		if !ok || h.Group != c.Group || h.Key != c.Key || c.Key == "" && c.Prepared == 0 {
 			continue
 		}
 		s.mu.Lock()

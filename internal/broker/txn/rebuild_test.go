@@ -246,6 +246,27 @@ func TestRepairCommitted(t *testing.T) {
 	}
 }
 
+// A delayed message that was delivered, or a retry, keeps the commit bit of the
+// committed message, with 0 for the half message's offset; and there may be a
+// half message at 0 that is another transaction's.
+func TestRepairIsNotMisledByCopies(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, vfs.NewMem(), newMarks())
+		if at := r.put(message.TopicHalf, 0, javaHalf("undecided")); at[0].PhysicalOffset != 0 {
+			t.Fatalf("the half message stands at %d", at[0].PhysicalOffset)
+		}
+		for _, key := range []string{"other", ""} {
+			copied := javaHalf(key)
+			copied.SysFlag = message.TransactionCommit
+			r.put("T", 2, copied)
+		}
+		r = r.again()
+		if open := r.open(); open["undecided"] != 1 || len(r.records(message.TopicOpHalf, 0)) != 0 {
+			t.Errorf("open: %v, %d op messages", open, len(r.records(message.TopicOpHalf, 0)))
+		}
+	})
+}
+
 // TestUnreadableCheckCounts: counting begins anew, nothing else is lost.
 func TestUnreadableCheckCounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
