@@ -128,7 +128,8 @@ func (c *Conn) SetState(v any) { c.state.Store(&v) }
 func (c *Conn) Closed() <-chan struct{} { return c.closed }
 
 // Cause says why the connection was closed, nil while it is open. io.EOF: the
-// peer closed it.
+// peer closed it. A server's connection whose peer takes nothing more has its
+// cause already while what the peer sent is still read.
 func (c *Conn) Cause() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -154,7 +155,10 @@ func (c *Conn) failWith(cause error, level slog.Level) {
 		c.mu.Unlock()
 		return
 	}
-	c.dead, c.cause = true, cause
+	c.dead = true
+	if c.cause == nil {
+		c.cause = cause
+	}
 	calls, out, space := c.calls, c.out, c.space
 	c.calls, c.out, c.space = nil, nil, nil
 	if out != nil {
@@ -185,7 +189,7 @@ func (c *Conn) deafen(cause error) {
 		c.mu.Unlock()
 		return
 	}
-	c.deaf = true
+	c.deaf, c.cause = true, cause
 	calls, out, space := c.calls, c.out, c.space
 	c.calls, c.out, c.space = nil, nil, nil
 	if out != nil {

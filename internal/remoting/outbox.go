@@ -4,8 +4,10 @@
 package remoting
 
 import (
+	"errors"
 	"fmt"
 	"net"
+	"syscall"
 	"time"
 
 	"github.com/twostage/twostage/internal/wire"
@@ -170,7 +172,10 @@ func (c *Conn) appendRequest(r *wire.Request) error {
 	b.head = wire.AppendRequest(b.head, r)
 	n := len(b.head) - start
 	if n-4 > c.ep.limits.MaxFrame {
-		b.head = b.head[:start]
+		if b.head = b.head[:start]; b.size == 0 {
+			c.out = nil // nobody would write it
+			c.ep.batches.Put(b)
+		}
 		return fmt.Errorf("%w: request %d has %d bytes, the bound is %d",
 			ErrTooLarge, r.Code, n-4, c.ep.limits.MaxFrame)
 	}
@@ -230,11 +235,14 @@ func (c *Conn) writeFailed(err error) {
 		c.failLogged(fmt.Errorf("%w for %v", err, c.ep.limits.WriteTimeout))
 		return
 	}
-	if c.ep.server {
+	switch gone := errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET); {
+	case gone && c.ep.server:
 		c.deafen(err)
-		return
+	case gone || c.isClosed():
+		c.fail(err)
+	default: // as when a mapped page of a body can't be read: half a frame may have gone
+		c.failLogged(fmt.Errorf("writing: %w", err))
 	}
-	c.fail(err)
 }
 
 // drainOut is the short-lived writer goroutine.
