@@ -206,7 +206,7 @@ func (b *Broker) openServices() error {
 			_, err := b.topics.Ensure(name, 1, topic.PermRead|topic.PermWrite, 0)
 			return err
 		},
-		FS: b.o.FS, Dir: b.configDir(), NowMillis: b.o.NowMillis, Now: time.Now, Logger: b.log,
+		FS: b.o.FS, Dir: b.configDir(), NowMillis: b.o.NowMillis, Now: time.Now, Logger: b.log, Visible: b.stats.In,
 		Host: b.advertised, Timeout: c.Transactions.Timeout, Checks: c.Transactions.MaxChecks, Interval: c.Transactions.CheckInterval,
 	}); err != nil {
 		return err
@@ -303,6 +303,7 @@ func (b *Broker) watchStore(ctx context.Context) error {
 
 func (b *Broker) expire(ctx context.Context) error {
 	return every(ctx, 10*time.Second, func() {
+		b.locks.Purge(time.Now())
 		for _, c := range b.session.Expire(time.Now()) {
 			if conn, ok := c.(*remoting.Conn); ok {
 				conn.Close()

@@ -11,6 +11,7 @@ import (
 	"github.com/twostage/twostage/internal/broker/topic"
 	"github.com/twostage/twostage/internal/remoting"
 	"github.com/twostage/twostage/internal/session"
+	"github.com/twostage/twostage/internal/store"
 	"github.com/twostage/twostage/internal/wire"
 	"github.com/twostage/twostage/internal/wire/header"
 )
@@ -24,9 +25,12 @@ type table struct {
 // newServer makes a listener of the broker.
 func (b *Broker) newServer(addr string) *remoting.Server {
 	return remoting.NewServer(remoting.ServerConfig{
-		Addr:    addr,
-		Routes:  func(code int32) (remoting.Route, bool) { r, ok := b.table().routes[code]; return r, ok },
-		OnClose: func(c *remoting.Conn) { b.session.ConnClosed(c) },
+		Addr:   addr,
+		Routes: func(code int32) (remoting.Route, bool) { r, ok := b.table().routes[code]; return r, ok },
+		OnClose: func(c *remoting.Conn) {
+			b.holds.Drop(c)
+			b.session.ConnClosed(c)
+		},
 		EndOfBatch: func(c *remoting.Conn) {
 			b.table().send.EndOfBatch(c)
 		},
@@ -58,11 +62,12 @@ func (b *Broker) wire() {
 	}
 	offsets := &handler.Offset{Log: b.store, Topics: b.topics, Offsets: b.offsets}
 	query := &handler.Query{Log: b.store, MaxMessages: c.Query.MaxMessages, MaxUniqueKey: c.Query.MaxByUniqueKey}
-	client := &handler.Client{Sessions: b.session, Groups: b.groups, Topics: b.topics, Published: b.naming.publish, NotifyChanges: c.Groups.NotifyChanges, ProducerOnline: b.txn.Online}
-	back := &handler.SendBack{Log: b.store, Topics: b.topics, Groups: b.groups, Delays: b.delays, Writable: writable, Host: b.advertised}
+	client := &handler.Client{Sessions: b.session, Groups: b.groups, Topics: b.topics, Published: b.naming.announce, NotifyChanges: c.Groups.NotifyChanges, ProducerOnline: b.txn.Online}
+	back := &handler.SendBack{Log: b.store, Topics: b.topics, Groups: b.groups, Delays: b.delays, Stats: b.stats, Writable: writable, Host: b.advertised}
 	locks := &handler.Lock{Locks: b.locks, Broker: c.Identity.Name}
 	end := &handler.Transaction{Decisions: b.txn}
-	admin := &handler.Admin{Topics: b.topics, Groups: b.groups, Offsets: b.offsets, Queues: b.store, Published: b.naming.publish, Settle: b.settle}
+	admin := &handler.Admin{Topics: b.topics, Groups: b.groups, Offsets: b.offsets, Queues: b.store, Published: b.naming.publish, Settle: b.settle,
+		Deleted: func() { b.holds.LetGo((*store.Queue).Deleted) }}
 
 	workers := max(runtime.GOMAXPROCS(0), 2)
 	clients := remoting.NewLane("client", workers, 10_000)

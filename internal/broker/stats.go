@@ -29,10 +29,13 @@ type counted[K comparable] struct {
 
 func newStats() *stats { return &stats{} }
 
-// In counts messages that were stored.
+// In counts messages that consumers of the topic can see from now on: sent,
+// delivered after a delay, committed, or put among the dead letters. bytes are
+// those of their records.
 func (s *stats) In(topic string, messages, bytes int) { s.in.add(topic, messages, bytes) }
 
-// Out counts messages that were given to a consumer.
+// Out counts messages that were given to a consumer; bytes are those of their
+// records.
 func (s *stats) Out(group, topic string, messages, bytes int) {
 	s.out.add(groupTopic{group, topic}, messages, bytes)
 }

@@ -180,7 +180,7 @@ func (t *table[P]) admit(r *registration, p P, now time.Time) error {
 		case other.addr == r.addr || other.name != r.name:
 		case other.cluster != r.cluster:
 			why = "its name belongs to another cluster; give it another brokerName"
-		case other.id == r.id && r.version.StateVersion <= other.version.StateVersion:
+		case other.id == r.id:
 			why = "its name and id belong to a broker at another address; give it another brokerName or brokerId, or stop the other"
 		}
 		if why != "" && other.alive() && now.Sub(other.heard) < other.timeout {

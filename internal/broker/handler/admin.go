@@ -50,6 +50,8 @@ type Admin struct {
 	// Settle runs before a topic's queues are deleted: who works by what stands in
 	// them notes how far that is done.
 	Settle func()
+	// Deleted runs after queues were deleted: pulls that wait at them are answered.
+	Deleted func()
 }
 
 // CreateTopic serves UPDATE_AND_CREATE_TOPIC.
@@ -93,7 +95,9 @@ func (a *Admin) DeleteTopic(r *remoting.Request) {
 		return
 	}
 	a.Settle()
-	if err := a.Queues.DeleteTopic(h.Topic); err != nil {
+	err := a.Queues.DeleteTopic(h.Topic)
+	a.Deleted()
+	if err != nil {
 		fail(r, wire.SystemError, "the topic is deleted, but not all of its files: %s; delete it again", err)
 		return
 	}

@@ -29,7 +29,7 @@ type Client struct {
 	Sessions Sessions
 	Groups   Groups
 	Topics   SendTopics
-	// Published is as in Admin.
+	// Published is as in Admin, but must return soon: heartbeats wait for it.
 	Published func()
 	// NotifyChanges: consumers are told when their group changes.
 	NotifyChanges bool

@@ -5,6 +5,7 @@ package handler
 
 import (
 	"fmt"
+	"math"
 	"net"
 	"runtime/debug"
 	"slices"
@@ -71,6 +72,10 @@ type Pull struct {
 	ShortPoll   time.Duration // how long to hold without long polling
 }
 
+// maxHold bounds how long a pull is held, whatever it asks for: clients ask for
+// 15 to 30 s, and each held pull takes one of the broker's places for them.
+const maxHold = 2 * time.Minute
+
 // pulling is one pull: what is left of its header once it is checked.
 type pulling struct {
 	p        *Pull
@@ -126,17 +131,21 @@ func (p *Pull) Handle(r *remoting.Request) {
 		return
 	}
 	pl.queue = p.Log.Queue(t.TopicName, h.QueueID)
-	hold := time.Duration(0)
-	if h.SysFlag&header.PullSuspend != 0 {
-		hold = p.ShortPoll
-		if p.LongPolling {
-			hold = time.Duration(min(max(h.SuspendTimeoutMillis, 0), int64(time.Hour/time.Millisecond))) * time.Millisecond
-		}
-	}
-	pl.run(r, hold)
+	pl.run(r, p.holdTime(&h))
 	if h.SysFlag&header.PullCommitOffset != 0 {
 		p.Offsets.Commit(pl.group, pl.topic, h.QueueID, h.CommitOffset)
 	}
+}
+
+// holdTime is for how long a pull that finds nothing is held.
+func (p *Pull) holdTime(h *header.PullRequest) time.Duration {
+	switch {
+	case h.SysFlag&header.PullSuspend == 0:
+		return 0
+	case !p.LongPolling:
+		return p.ShortPoll
+	}
+	return time.Duration(min(max(h.SuspendTimeoutMillis, 0), maxHold.Milliseconds())) * time.Millisecond
 }
 
 // subscription finds what the pull subscribes to, or answers why it can't be
@@ -198,16 +207,33 @@ func (pl *pulling) run(r *remoting.Request, hold time.Duration) {
 	r.ReplyBody(resp, net.Buffers(res.Records), res.Release)
 }
 
-// hold waits for a message, and then pulls again.
+// hold waits for a message, and then pulls again. A queue that is deleted ends
+// the wait.
 func (pl *pulling) hold(ticket remoting.Ticket, deadline time.Time) bool {
-	return pl.p.Holder.Hold(pl.queue, &longpoll.Pull{Offset: pl.offset, Deadline: deadline, Match: pl.match, Wake: func(bool) {
+	conn, queue := ticket.Conn(), pl.queue
+	most := func() int64 {
+		if queue.Deleted() { // between the look and the hold: nobody would wake it
+			return math.MaxInt64
+		}
+		return queue.Max()
+	}
+	return pl.p.Holder.Hold(queue, &longpoll.Pull{Offset: pl.offset, Deadline: deadline, Match: pl.match, Owner: conn, Wake: func(bool) {
+		select {
+		case <-conn.Closed():
+			return // nobody gets what would be counted as given
+		default:
+		}
+		if _, ok := pl.p.Topics.Get(pl.topic); !ok {
+			ticket.Reply(&wire.Response{Code: wire.TopicNotExist, Remark: "topic[" + pl.topic + "] not exist: it was deleted while the pull was held", Header: header.Empty{}})
+			return
+		}
 		res, resp, ok := pl.get()
 		if !ok {
 			ticket.Reply(resp)
 			return
 		}
 		ticket.ReplyBody(resp, net.Buffers(res.Records), res.Release)
-	}}, pl.queue.Max)
+	}}, most)
 }
 
 // get looks into the queue. ok is false when that failed; res is then released.

@@ -62,9 +62,11 @@ type Delays interface {
 	Rewrite(topic string, queue int32, props, scratch []byte) (q *store.Queue, out []byte, ok bool)
 }
 
-// Stats counts what goes through the broker.
+// Stats counts what goes through the broker, in messages and bytes of records.
 type Stats interface {
+	// In counts what consumers of the topic can see from now on.
 	In(topic string, messages, bytes int)
+	// Out counts what consumers were given.
 	Out(group, topic string, messages, bytes int)
 }
 
@@ -115,9 +117,8 @@ type pendingSend struct {
 	first, count int // in the batch
 	queue        int32
 	half         *txn.Pending
-	noWait       bool // WAIT=false: answered before it is on disk
-	topic        string
-	bytes        int
+	noWait       bool   // WAIT=false: answered before it is on disk
+	visible      string // the topic where consumers see it at once; "": it is half, or waits
 }
 
 func (s *Send) conn(r *remoting.Request) *Conn {
@@ -187,7 +188,7 @@ func (s *Send) addOne(r *remoting.Request, c *Conn, t *body.TopicConfig, queue i
 			target, targetQueue, level = dlq, 0, false
 		}
 	}
-	p := pendingSend{first: c.batch.Len(), count: 1, queue: queue, topic: name, bytes: len(r.Body)}
+	p := pendingSend{first: c.batch.Len(), count: 1, queue: queue, visible: target}
 	props, info := s.properties(c, c.head.Properties)
 	p.noWait = info.noWait
 	rec := &c.rec
@@ -201,7 +202,13 @@ func (s *Send) addOne(r *remoting.Request, c *Conn, t *body.TopicConfig, queue i
 			s.refuse(r, wire.NoPermission, "this broker takes no transactional messages (rejectTransactionMessage=true)")
 			return
 		}
+		group, _ := message.Property(props, message.PropertyProducerGroup)
+		if err := message.CheckGroup(string(group)); err != nil {
+			s.refuse(r, wire.MessageIllegal, "a transactional message needs its producer group in the property PGROUP, by which it is asked about: "+err.Error())
+			return
+		}
 		rec.Topic, rec.QueueID, rec.Properties = []byte(name), queue, props
+		p.visible = ""
 		q, p.half = s.Halves.Prepare(rec, c.half[:0])
 		c.half = rec.Properties[:0]
 	case level && info.delayed:
@@ -209,6 +216,7 @@ func (s *Send) addOne(r *remoting.Request, c *Conn, t *body.TopicConfig, queue i
 		c.half = appendCluster(append(c.half[:0], c.head.Properties...), s.Cluster)
 		if wait, out, ok := s.Delays.Rewrite(target, targetQueue, c.half, c.delayed[:0]); ok {
 			q, rec.Properties, c.delayed = wait, out, out
+			p.visible = ""
 		} else {
 			q, rec.Properties = s.Log.Queue(target, targetQueue), props
 		}
@@ -262,7 +270,7 @@ func (s *Send) addMany(r *remoting.Request, c *Conn, name string, queue int32) {
 	shared := appendCluster(append(c.half[:0], c.head.Properties...), s.Cluster)
 	c.half = shared
 	q := s.Log.Queue(name, queue)
-	p := pendingSend{first: c.batch.Len(), queue: queue, topic: name, noWait: info.noWait}
+	p := pendingSend{first: c.batch.Len(), queue: queue, visible: name, noWait: info.noWait}
 	err = message.RangeBatch(r.Body, func(flag int32, body, props []byte) error {
 		rec := c.rec
 		rec.Flag, rec.Body = flag, body
@@ -272,7 +280,6 @@ func (s *Send) addMany(r *remoting.Request, c *Conn, name string, queue int32) {
 		}
 		c.props = append(c.props, shared...)
 		rec.Properties = c.props
-		p.bytes += len(body)
 		return c.batch.Add(q, &rec)
 	})
 	if err != nil {
@@ -306,7 +313,7 @@ func (s *Send) flush(c *Conn) {
 		if p.half != nil {
 			s.Halves.Stored(at, p.half)
 		}
-		s.Stats.In(p.topic, p.count, p.bytes)
+		s.count(c, p)
 		if s.Log.SyncFlush() && !p.noWait {
 			if later == nil {
 				later = &flushWait{region: s.Region, traceOn: s.TraceOn}
@@ -325,6 +332,18 @@ func (s *Send) flush(c *Conn) {
 	if later != nil {
 		later.wait(s.Log, s.SyncTimeout)
 	}
+}
+
+// count counts what consumers can see from now on.
+func (s *Send) count(c *Conn, p *pendingSend) {
+	if p.visible == "" {
+		return
+	}
+	size := 0
+	for i := range p.count {
+		size += int(c.batch.Result(p.first + i).Size)
+	}
+	s.Stats.In(p.visible, p.count, size)
 }
 
 // ids appends the offset ids of a send's records, joined by commas.

@@ -29,6 +29,7 @@ type SendBack struct {
 	Topics   SendTopics
 	Groups   Groups
 	Delays   Delays
+	Stats    Stats
 	Writable func() bool
 	Host     netip.AddrPort // of the records that are stored
 }
@@ -112,14 +113,21 @@ func (s *SendBack) store(rec *message.Record, h *header.SendBackRequest, v retry
 	// record is an ordinary one.
 	again.SysFlag = again.SysFlag.WithTransaction(message.TransactionNone)
 	var q *store.Queue
+	visible := false
 	if out, delayed, ok := s.Delays.Rewrite(target, queue, again.Properties, nil); ok && !v.DeadLetter {
 		q, again.Properties = out, delayed
 	} else {
-		q = s.Log.Queue(target, queue)
+		q, visible = s.Log.Queue(target, queue), true
 	}
 	var b store.Batch
 	if err := b.Add(q, &again); err != nil {
 		return err
 	}
-	return s.Log.Append(&b)
+	if err := s.Log.Append(&b); err != nil {
+		return err
+	}
+	if visible { // else it counts when its time has come
+		s.Stats.In(target, 1, int(b.Result(0).Size))
+	}
+	return nil
 }

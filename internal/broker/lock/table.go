@@ -36,6 +36,9 @@ func New() *Table { return &Table{groups: map[string]map[Queue]holder{}} }
 func (t *Table) Lock(dst []Queue, group, client string, queues []Queue, now time.Time) []Queue {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if len(queues) == 0 {
+		return dst
+	}
 	held := t.groups[group]
 	if held == nil {
 		held = map[Queue]holder{}
@@ -49,6 +52,22 @@ func (t *Table) Lock(dst []Queue, group, client string, queues []Queue, now time
 		dst = append(dst, q)
 	}
 	return dst
+}
+
+// Purge forgets the locks that have expired.
+func (t *Table) Purge(now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for group, held := range t.groups {
+		for q, h := range held {
+			if !now.Before(h.expires) {
+				delete(held, q)
+			}
+		}
+		if len(held) == 0 {
+			delete(t.groups, group)
+		}
+	}
 }
 
 // Unlock gives up those of the queues that the client holds.

@@ -46,3 +46,26 @@ func TestUnlockOnlyOnesOwn(t *testing.T) {
 		t.Errorf("left behind: %v", tb.groups)
 	}
 }
+
+func TestNothingIsLeftOfExpiredLocks(t *testing.T) {
+	tb, now := New(), time.Now()
+	tb.Lock(nil, "nothing asked for", "a", nil, now)
+	if len(tb.groups) != 0 {
+		t.Errorf("no queue was locked, but there is %v", tb.groups)
+	}
+	q := []Queue{{"T", 0}, {"T", 1}}
+	tb.Lock(nil, "old", "a", q, now)
+	tb.Lock(nil, "half", "a", q, now)
+	tb.Lock(nil, "half", "a", q[1:], now.Add(1))
+	tb.Purge(now.Add(Expiry - 1))
+	if len(tb.groups["old"]) != 2 || len(tb.groups["half"]) != 2 {
+		t.Errorf("purged too early: %v", tb.groups)
+	}
+	tb.Purge(now.Add(Expiry))
+	if len(tb.groups) != 1 || len(tb.groups["half"]) != 1 {
+		t.Errorf("left: %v", tb.groups)
+	}
+	if got := tb.Lock(nil, "half", "b", q, now.Add(Expiry)); len(got) != 1 || got[0] != q[0] {
+		t.Errorf("b got %v, want what a did not renew", got)
+	}
+}

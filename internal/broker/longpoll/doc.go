@@ -9,7 +9,8 @@
 // and costs one atomic load while nobody waits.
 //
 // A pull that is let go runs on the goroutine of [Hub.Run], never on the
-// caller's of Arrive, and is let go exactly once.
+// caller's of Arrive, and is let go exactly once; one whose owner is gone
+// ([Hub.Drop]) never runs.
 //
 // What this package refuses: to hold more than its limit (the pull is then
 // answered at once, as if its time were up).

@@ -16,12 +16,14 @@ type Pull struct {
 	Offset   int64            // the queue offset it waits for
 	Deadline time.Time        // when it is let go without a message
 	Match    func(int64) bool // whether a message with this tags code wakes it; nil: any
-	// Wake is called once, on the goroutine of Run: arrived tells a message from
-	// the deadline. It must not block.
+	Owner    any              // whose pull it is, for Drop: a pointer; nil: nobody's
+	// Wake is called at most once, on the goroutine of Run: arrived tells a
+	// message from the deadline. It must not block.
 	Wake func(arrived bool)
 
-	pos  int  // in the heap
-	done bool // let go
+	pos        int   // in the heap
+	done       bool  // let go
+	prev, next *Pull // of the same owner
 }
 
 // Hub holds pulls by queue. K names a queue. All methods are safe for
@@ -34,6 +36,7 @@ type Hub[K comparable] struct {
 	held  map[K][]*Pull
 	times deadlines
 	keys  map[*Pull]K
+	owned map[any]*Pull // the owner's last pull, the others behind it
 	woken []wakeup
 	kick  chan struct{}
 	ended bool // Run has ended: nothing is held any more
@@ -46,7 +49,7 @@ type wakeup struct {
 
 // New returns a hub that holds at most limit pulls.
 func New[K comparable](limit int) *Hub[K] {
-	return &Hub[K]{limit: limit, held: map[K][]*Pull{}, keys: map[*Pull]K{}, kick: make(chan struct{}, 1)}
+	return &Hub[K]{limit: limit, held: map[K][]*Pull{}, keys: map[*Pull]K{}, owned: map[any]*Pull{}, kick: make(chan struct{}, 1)}
 }
 
 // Hold keeps p until a message arrives at k or its deadline comes, and reports
@@ -60,6 +63,7 @@ func (h *Hub[K]) Hold(k K, p *Pull, max func() int64) bool {
 	}
 	h.held[k] = append(h.held[k], p)
 	h.keys[p] = k
+	h.own(p)
 	heap.Push(&h.times, p)
 	first := h.times[0] == p
 	h.count.Add(1)
@@ -97,6 +101,34 @@ func (h *Hub[K]) Arrive(k K, offset, tagsCode int64) {
 	}
 }
 
+// Drop forgets the pulls of an owner that is gone: Wake is not called.
+func (h *Hub[K]) Drop(owner any) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for p := h.owned[owner]; p != nil; {
+		next := p.next // take ends p's chain
+		h.take(p)
+		p = next
+	}
+}
+
+// LetGo wakes, as if a message had arrived, the pulls of the keys that gone
+// names. It looks at every key, under the lock.
+func (h *Hub[K]) LetGo(gone func(K) bool) {
+	h.mu.Lock()
+	for k, list := range h.held {
+		if !gone(k) {
+			continue
+		}
+		for len(list) > 0 {
+			h.release(list[len(list)-1], true)
+			list = h.held[k]
+		}
+	}
+	h.mu.Unlock()
+	h.poke()
+}
+
 // Len is how many pulls are held.
 func (h *Hub[K]) Len() int { return int(h.count.Load()) }
 
@@ -107,12 +139,47 @@ func (h *Hub[K]) poke() {
 	}
 }
 
+// own puts p before the other pulls of its owner.
+func (h *Hub[K]) own(p *Pull) {
+	if p.Owner == nil {
+		return
+	}
+	if p.next = h.owned[p.Owner]; p.next != nil {
+		p.next.prev = p
+	}
+	h.owned[p.Owner] = p
+}
+
+func (h *Hub[K]) disown(p *Pull) {
+	switch {
+	case p.Owner == nil:
+		return
+	case p.prev != nil:
+		p.prev.next = p.next
+	case p.next != nil:
+		h.owned[p.Owner] = p.next
+	default:
+		delete(h.owned, p.Owner)
+	}
+	if p.next != nil {
+		p.next.prev = p.prev
+	}
+	p.prev, p.next = nil, nil
+}
+
 // release lets p go; h.mu is held.
 func (h *Hub[K]) release(p *Pull, arrived bool) {
 	if p.done {
 		return
 	}
+	h.take(p)
+	h.woken = append(h.woken, wakeup{p, arrived})
+}
+
+// take takes p out of everything.
+func (h *Hub[K]) take(p *Pull) {
 	p.done = true
+	h.disown(p)
 	k := h.keys[p]
 	delete(h.keys, p)
 	heap.Remove(&h.times, p.pos)
@@ -131,7 +198,6 @@ func (h *Hub[K]) release(p *Pull, arrived bool) {
 		h.held[k] = list
 	}
 	h.count.Add(-1)
-	h.woken = append(h.woken, wakeup{p, arrived})
 }
 
 // Run calls Wake for the pulls that are let go, until ctx ends; those still

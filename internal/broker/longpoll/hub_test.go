@@ -5,6 +5,8 @@ package longpoll
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -136,4 +138,58 @@ func BenchmarkArriveNobodyWaits(b *testing.B) {
 	for b.Loop() {
 		h.Arrive("q", 1, 1)
 	}
+}
+
+func TestDropForgetsTheOwnersPulls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := New[string](6)
+		defer run(t, h)()
+		a, b := new(int), new(int)
+		var woke []string
+		hold := func(name, queue string, owner any) *Pull {
+			p := &Pull{Deadline: time.Now().Add(time.Minute), Owner: owner, Wake: func(bool) { woke = append(woke, name) }}
+			if !h.Hold(queue, p, never) {
+				t.Fatalf("%s: no room", name)
+			}
+			return p
+		}
+		hold("a1", "q", a)
+		hold("b1", "q", b)
+		hold("a2", "other", a)
+		hold("nobody's", "q", nil)
+		hold("a3", "late", a)
+		h.Arrive("other", 0, 0) // the one in the middle of a's
+		synctest.Wait()
+		h.Drop(a)
+		h.Drop(a)
+		if h.Len() != 2 || len(h.held) != 1 || len(h.keys) != 2 || len(h.times) != 2 || len(h.owned) != 1 {
+			t.Errorf("%d left, %v", h.Len(), h.held)
+		}
+		for _, name := range []string{"a4", "a5", "a6", "a7"} { // the places are free again
+			hold(name, "q", a)
+		}
+		h.Drop(a)
+		h.Arrive("q", 0, 0)
+		synctest.Wait()
+		slices.Sort(woke)
+		if got := strings.Join(woke, " "); got != "a2 b1 nobody's" || len(h.owned) != 0 {
+			t.Errorf("woke %s, owners %v", got, h.owned)
+		}
+	})
+}
+
+func TestLetGo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := New[string](10)
+		defer run(t, h)()
+		woke := map[string]int{}
+		for _, q := range []string{"gone", "stays", "gone"} {
+			h.Hold(q, &Pull{Deadline: time.Now().Add(time.Minute), Owner: t, Wake: func(bool) { woke[q]++ }}, never)
+		}
+		h.LetGo(func(q string) bool { return q == "gone" })
+		synctest.Wait()
+		if woke["gone"] != 2 || woke["stays"] != 0 || h.Len() != 1 {
+			t.Errorf("woke %v, %d held", woke, h.Len())
+		}
+	})
 }

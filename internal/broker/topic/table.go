@@ -116,8 +116,9 @@ func Open(cfg Config) (*Table, error) {
 }
 
 // systemTopics are the topics that a broker has from its first start: those of
-// 4.9.8, and the three of transactions. 4.9.8 makes the half and the check-max
-// topic at their first use, and the op topic has no configuration there.
+// 4.9.8, and the half topic, which 4.9.8 makes at its first use. The check-max
+// topic comes with the first discarded transaction, and the op topic has no
+// configuration, as there.
 func systemTopics(s System) []body.TopicConfig {
 	make := func(name string, queues, perm int32) body.TopicConfig {
 		c := body.NewTopicConfig(name)

@@ -5,6 +5,7 @@ package txn
 
 import (
 	"context"
+	"time"
 
 	"github.com/twostage/twostage/internal/wire"
 	"github.com/twostage/twostage/internal/wire/header"
@@ -18,27 +19,46 @@ const checkRound = 256
 // check deals with what is due: it asks a producer of the group, or discards
 // what was asked about often enough.
 func (s *Service) check(ctx context.Context) {
+	s.probe()
 	for range checkRound {
 		if ctx.Err() != nil {
 			return
 		}
 		s.mu.Lock()
 		due, ok := s.table.TakeDue(s.mono())
+		wait := ok && !due.Expired && !s.mayAsk(due.Half.Group)
+		if wait {
+			s.table.NoProducer(due)
+		}
 		s.mu.Unlock()
-		if !ok {
+		switch {
+		case !ok:
 			return
-		}
-		if due.Expired {
+		case wait:
+		case due.Expired:
 			s.discard(due)
-			continue
+		default:
+			s.ask(due)
 		}
-		s.ask(due)
 	}
 	s.poke() // there may be more
 }
 
 // ask sends the check to a live connection of the group.
 func (s *Service) ask(due Due) {
+	group := due.Half.Group
+	p, ok := s.cfg.Producers(group)
+	if !ok {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if _, ok := s.cfg.Producers(group); ok { // it came online meanwhile
+			s.table.Retry(due, s.mono())
+			return
+		}
+		delete(s.slow, group)
+		s.table.NoProducer(due)
+		return
+	}
 	var req *wire.Request
 	err := s.withHalf(due.Half, func(half *message.Record) error {
 		var err error
@@ -52,36 +72,101 @@ func (s *Service) ask(due Due) {
 		s.mu.Unlock()
 		return
 	}
-	for range maxAttempts {
-		p, ok := s.cfg.Producers(due.Half.Group)
-		if !ok {
+	for try := 1; ok; try++ {
+		if err = p.Push(req); err == nil {
+			s.asked(due)
+			return
+		}
+		if try == maxAttempts {
 			break
 		}
-		if err := p.Push(req); err != nil {
-			s.cfg.Logger.Warn("a check could not be sent", "group", due.Half.Group, "client", p.RemoteAddr(), "error", err)
-			continue
-		}
-		s.counts.checks.Add(1)
-		s.mu.Lock()
-		s.table.Checked(due, s.mono())
-		s.dirty = true
-		s.mu.Unlock()
-		return
+		p, ok = s.cfg.Producers(group)
 	}
+	s.slowDown(due, err)
+}
+
+// asked notes a check that a connection took; the others of its group are free
+// to follow.
+func (s *Service) asked(due Due) {
+	s.counts.checks.Add(1)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, ok := s.cfg.Producers(due.Half.Group); ok {
-		// One came online meanwhile, or each was too slow to take it.
-		s.table.Retry(due, s.mono()+busyRetry)
-		return
+	now := s.mono()
+	s.table.Checked(due, now)
+	s.dirty = true
+	if s.slow[due.Half.Group] != nil {
+		delete(s.slow, due.Half.Group)
+		s.table.Online(due.Half.Group, now)
 	}
-	s.table.NoProducer(due)
 }
 
 const (
-	maxAttempts = 3   // connections tried for one check
-	busyRetry   = 500 // milliseconds until a check that no connection took is tried again
+	maxAttempts = 3      // connections tried for one check
+	busyRetry   = 500    // milliseconds until a group that took no check is tried again,
+	busyLongest = 10_000 // twice as long each time, at most this
 )
+
+// slowGroup is a producer group of which no connection took a check, as when none
+// reads. Its transactions wait, unread, while one of them tries from time to time.
+type slowGroup struct {
+	until   int64 // monotonic milliseconds: when one may try
+	pause   int64 // milliseconds, until then
+	probing bool  // one may try
+}
+
+// mayAsk reports whether a check of the group may be tried; s.mu is held.
+func (s *Service) mayAsk(group string) bool {
+	g := s.slow[group]
+	if g == nil {
+		return true
+	}
+	probing := g.probing
+	g.probing = false
+	return probing
+}
+
+// slowDown has the group of a check that no connection took wait.
+func (s *Service) slowDown(due Due, err error) {
+	s.mu.Lock()
+	g := s.slow[due.Half.Group]
+	if g == nil {
+		g = &slowGroup{pause: busyRetry / 2}
+		s.slow[due.Half.Group] = g
+	}
+	g.pause = min(2*g.pause, busyLongest)
+	g.until, g.probing = s.mono()+g.pause, false
+	s.table.NoProducer(due)
+	pause := time.Duration(g.pause) * time.Millisecond
+	s.mu.Unlock()
+	s.cfg.Logger.Warn("no connection of a producer group took a check, so its checks wait", "group", due.Half.Group, "again", pause, "error", err)
+}
+
+// probe has one transaction of each slow group try whose pause is over.
+func (s *Service) probe() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.mono()
+	for name, g := range s.slow {
+		if g.until > now {
+			continue
+		}
+		g.until, g.probing = now+g.pause, true // again, should that one be decided first
+		if !s.table.Probe(name, now) {
+			delete(s.slow, name)
+		}
+	}
+}
+
+// nextWork is when check has something to do; s.mu is held.
+func (s *Service) nextWork() (at int64, ok bool) {
+	at, ok = s.table.NextDue()
+	for _, g := range s.slow {
+		if !ok || g.until < at {
+			at, ok = g.until, true
+		}
+	}
+	return at, ok
+}
 
 // checkRequest is CHECK_TRANSACTION_STATE for a half message: its record, with
 // the topic and queue it is meant for, and how many checks this one makes.
@@ -117,7 +202,13 @@ func (s *Service) discard(due Due) {
 	if err := s.cfg.Topic(message.TopicCheckMax); err != nil {
 		s.cfg.Logger.Error("the topic of discarded transactions can't be made, so nobody can consume it", "topic", message.TopicCheckMax, "error", err)
 	}
-	s.cfg.Logger.Error("a transaction was discarded: its last check got no answer", "topic", h.Topic, "group", h.Group,
-		"key", h.Key, "queueOffset", h.QueueOffset, "checks", due.Checks, "to", message.TopicCheckMax)
-	s.carryOut(d, func(int32, string) {})
+	s.carryOut(d, func(code int32, remark string) {
+		if code != wire.Success {
+			s.cfg.Logger.Error("a transaction whose last check got no answer could not be discarded", "topic", h.Topic, "group", h.Group,
+				"key", h.Key, "queueOffset", h.QueueOffset, "why", remark)
+			return
+		}
+		s.cfg.Logger.Error("a transaction was discarded: its last check got no answer", "topic", h.Topic, "group", h.Group,
+			"key", h.Key, "queueOffset", h.QueueOffset, "checks", due.Checks, "to", message.TopicCheckMax)
+	})
 }

@@ -18,12 +18,13 @@ var opProperties = []byte("WAIT\x01true\x02TAGS\x01d")
 // where they end in the log.
 func (s *Service) appendOutcome(d *Decision) (end int64, err error) {
 	b := store.Batch{Atomic: true}
+	visible := "" // where consumers see the first record
 	switch {
 	case d.stored:
 	case d.Outcome == Commit:
-		err = s.addCommitted(&b, d.Half)
+		visible, err = s.addCommitted(&b, d.Half)
 	case d.Outcome == Discard:
-		err = s.addDiscarded(&b, d.Half, d.x.checks)
+		visible, err = message.TopicCheckMax, s.addDiscarded(&b, d.Half, d.x.checks)
 	}
 	if err != nil {
 		return 0, err
@@ -39,6 +40,9 @@ func (s *Service) appendOutcome(d *Decision) (end int64, err error) {
 	}
 	if err := s.cfg.Log.Append(&b); err != nil {
 		return 0, err
+	}
+	if visible != "" && s.cfg.Visible != nil {
+		s.cfg.Visible(visible, 1, int(b.Result(0).Size))
 	}
 	last := b.Result(b.Len() - 1)
 	return last.PhysicalOffset + int64(last.Size), nil
@@ -63,9 +67,10 @@ func (s *Service) withHalf(h Half, fn func(*message.Record) error) error {
 
 // addCommitted adds the message that a half message becomes: the same body,
 // properties, born time and host; the real topic and queue; the half record's
-// offset, by which a recovery can tell whose outcome it is. A delay begins now.
-func (s *Service) addCommitted(b *store.Batch, h Half) error {
-	return s.withHalf(h, func(half *message.Record) error {
+// offset, by which a recovery can tell whose outcome it is. A delay begins now:
+// visible is "" then, else the topic.
+func (s *Service) addCommitted(b *store.Batch, h Half) (visible string, err error) {
+	err = s.withHalf(h, func(half *message.Record) error {
 		topic, queue, err := realQueue(half)
 		if err != nil {
 			return err
@@ -77,8 +82,10 @@ func (s *Service) addCommitted(b *store.Batch, h Half) error {
 			rec.Properties = props
 			return b.Add(q, &rec)
 		}
+		visible = topic
 		return b.Add(s.cfg.Log.Queue(topic, queue), &rec)
 	})
+	return visible, err
 }
 
 // addDiscarded adds the copy of a half message that nobody decided about.

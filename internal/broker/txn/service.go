@@ -49,7 +49,7 @@ type Delays interface {
 	Rewrite(topic string, queue int32, props, scratch []byte) (q *store.Queue, out []byte, ok bool)
 }
 
-// Config is what a Service needs; all of it is required.
+// Config is what a Service needs; all of it but Visible is required.
 type Config struct {
 	Log       Log
 	Offsets   Offsets
@@ -61,6 +61,9 @@ type Config struct {
 	NowMillis func() int64     // wall clock, for the age of what is found at the start
 	Now       func() time.Time // with monotonic reading: deadlines don't jump
 	Logger    *slog.Logger
+	// Visible, when set, is told of records that consumers of a topic see from now
+	// on, from the goroutine that stored them; bytes are those of the records.
+	Visible func(topic string, messages, bytes int)
 
 	Host     netip.AddrPort // of records
 	Timeout  time.Duration  // transactionTimeOut: age before the first check
@@ -80,7 +83,8 @@ type Service struct {
 	mu      sync.Mutex
 	table   *Table
 	waiters map[*Decision][]func(code int32, remark string)
-	dirty   bool // check counts changed
+	slow    map[string]*slowGroup // by producer group: nobody there takes checks
+	dirty   bool                  // check counts changed
 	kick    chan struct{}
 
 	marks  noted
@@ -104,7 +108,7 @@ type Stats struct {
 	Committed, RolledBack, Discarded int64
 	Refused                          int64 // decisions that came too late or were not the half message's own
 	Checks                           int64 // sent
-	Waiting                          int   // transactions that are due but have no producer to ask
+	Waiting                          int   // transactions that are due, but no producer is there or takes the check
 	Pending                          map[string]int
 }
 
@@ -120,7 +124,7 @@ type End struct {
 // Open reads what is undecided from the log. It starts nothing; Run does.
 func Open(cfg Config) (*Service, error) {
 	s := &Service{
-		cfg: cfg, epoch: cfg.Now(), waiters: map[*Decision][]func(int32, string){}, kick: make(chan struct{}, 1),
+		cfg: cfg, epoch: cfg.Now(), waiters: map[*Decision][]func(int32, string){}, slow: map[string]*slowGroup{}, kick: make(chan struct{}, 1),
 		half:   cfg.Log.Queue(message.TopicHalf, 0),
 		op:     cfg.Log.Queue(message.TopicOpHalf, 0),
 		parked: cfg.Log.Queue(message.TopicCheckMax, 0),
@@ -206,10 +210,15 @@ func (s *Service) Stored(at store.Appended, p *Pending) {
 	}
 }
 
-// Online says that the producer group has a live connection.
+// Online says that the producer group has a live connection. A group that took
+// no check is tried at once with one.
 func (s *Service) Online(group string) {
 	s.mu.Lock()
-	s.table.Online(group, s.mono())
+	if g := s.slow[group]; g != nil {
+		g.until = s.mono()
+	} else {
+		s.table.Online(group, s.mono())
+	}
 	s.mu.Unlock()
 	s.poke()
 }
@@ -360,7 +369,7 @@ func (s *Service) Run(ctx context.Context) error {
 		}
 		s.check(ctx)
 		s.mu.Lock()
-		next, ok := s.table.NextDue()
+		next, ok := s.nextWork()
 		wait := time.Hour
 		if ok {
 			wait = max(time.Duration(next-s.mono())*time.Millisecond, 0)

@@ -71,7 +71,7 @@ type Table struct {
 	topics   map[string]int // undecided transactions by real topic
 	byKey    map[chainKey]*tx
 	due      dueHeap
-	waiting  map[string]map[*tx]struct{} // by producer group: due, but nobody to ask
+	waiting  map[string]map[*tx]struct{} // by producer group: due, but nobody to ask, or nobody takes it
 
 	order  []int64            // half queue offsets in rising order, decided ones dropped from the front
 	next   int64              // every half queue offset below it was seen
@@ -295,8 +295,9 @@ func (t *Table) reschedule(x *tx, due int64) {
 	heap.Push(&t.due, x)
 }
 
-// NoProducer says that nobody of the group is there to be asked: the
-// transaction waits for Online and its checks are not used up.
+// NoProducer says that nobody of the group is there to be asked, or takes the
+// check: the transaction waits for Online or Probe and its checks are not used
+// up.
 func (t *Table) NoProducer(d Due) {
 	x := d.x
 	if x.deciding != None || t.byOffset[x.halves[0].QueueOffset] != x || x.heapPos >= 0 {
@@ -316,6 +317,16 @@ func (t *Table) Online(group string, now int64) {
 		t.reschedule(x, now)
 	}
 	delete(t.waiting, group)
+}
+
+// Probe makes one waiting transaction of the group due at now; false: none waits.
+func (t *Table) Probe(group string, now int64) bool {
+	for x := range t.waiting[group] {
+		t.park(x)
+		t.reschedule(x, now)
+		return true
+	}
+	return false
 }
 
 // Spare makes no transaction expire before due.
@@ -356,8 +367,8 @@ func (t *Table) Marks() (half, op int64) {
 // SetOpMark tells the op queue's max offset, for when nothing is pending.
 func (t *Table) SetOpMark(op int64) { t.opMark = op }
 
-// Waiting is how many undecided transactions are due but have no producer to
-// ask.
+// Waiting is how many undecided transactions are due, but nobody is there or
+// takes the check.
 func (t *Table) Waiting() int {
 	n := 0
 	for _, set := range t.waiting {

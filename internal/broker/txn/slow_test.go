@@ -1,0 +1,114 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package txn
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/twostage/twostage/internal/store"
+	"github.com/twostage/twostage/internal/vfs"
+	"github.com/twostage/twostage/message"
+)
+
+// watchedLog counts what is read, and refuses appends while it fails.
+type watchedLog struct {
+	Log
+	reads atomic.Int64
+	fails atomic.Bool
+}
+
+func (l *watchedLog) Record(physical int64) ([]byte, func(), error) {
+	l.reads.Add(1)
+	return l.Log.Record(physical)
+}
+
+func (l *watchedLog) Append(b *store.Batch) error {
+	if l.fails.Load() {
+		return errors.New("no room")
+	}
+	return l.Log.Append(b)
+}
+
+// watch puts a watchedLog and a log of lines into a rig.
+func watch(r *rig, lines *bytes.Buffer) *watchedLog {
+	w := &watchedLog{Log: r.st}
+	r.svc.cfg.Log = w
+	r.svc.cfg.Logger = slog.New(slog.NewTextHandler(lines, nil))
+	return w
+}
+
+// A producer that does not read holds up its own group, at the cost of one check
+// a round, and no other group.
+func TestAFullBacklogIsNotFlooded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, vfs.NewMem(), newMarks())
+		synctest.Wait()
+		var lines bytes.Buffer
+		log := watch(r, &lines)
+		slow, quick := r.online("slow", &producer{refuse: true}), r.online("quick", &producer{})
+		const n = 500
+		for i := range n {
+			r.half("slow", "k"+itoa(int64(i)))
+		}
+		r.half("quick", "k")
+		after(6*time.Second + time.Minute/2)
+		// After 0.5, 1, 2, 4, 8 s and each 10 s: 7 rounds, and 3 for the quick group.
+		reads, warned := log.reads.Load(), strings.Count(lines.String(), "level=WARN")
+		if reads > 16 || warned > 8 || warned < 4 {
+			t.Errorf("%d records read, %d warnings in half a minute:\n%s", reads, warned, lines.String())
+		}
+		if st := r.svc.Stats(); quick.count() != 3 || st.Waiting < n-1 || st.Checks != 3 {
+			t.Errorf("%d checks to the quick group, %+v", quick.count(), st)
+		}
+		slow.mu.Lock()
+		slow.refuse = false
+		slow.mu.Unlock()
+		after(busyLongest * time.Millisecond)
+		if got := slow.count(); got < n || len(r.svc.slow) != 0 {
+			t.Errorf("%d of %d checks once it reads again; slow: %v", got, n, r.svc.slow)
+		}
+	})
+}
+
+func TestNobodyOnlineReadsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, vfs.NewMem(), newMarks())
+		synctest.Wait()
+		log := watch(r, new(bytes.Buffer))
+		r.half("g", "k")
+		after(time.Minute)
+		if got := log.reads.Load(); got != 0 {
+			t.Errorf("%d records read for nobody", got)
+		}
+	})
+}
+
+func TestDiscardIsLoggedWhenItIsDone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, vfs.NewMem(), newMarks())
+		synctest.Wait()
+		var lines bytes.Buffer
+		log := watch(r, &lines)
+		r.online("g", &producer{})
+		r.half("g", "k")
+		after(35 * time.Second)
+		log.fails.Store(true)
+		after(2 * time.Second)
+		if s := lines.String(); strings.Contains(s, "was discarded") || !strings.Contains(s, "could not be discarded") {
+			t.Errorf("logged while it failed:\n%s", s)
+		}
+		log.fails.Store(false)
+		after(time.Minute)
+		if s := lines.String(); strings.Count(s, "was discarded") != 1 || len(r.records(message.TopicCheckMax, 0)) != 1 {
+			t.Errorf("logged afterwards:\n%s", s)
+		}
+	})
+}
