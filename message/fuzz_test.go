@@ -27,7 +27,7 @@ func FuzzDecodeRecord(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if n < minRecordSize || n > len(b) || n != int(r.Size) {
+		if n < MinRecordSize || n > len(b) || n != int(r.Size) {
 			t.Fatalf("%d of %d bytes, size %d", n, len(b), r.Size)
 		}
 		_, queueOffset, physicalOffset, stored := Position(b)

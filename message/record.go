@@ -58,7 +58,10 @@ const (
 	atBornTimestamp  = 40
 	atBornHost       = 48
 	atBodyLength     = 84 // with two IPv4 hosts
-	minRecordSize    = atBodyLength + 4 + 1 + 2
+
+	// MinRecordSize is the length of the smallest record: two IPv4 hosts, no
+	// body, an empty topic of MagicV1, no properties.
+	MinRecordSize = atBodyLength + 4 + 1 + 2
 
 	// BlankSize is the length of the marker at the end of a commit log file.
 	BlankSize = 8
@@ -145,7 +148,7 @@ func (r *Record) Check() error {
 // encodable tells whether every length fits its field.
 func (r *Record) encodable() bool {
 	return len(r.Topic) <= maxTopicV2 && len(r.Properties) <= MaxPropertiesLength &&
-		int64(len(r.Body)) <= math.MaxInt32-minRecordSize-2*addedByV6-maxTopicV2-MaxPropertiesLength-1
+		int64(len(r.Body)) <= math.MaxInt32-MinRecordSize-2*addedByV6-maxTopicV2-MaxPropertiesLength-1
 }
 
 // PatchPosition writes where a record came to stand into the record: its offset
@@ -161,7 +164,7 @@ func PatchPosition(rec []byte, queueOffset, physicalOffset, storeTimestamp int64
 // Position reads what PatchPosition writes, and the size. For input too short
 // to be a record it returns zeros. It does not allocate.
 func Position(rec []byte) (size int32, queueOffset, physicalOffset, storeTimestamp int64) {
-	if len(rec) < minRecordSize {
+	if len(rec) < MinRecordSize {
 		return 0, 0, 0, 0
 	}
 	return int32(binary.BigEndian.Uint32(rec)),

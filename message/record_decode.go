@@ -41,8 +41,8 @@ func DecodeRecord(b []byte, r *Record, checkBody bool) (n int, err error) {
 	default:
 		return 0, fmt.Errorf("%w: %#08x", ErrMagic, magic)
 	}
-	if size < minRecordSize {
-		return 0, fmt.Errorf("%w: %d, the smallest has %d bytes", ErrSize, size, minRecordSize)
+	if size < MinRecordSize {
+		return 0, fmt.Errorf("%w: %d, the smallest has %d bytes", ErrSize, size, MinRecordSize)
 	}
 	if int(size) > len(b) {
 		return 0, ErrShort
@@ -65,7 +65,7 @@ func DecodeRecord(b []byte, r *Record, checkBody bool) (n int, err error) {
 	if r.SysFlag.Has(FlagStoreHostV6) {
 		store = maxHostSize
 	}
-	if least := minRecordSize + born + store - 2*hostSize + topicLength - 1; int(size) < least {
+	if least := MinRecordSize + born + store - 2*hostSize + topicLength - 1; int(size) < least {
 		return 0, fmt.Errorf("%w: %d, with these hosts and version the smallest has %d bytes", ErrSize, size, least)
 	}
 	at, ok := atBornHost, false

@@ -15,7 +15,7 @@ func EncodedSize(r *Record) int {
 	if !r.encodable() {
 		return 0
 	}
-	size := minRecordSize + len(r.Body) + len(r.Topic) + len(r.Properties)
+	size := MinRecordSize + len(r.Body) + len(r.Topic) + len(r.Properties)
 	if len(r.Topic) > maxTopicV1 {
 		size++
 	}

@@ -59,8 +59,12 @@
 // good, with its cause (ReadOnly): the kernel may have dropped dirty pages and
 // will not say so twice. Opening again recovers what is really there. Failing
 // to reserve a log file (no space) is no such failure: Append may be tried
-// again. Bytes that a disk changes later are found by the CRC of the body; in
-// the properties, which have none, not.
+// again. Bytes that a disk changes later are found by recovery, where it reads
+// them, by the CRC of the body. Nothing covers the rest of a record: in its fixed
+// part a change is found when it makes the record impossible (size, magic,
+// position, ports, lengths; a negative queue id, queue offset or store timestamp;
+// a timestamp ten years ahead of clock and checkpoint; a queue offset with too
+// little log for the records before it), in topic and properties mostly not.
 //
 // # Recovery
 //
@@ -71,9 +75,10 @@
 //     first record is older than the checkpoint says by three seconds, because
 //     everything before it is durable in log and queues; queue entries beyond
 //     are dropped, they may be torn. Without any queue: at the first record.
-//     The index may ask for an earlier start.
+//     The index may ask for an earlier start: after a clean stop only if it was
+//     taken away or damaged, after another for what the checkpoint does not claim.
 //  2. The log is walked to its end, every body checked. Bytes that are no record
-//     but have records behind them are damage: copied aside, reported, skipped.
+//     but have records behind them, and records that cannot be right, are damage: copied aside, reported, skipped.
 //     Bytes that have none behind them are the torn end: zeroed.
 //  3. Each record goes to its queue and into the index unless it is there.
 //     Records that are gone leave blank entries, which Get skips.

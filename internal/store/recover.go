@@ -32,7 +32,7 @@ func (s *Store) recover() error {
 		return err
 	}
 	if s.log, err = commitlog.Open(commitlog.Options{FS: cfg.FS, Dir: cfg.CommitLog, DamageDir: cfg.Dir + "/damaged",
-		FileSize: cfg.CommitLogFileSize, MaxOpen: cfg.MaxOpenLogs, Logger: cfg.Logger}); err != nil {
+		FileSize: cfg.CommitLogFileSize, MaxOpen: cfg.MaxOpenLogs, Newest: s.newest(), Logger: cfg.Logger}); err != nil {
 		return err
 	}
 	noQueues, err := emptyDir(cfg, cfg.Dir+"/consumequeue")
@@ -51,6 +51,12 @@ func (s *Store) recover() error {
 		Clock: s.clock, Trusted: trusted, Logger: cfg.Logger}); err != nil {
 		return err
 	}
+	if t := s.check.Times(); s.index.Complete() < t.Index {
+		t.Index = s.index.Complete()
+		if err := s.check.Reset(t); err != nil {
+			return err
+		}
+	}
 	s.cqs.Range(func(topic string, id int32, cq *consumequeue.Queue) bool {
 		s.addQueueLocked(topic, id, cq)
 		return true
@@ -66,6 +72,21 @@ func (s *Store) recover() error {
 	return s.replay()
 }
 
+const (
+	// tooNew is how far in the future, in ms, no store timestamp can be: ten years.
+	tooNew = 10 * 366 * 24 * 3600 * 1000
+	// unsetClock is a time, ms since 1970, before which a clock is not set:
+	// machines without a battery start in 1970 or 2000.
+	unsetClock = 1_767_225_600_000
+)
+
+// newest is the greatest store timestamp that a record can have.
+func (s *Store) newest() int64 {
+	t := s.check.Times()
+	known := max(s.cfg.NowMillis(), t.Physic, t.Logics, unsetClock)
+	return min(known, index.MaxTime-tooNew) + tooNew
+}
+
 // replay reads the log from where the views may lag and completes them.
 func (s *Store) replay() error {
 	queuesFrom, err := s.queuesFrom()
@@ -78,18 +99,18 @@ func (s *Store) replay() error {
 			return err
 		}
 	}
-	indexFrom, err := s.recordAtOrBefore(max(s.index.ResumeFrom(), s.log.Min()))
+	indexFrom, err := s.indexFrom(queuesFrom)
 	if err != nil {
 		return err
 	}
 	r, err := s.log.Recover(min(queuesFrom, indexFrom), func(rec *message.Record) error {
-		if s.cfg.OnReplay != nil {
-			s.cfg.OnReplay(rec)
-		}
 		if rec.PhysicalOffset >= queuesFrom {
 			if err := s.requeue(rec); err != nil {
 				return err
 			}
+		}
+		if s.cfg.OnReplay != nil {
+			s.cfg.OnReplay(rec)
 		}
 		if _, indexed := views(rec.SysFlag); indexed && rec.PhysicalOffset >= indexFrom {
 			return s.putIndex(rec.Topic, rec.Properties, rec.PhysicalOffset, rec.StoreTimestamp)
@@ -158,6 +179,39 @@ func (s *Store) queuesFrom() (int64, error) {
 		}
 	}
 	return starts[0], nil
+}
+
+// indexMargin is how many ms before what the checkpoint claims for the index
+// records are sure to be there: entries hold seconds only.
+const indexMargin = 3000
+
+// indexFrom is the log offset from which on the index may lack records. The
+// last record that it has is not enough to know: those behind may have no keys.
+func (s *Store) indexFrom(queuesFrom int64) (int64, error) {
+	starts, known := s.log.Starts(), s.check.Times().Index
+	if s.recovery.Clean && len(starts) > 0 {
+		// The index is complete, unless somebody has taken it away: then the
+		// checkpoint has been lowered.
+		ts, ok, err := s.log.TimestampAt(queuesFrom)
+		if err != nil {
+			return 0, err
+		}
+		if ok && ts <= known {
+			return s.recordAtOrBefore(max(queuesFrom, s.index.ResumeFrom()))
+		}
+	}
+	from := s.log.Min()
+	for i := len(starts) - 1; i > 0; i-- {
+		ts, ok, err := s.log.FirstTimestamp(starts[i])
+		if err != nil {
+			return 0, err
+		}
+		if ok && ts < known-indexMargin {
+			from = starts[i]
+			break
+		}
+	}
+	return s.recordAtOrBefore(max(from, s.index.ResumeFrom()))
 }
 
 // lastQueued is the offset of the last record that a queue knows, if it is
@@ -229,8 +283,35 @@ func (s *Store) requeue(rec *message.Record) error {
 	if delay != noDelay {
 		tags = rec.StoreTimestamp + delay
 	}
-	return q.cq.Append(rec.QueueOffset, consumequeue.Entry{Offset: rec.PhysicalOffset, Size: rec.Size, Tags: tags})
+	err := s.checkGap(q, rec)
+	if err == nil {
+		err = q.cq.Append(rec.QueueOffset, consumequeue.Entry{Offset: rec.PhysicalOffset, Size: rec.Size, Tags: tags})
+	}
+	if errors.Is(err, consumequeue.ErrGap) {
+		s.cfg.Logger.Error("store: a record cannot have its queue offset", "physicalOffset", rec.PhysicalOffset,
+			"topic", q.topic, "queue", rec.QueueID, "queueOffset", rec.QueueOffset, "queueEnd", q.cq.Max())
+		return fmt.Errorf("%w: %w", commitlog.ErrImplausible, err)
+	}
+	return err
 }
+
+// checkGap gives consumequeue.ErrGap when more entries are missing before rec
+// than there is room for their records in the log: no CRC covers the offset. Of
+// a queue that holds nothing it asks less: its past, and the log's, may have been
+// taken away.
+func (s *Store) checkGap(q *Queue, rec *message.Record) error {
+	gap, room := rec.QueueOffset-q.cq.Max(), rec.PhysicalOffset-q.cq.MaxPhysical()
+	if q.cq.MaxPhysical() < 0 {
+		gap, room = gap-foreignGap, rec.PhysicalOffset
+	}
+	if gap > 0 && room >= 0 && gap > room/message.MinRecordSize {
+		return fmt.Errorf("store: queue offset %d: %w", rec.QueueOffset, consumequeue.ErrGap)
+	}
+	return nil
+}
+
+// foreignGap is with how many entries that the log never had a queue may begin.
+const foreignGap = 1 << 24
 
 // possible tells whether a topic can be the name of a directory and id a queue.
 func possible(topic string, id int32) bool {

@@ -4,6 +4,7 @@
 package vfs
 
 import (
+	"errors"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -34,7 +35,7 @@ type fiemap struct {
 }
 
 // nextWritten returns the first offset at or after off that was written, size
-// when none was. The error says that the file system can't tell.
+// when none was. An error with noExtents says that the file system can't tell.
 //
 // SEEK_DATA is no substitute where space is reserved: to it, reserved space that
 // was ever read, and so is in the page cache, is data.
@@ -58,4 +59,11 @@ func nextWritten(fd int, off, size int64) (int64, error) {
 		}
 	}
 	return size, nil
+}
+
+// noExtents tells whether err of nextWritten says that this file system, or
+// kernel, does not know the request. EBADR is a flag it does not know.
+func noExtents(err error) bool {
+	return errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOTTY) || errors.Is(err, unix.EINVAL) ||
+		errors.Is(err, unix.EBADR) || errors.Is(err, unix.ENOSYS)
 }

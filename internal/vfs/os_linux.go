@@ -143,7 +143,12 @@ func (f *osFile) Preallocate(size int64) error {
 	return f.Truncate(size)
 }
 
-func (f *osFile) NextData(off int64) (int64, error) {
+func (f *osFile) NextData(off int64) (int64, error) { return f.nextData(off, nextWritten) }
+
+// nextData asks written first, and SEEK_DATA where the file system can't tell.
+// Other errors are those of the device: to find out, what is only in the page
+// cache is written.
+func (f *osFile) nextData(off int64, written func(fd int, off, size int64) (int64, error)) (int64, error) {
 	size, err := f.Size()
 	if err != nil {
 		return 0, err
@@ -155,11 +160,15 @@ func (f *osFile) NextData(off int64) (int64, error) {
 		return size, nil
 	}
 	var at int64
-	if err := control(f.File, "fiemap", func(fd int) (err error) {
-		at, err = nextWritten(fd, off, size)
+	err = control(f.File, "fiemap", func(fd int) (err error) {
+		at, err = written(fd, off, size)
 		return err
-	}); err == nil {
+	})
+	if err == nil {
 		return at, nil
+	}
+	if !noExtents(err) {
+		return 0, err
 	}
 	err = control(f.File, "seek", func(fd int) (err error) {
 		at, err = unix.Seek(fd, off, unix.SEEK_DATA)

@@ -31,7 +31,7 @@ func (l *Log) setAside(r *Recovered, pos, next int64) error {
 			}
 		}
 		r.Damage = append(r.Damage, d)
-		l.opt.Logger.Error("commit log: damaged bytes skipped, records follow behind them",
+		l.opt.Logger.Error("commit log: damaged bytes skipped",
 			"file", d.File, "offset", d.Offset, "length", d.Length, "copy", d.Copy)
 		pos = end
 	}

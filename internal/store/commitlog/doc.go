@@ -43,7 +43,15 @@
 // record that counts. If there is one, the bytes in between are damaged: they
 // are copied to the damage directory, reported and skipped, and the walk goes
 // on behind them. If there is none, the log ends here: what follows is zeroed
-// and later files are removed. A read error stops recovery instead; nothing is
+// and later files are removed.
+//
+// A record that counts, but whose queue id, queue offset or store timestamp is
+// negative, or whose store timestamp is beyond Options.Newest, was written in
+// whole and changed later: no CRC covers these. The same is said of one for which
+// the visitor returns ErrImplausible. It is damage of just its size, also at the
+// end of the log, and its timestamp is not taken for the log's.
+//
+// A read error stops recovery instead; nothing is
 // cut because of it.
 //
 // A body may hold bytes that look like a record with just the position they

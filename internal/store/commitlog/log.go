@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"math"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -33,6 +34,9 @@ var (
 	ErrNotFound = errors.New("commitlog: no record there")
 	// ErrFailed wraps the cause for which the log takes no more writes.
 	ErrFailed = errors.New("commitlog: stopped after an I/O error")
+	// ErrImplausible is what the visit of Recover wraps to have a record set
+	// aside as damage.
+	ErrImplausible = errors.New("commitlog: implausible record")
 )
 
 // Options of a log.
@@ -42,7 +46,10 @@ type Options struct {
 	DamageDir string // where recovery copies damaged bytes; made when needed
 	FileSize  int64  // bytes of each file, MinFileSize to MaxFileSize
 	MaxOpen   int    // files open and mapped at once, about; 0 is 1024
-	Logger    *slog.Logger
+	// Newest is the greatest store timestamp (ms) that recovery believes in; 0
+	// for any. What was recovered or written since Open may be newer.
+	Newest int64
+	Logger *slog.Logger
 }
 
 // Log is a commit log. See the package comment for who may call what at the
@@ -75,6 +82,9 @@ func Open(o Options) (*Log, error) {
 	}
 	if o.MaxOpen <= 0 {
 		o.MaxOpen = 1024
+	}
+	if o.Newest == 0 {
+		o.Newest = math.MaxInt64
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -241,15 +251,17 @@ func (l *Log) ReadAt(p []byte, offset int64) error {
 
 // Head reads the fixed part of the record at offset and returns its size and
 // store timestamp (ms). ErrNotFound when there is no record there: the magic,
-// the position and the size inside the file and below End are checked.
+// the position and the size (at most MaxRecordSize, inside the file and below
+// End) are checked.
 func (l *Log) Head(offset int64) (size int32, storeTimestamp int64, err error) {
-	var head [minRecord]byte
+	var head [message.MinRecordSize]byte
 	if err := l.ReadAt(head[:], offset); err != nil {
 		return 0, 0, err
 	}
 	size, _, physical, ts := message.Position(head[:])
 	magic := be.Uint32(head[4:])
-	if (magic != message.MagicV1 && magic != message.MagicV2) || physical != offset || size < minRecord {
+	if (magic != message.MagicV1 && magic != message.MagicV2) || physical != offset ||
+		size < message.MinRecordSize || size > MaxRecordSize {
 		return 0, 0, ErrNotFound
 	}
 	fileEnd := segment.Start(offset, l.opt.FileSize) + l.opt.FileSize

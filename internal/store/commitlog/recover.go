@@ -4,13 +4,15 @@
 package commitlog
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/twostage/twostage/internal/store/segment"
 	"github.com/twostage/twostage/message"
 )
 
-// Damage is a range of one file that holds no record although records follow.
+// Damage is a range of one file that holds no record although records follow, or
+// a record that cannot be right.
 type Damage struct {
 	File   string // path of the log file
 	Offset int64  // in the log, bytes
@@ -29,7 +31,8 @@ type Recovered struct {
 // Recover walks the records from offset from, where a record (or nothing yet)
 // must stand, calls visit for each, and prepares the log for writing behind the
 // last one: see the package comment. The record passed to visit is valid during
-// the call. An error of visit or a read error ends it and changes nothing
+// the call; where visit returns an error that wraps ErrImplausible it is damage.
+// Another error of visit or a read error ends it and changes nothing
 // further on disk. It is called once, before the first Write; on success all
 // that it walked over is durable.
 func (l *Log) Recover(from int64, visit func(*message.Record) error) (Recovered, error) {
@@ -55,11 +58,24 @@ func (l *Log) Recover(from int64, visit func(*message.Record) error) (Recovered,
 		}
 		switch {
 		case k == isRecord:
-			l.lastTS.Store(max(l.lastTS.Load(), s.rec.StoreTimestamp))
-			if err := visit(&s.rec); err != nil {
+			ts := s.rec.StoreTimestamp
+			if err := visit(&s.rec); errors.Is(err, ErrImplausible) {
+				if err := l.setAside(&r, pos, pos+n); err != nil {
+					return r, err
+				}
+			} else if err != nil {
+				return r, err
+			} else {
+				l.lastTS.Store(max(l.lastTS.Load(), ts))
+				r.Records++
+			}
+			pos += n
+		case k == isOdd:
+			l.opt.Logger.Error("commit log: a record cannot be right", "offset", pos, "queue", s.rec.QueueID,
+				"queueOffset", s.rec.QueueOffset, "storeTimestamp", s.rec.StoreTimestamp)
+			if err := l.setAside(&r, pos, pos+n); err != nil {
 				return r, err
 			}
-			r.Records++
 			pos += n
 		case k == isBlank || pos == s.fileEnd():
 			pos = s.fileEnd()

@@ -13,7 +13,6 @@ import (
 var be = binary.BigEndian
 
 const (
-	minRecord   = 91      // the smallest record, see message
 	scanChunk   = 1 << 20 // bytes per read while scanning
 	peekChunk   = 4 << 10 // bytes per read for a single record
 	headerCheck = 36      // size, magic and physicalOffset lie below it
@@ -26,6 +25,7 @@ const (
 	isBad    kind = iota
 	isRecord      // all of it is right, its body's CRC too
 	isBlank       // the marker at the end of a file
+	isOdd         // was written in whole, but its fixed part cannot be right
 )
 
 // scanner reads one file after the other through a window of memory.
@@ -65,7 +65,7 @@ func (s *scanner) at(pos int64, n int) ([]byte, error) {
 }
 
 // look tells what stands at pos of the present file. For a record, s.rec is it
-// (valid until the next call) and n its size; for a blank, n reaches to the end
+// (valid until the next call) and n its size, an odd one too; for a blank, n reaches to the end
 // of the file.
 func (s *scanner) look(pos int64) (k kind, n int64, err error) {
 	rest := s.fileEnd() - pos
@@ -87,7 +87,7 @@ func (s *scanner) look(pos int64) (k kind, n int64, err error) {
 	default:
 		return isBad, 0, nil
 	}
-	if len(head) < headerCheck || size < minRecord || size > min(rest, MaxRecordSize) || int64(be.Uint64(head[28:])) != pos {
+	if len(head) < headerCheck || size < message.MinRecordSize || size > min(rest, MaxRecordSize) || int64(be.Uint64(head[28:])) != pos {
 		return isBad, 0, nil
 	}
 	b, err := s.at(pos, int(size))
@@ -100,7 +100,17 @@ func (s *scanner) look(pos int64) (k kind, n int64, err error) {
 	if torn(&s.rec, pos-s.file.start) {
 		return isBad, 0, nil
 	}
+	if !s.log.plausible(&s.rec) {
+		return isOdd, size, nil
+	}
 	return isRecord, size, nil
+}
+
+// plausible tells whether the fields of the fixed part that nothing else covers
+// can be what was written. There is no CRC for them.
+func (l *Log) plausible(r *message.Record) bool {
+	return r.QueueID >= 0 && r.QueueOffset >= 0 && r.StoreTimestamp >= 0 &&
+		r.StoreTimestamp <= max(l.opt.Newest, l.lastTS.Load())
 }
 
 // sectorSize is the least that a disk writes at once.
@@ -135,9 +145,9 @@ func torn(r *message.Record, at int64) bool {
 var magicPrefix = []byte{0xDA, 0xA3, 0x20} // of both record magics
 
 // find returns the position of the first record at or after pos in the present
-// file, or -1. Only records count, not blanks. Holes are skipped unread.
+// file, or -1. Records count, odd ones too, not blanks. Holes are skipped unread.
 func (s *scanner) find(pos int64) (int64, error) {
-	for pos+minRecord <= s.fileEnd() {
+	for pos+message.MinRecordSize <= s.fileEnd() {
 		at, err := s.nextData(pos)
 		if err != nil {
 			return -1, err
@@ -149,7 +159,7 @@ func (s *scanner) find(pos int64) (int64, error) {
 		if err != nil {
 			return -1, err
 		}
-		if len(b) < minRecord {
+		if len(b) < message.MinRecordSize {
 			return -1, nil
 		}
 		// Candidates whose first headerCheck bytes are in b.
@@ -166,7 +176,7 @@ func (s *scanner) find(pos int64) (int64, error) {
 				if err != nil {
 					return -1, err
 				}
-				if k == isRecord {
+				if k == isRecord || k == isOdd {
 					return candidate, nil
 				}
 				if b, err = s.at(pos, scanChunk); err != nil { // look may have moved the window
@@ -209,21 +219,30 @@ func (l *Log) valid(offset int64) (bool, error) {
 	return k == isRecord, err
 }
 
-// ValidRecord tells whether a record with the right size, position and body
-// stands at offset. It may be called before Recover. An error is a read error.
+// ValidRecord tells whether a record with the right size, position and body and
+// a plausible fixed part stands at offset. It may be called before Recover. An error is a read error.
 func (l *Log) ValidRecord(offset int64) (bool, error) { return l.valid(offset) }
 
 // FirstTimestamp returns the store timestamp (ms) of the record at the start of
 // the file that starts at start, and whether there is one. It may be called
 // before Recover.
 func (l *Log) FirstTimestamp(start int64) (ts int64, ok bool, err error) {
-	f := l.fileAt(start)
-	if f == nil || f.start != start {
+	if start%l.opt.FileSize != 0 {
+		return 0, false, nil
+	}
+	return l.TimestampAt(start)
+}
+
+// TimestampAt returns the store timestamp (ms) of the record at offset, and
+// whether ValidRecord holds for it. It may be called before Recover.
+func (l *Log) TimestampAt(offset int64) (ts int64, ok bool, err error) {
+	f := l.fileAt(offset)
+	if f == nil {
 		return 0, false, nil
 	}
 	s := newScanner(l, peekChunk)
 	s.open(f)
-	k, _, err := s.look(start)
+	k, _, err := s.look(offset)
 	if err != nil || k != isRecord {
 		return 0, false, err
 	}
@@ -256,6 +275,8 @@ func (l *Log) Walk(from int64, visit func(*message.Record) error) error {
 			if err := visit(&s.rec); err != nil {
 				return err
 			}
+			pos += n
+		case isOdd:
 			pos += n
 		case isBlank:
 			pos = s.fileEnd()

@@ -55,7 +55,8 @@
 // makes its slots from them, and cuts it where an entry is newer than trusted or
 // does not follow from those before. A file that is not full is the last: what
 // was written behind one is removed. The caller then puts the records from
-// ResumeFrom on again, so nothing is lost; RocketMQ instead removes files and
+// ResumeFrom on again, or, where Complete says that none with keys is missing
+// before it, from a later one, so nothing is lost; RocketMQ instead removes files and
 // does not always fill them again.
 //
 // After a failed fsync Put and Flush fail for good. After a failed write a later

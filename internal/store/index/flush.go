@@ -24,9 +24,15 @@ func (x *Index) Flush() (safe int64, err error) {
 	x.mu.Lock()
 	closed := x.closed
 	safe = x.last
+	if !closed {
+		err = x.makeDir()
+	}
 	x.mu.Unlock()
 	if closed {
 		return 0, ErrClosed
+	}
+	if err != nil {
+		return 0, fmt.Errorf("index: %w", err)
 	}
 	if err := x.flush(); err != nil {
 		return 0, err

@@ -15,8 +15,8 @@ const (
 	entrySize  = 20
 )
 
-// maxTime is far beyond all clocks, and leaves room for what is added to it.
-const maxTime = 1 << 53
+// MaxTime is far beyond all clocks, and leaves room for what is added to it.
+const MaxTime = 1 << 53
 
 // Header is the start of an index file.
 type Header struct {
@@ -65,7 +65,7 @@ func (h *Header) check(slots, entries int) error {
 		return fmt.Errorf("counts %d entries of %d", h.Count, entries)
 	case h.BeginOffset < 0 || h.EndOffset < h.BeginOffset:
 		return fmt.Errorf("is about log offsets %d to %d", h.BeginOffset, h.EndOffset)
-	case h.BeginTime < 0 || h.BeginTime > maxTime || h.EndTime < 0 || h.EndTime > maxTime:
+	case h.BeginTime < 0 || h.BeginTime > MaxTime || h.EndTime < 0 || h.EndTime > MaxTime:
 		return fmt.Errorf("is about times %d to %d", h.BeginTime, h.EndTime)
 	case h.Slots < 0 || int64(h.Slots) > int64(slots):
 		return fmt.Errorf("counts %d used slots of %d", h.Slots, slots)

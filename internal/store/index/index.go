@@ -4,7 +4,6 @@
 package index
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -40,7 +39,7 @@ var (
 // Options of an Index.
 type Options struct {
 	FS      vfs.FS
-	Dir     string // made when the first key is put
+	Dir     string // made when the first key is put, or by Flush
 	Slots   int    // of a file (maxHashSlotNum) [DefaultSlots]
 	Entries int    // of a file, one of which stays unused (maxIndexNum) [DefaultEntries]
 
@@ -73,8 +72,11 @@ type Index struct {
 	resume  int64     // records below need not be put
 	again   int64     // the record that may have a part of its keys here; -1 none
 	last    int64     // store time of the last Put
+	made    bool      // the directory is there
 	failed  error
 	closed  bool
+
+	complete int64 // see Complete; Open only
 }
 
 // Open reads the headers of the files in o.Dir and, unless everything is to be
@@ -100,6 +102,7 @@ func Open(o Options) (*Index, error) {
 	}
 	x := &Index{shape: shape{o.Slots, o.Entries}, fs: o.FS, dir: o.Dir, clock: o.Clock, log: o.Logger, again: -1}
 	x.flushed.L = &x.mu
+	x.complete = o.Trusted
 	if err := x.load(o.Trusted); err != nil {
 		for _, f := range x.files {
 			if f.f != nil {
@@ -120,6 +123,12 @@ func (x *Index) ResumeFrom() int64 {
 	return x.resume
 }
 
+// Complete is the store time (ms since 1970) below which everything is here:
+// Options.Trusted, unless Open has not found what was durable by then (the
+// directory is gone, a file was damaged). The directory is made by the first
+// Flush even when there is nothing to put into it, so that its absence tells.
+func (x *Index) Complete() int64 { return x.complete }
+
 // Put adds a record: its UNIQ_KEY and each of its space-separated KEYS, none of
 // which need be there. The record begins at the log offset and was stored at
 // storeTime (ms since 1970). A record before the last one is here already:
@@ -133,7 +142,7 @@ func (x *Index) Put(topic, uniq, keys []byte, offset, storeTime int64) error {
 		return ErrClosed
 	case x.failed != nil:
 		return x.failed
-	case offset < 0 || storeTime < 0 || storeTime > maxTime:
+	case offset < 0 || storeTime < 0 || storeTime > MaxTime:
 		return fmt.Errorf("index: record at log offset %d, stored at %d", offset, storeTime)
 	}
 	if offset >= x.resume {
@@ -152,21 +161,12 @@ func (x *Index) putKeys(topic, uniq, keys []byte, offset, storeTime int64) error
 			return err
 		}
 	}
-	for len(keys) > 0 {
-		var key []byte
-		if end := bytes.IndexByte(keys, ' '); end >= 0 {
-			key, keys = keys[:end], keys[end+1:]
-		} else {
-			key, keys = keys, nil
-		}
-		if len(key) == 0 {
-			continue
-		}
-		if err := x.putKey(message.KeyHash(topic, key), offset, storeTime); err != nil {
-			return err
-		}
-	}
-	return nil
+	var err error
+	message.RangeKeys(keys, func(key []byte) bool {
+		err = x.putKey(message.KeyHash(topic, key), offset, storeTime)
+		return err == nil
+	})
+	return err
 }
 
 func (x *Index) putKey(hash int32, offset, storeTime int64) error {
@@ -232,6 +232,7 @@ func (x *Index) create() (*file, error) {
 	if err := vfs.MkdirAllSync(x.fs, x.dir); err != nil {
 		return nil, err
 	}
+	x.made = true
 	f := &file{shape: x.shape, name: x.dir + "/" + name, hdr: Header{Count: 1}, pages: make([]page, x.pages())}
 	var err error
 	if f.f, err = x.fs.OpenFile(f.name, os.O_RDWR|os.O_CREATE|os.O_TRUNC); err != nil {
@@ -249,6 +250,18 @@ func (x *Index) create() (*file, error) {
 		return nil, errors.Join(err, f.f.Close())
 	}
 	return f, nil
+}
+
+// makeDir makes the directory, durably. Index.mu held.
+func (x *Index) makeDir() error {
+	if x.made {
+		return nil
+	}
+	if err := vfs.MkdirAllSync(x.fs, x.dir); err != nil {
+		return err
+	}
+	x.made = true
+	return nil
 }
 
 // nextName is the least name above a name, which is a decimal number.

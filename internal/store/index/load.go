@@ -27,11 +27,13 @@ func isName(name string) bool {
 func (x *Index) load(trusted int64) error {
 	names, err := x.fs.ReadDir(x.dir)
 	if errors.Is(err, fs.ErrNotExist) {
+		x.complete = 0
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("index: list %s: %w", x.dir, err)
 	}
+	x.made = true
 	sizes := make(map[*file]int64)
 	for _, name := range names {
 		f := &file{shape: x.shape, name: x.dir + "/" + name}
@@ -60,12 +62,14 @@ func (x *Index) load(trusted int64) error {
 				ErrFileSize, f.name, sizes[f], f.fileSize(), f.slots, f.entries)
 		}
 	}
+	damaged := false
 	for i, f := range x.files {
 		damage := f.hdr.check(f.slots, f.entries)
 		if sizes[f] == f.fileSize() && damage == nil {
 			continue
 		}
 		x.log.Error("index: damaged file, the index is built again from there on", "file", f.name, "header", damage)
+		damaged = true
 		if err := x.remove(i); err != nil {
 			return err
 		}
@@ -74,9 +78,14 @@ func (x *Index) load(trusted int64) error {
 	if trusted == TrustAll {
 		err = x.openLast()
 	} else {
-		err = x.verify(trusted)
+		var torn bool
+		torn, err = x.verify(trusted)
+		damaged = damaged || torn
 	}
 	x.noteEnd()
+	if damaged {
+		x.complete = min(trusted, x.last)
+	}
 	return err
 }
 
@@ -128,16 +137,23 @@ func (x *Index) openFile(f *file) (err error) {
 
 // verify keeps the files that were full and flushed before trusted, and makes
 // sure of the next one. What is behind that was written without being flushed.
-func (x *Index) verify(trusted int64) error {
+// damaged: it lacks what was flushed.
+func (x *Index) verify(trusted int64) (damaged bool, err error) {
 	for i, f := range x.files {
 		if f.full() && f.hdr.EndTime <= trusted {
 			continue
 		}
 		old := f.hdr
 		all := old.EndTime <= trusted
-		return x.rebuild(i, func(e item) bool { return !all && old.time(e)+999 > trusted })
+		newer := false
+		err := x.rebuild(i, func(e item) bool {
+			newer = !all && old.time(e)+999 > trusted
+			return newer
+		})
+		cut := len(x.files) <= i || x.files[i].hdr.Count < old.Count
+		return cut && !newer, err
 	}
-	return nil
+	return false, nil
 }
 
 // rebuild makes file i the last one. It keeps its entries up to the first for
