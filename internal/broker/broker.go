@@ -71,7 +71,8 @@ type Broker struct {
 	replay   []txn.Committed // commits that the recovery has read
 
 	advertised netip.AddrPort
-	closeOnce  sync.Once
+	life       sync.Mutex // held by Open and by Close
+	closed     bool
 	closeErr   error
 	opened     atomic.Bool
 }
@@ -90,8 +91,13 @@ func New(o Options) *Broker {
 }
 
 // Open recovers the store and listens. After an error Close releases what was
-// taken.
+// taken. After Close it is an error that wraps context.Canceled.
 func (b *Broker) Open(ctx context.Context) error {
+	b.life.Lock()
+	defer b.life.Unlock()
+	if b.closed {
+		return fmt.Errorf("the broker was closed before it was open: %w", context.Canceled)
+	}
 	b.group = lifecycle.NewGroup(context.WithoutCancel(ctx), b.log)
 	if err := refuseForeign(b.o.FS, b.cfg.Store.Dir); err != nil {
 		return err
@@ -261,21 +267,25 @@ func (b *Broker) Run(ctx context.Context) error {
 	return errors.Join(err, b.Close())
 }
 
-// Close stops everything. It may be called again.
+// Close stops everything; it waits for an Open under way. It may be called again.
 func (b *Broker) Close() error {
-	b.closeOnce.Do(func() {
-		if b.group != nil {
-			b.closeErr = b.group.Stop()
+	b.life.Lock()
+	defer b.life.Unlock()
+	if b.closed {
+		return b.closeErr
+	}
+	b.closed = true
+	if b.group != nil {
+		b.closeErr = b.group.Stop()
+	}
+	for _, s := range []*remoting.Server{b.server, b.vip} {
+		if s != nil {
+			b.closeErr = errors.Join(b.closeErr, s.Close())
 		}
-		for _, s := range []*remoting.Server{b.server, b.vip} {
-			if s != nil {
-				b.closeErr = errors.Join(b.closeErr, s.Close())
-			}
-		}
-		if b.client != nil {
-			b.client.Close()
-		}
-	})
+	}
+	if b.client != nil {
+		b.client.Close()
+	}
 	return b.closeErr
 }
 

@@ -84,7 +84,7 @@ func (s *Server) Open() error {
 	defer s.stateMu.Unlock()
 	switch {
 	case s.closed:
-		return errors.New("namesrv: Open after Close")
+		return fmt.Errorf("namesrv: Open after Close: %w", context.Canceled)
 	case s.opened:
 		return nil
 	}
