@@ -70,7 +70,8 @@ func (b *Broker) wire() {
 		Deleted: func() { b.holds.LetGo((*store.Queue).Deleted) }}
 
 	workers := max(runtime.GOMAXPROCS(0), 2)
-	clients := remoting.NewLane("client", workers, 10_000)
+	// One worker: an unregistration must not overtake the heartbeat before it.
+	clients := remoting.NewLane("client", 1, 10_000)
 	queries := remoting.NewLane("query", workers, 1_000)
 	backs := remoting.NewLane("send back", workers, 10_000)
 	admins := remoting.NewLane("admin", 1, 1_000)

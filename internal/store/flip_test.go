@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 
 	"github.com/twostage/twostage/internal/store/commitlog"
@@ -111,12 +112,12 @@ func TestUnsetClock(t *testing.T) {
 }
 
 // keyless puts records without keys, a second apart.
-func keyless(t testing.TB, s *Store, now *int64, n int) {
+func keyless(t testing.TB, s *Store, now *atomic.Int64, n int) {
 	t.Helper()
 	for range n {
 		r := rec("", 300)
 		r.Properties = nil
-		*now += 1000
+		now.Add(1000)
 		var b Batch
 		if err := b.Add(s.Queue("K", 0), r); err != nil {
 			t.Fatal(err)
@@ -133,10 +134,11 @@ func keyless(t testing.TB, s *Store, now *int64, n int) {
 func TestKeylessRecordsAreNotReadAgain(t *testing.T) {
 	for _, keys := range []int{0, 3} {
 		m := vfs.NewMem()
-		now := int64(1_700_000_000_000)
+		var now atomic.Int64 // the store's goroutines read it too
+		now.Store(1_700_000_000_000)
 		config := func(m *vfs.Mem) Config {
 			cfg := memConfig(m)
-			cfg.NowMillis = func() int64 { return now }
+			cfg.NowMillis = now.Load
 			return cfg
 		}
 		s := open(t, config(m))
