@@ -6,8 +6,9 @@
 //
 // There is one table (routes.go): request code to handler to lane. Requests that
 // only touch memory and the page cache run on the reader of their connection;
-// everything that may wait for the disk, or takes long, has a lane, so that it
-// delays its own family only.
+// what may wait for the disk, or takes long, has a lane, so that it delays its
+// own family only. The exception is a topic or group that a send or a pull makes:
+// its file is written on that connection's reader, once.
 //
 // Parts stop in the reverse order of their start: first the broker leaves the
 // name servers, then held pulls are let go, then the listeners drain, then the

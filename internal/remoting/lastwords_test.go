@@ -5,10 +5,14 @@ package remoting
 
 import (
 	"context"
+	"errors"
 	"net"
+	"os"
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/twostage/twostage/internal/wire"
 )
@@ -73,4 +77,80 @@ func TestLastRequestsOfAClosingClient(t *testing.T) {
 	if err := <-ran; err != nil {
 		t.Error(err)
 	}
+}
+
+// broken is a listener of connections whose writes fail for a reason of this
+// machine's own, as when a page of a body can't be read.
+type broken struct{ net.Listener }
+
+func (l broken) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	return brokenConn{c}, err
+}
+
+type brokenConn struct{ net.Conn }
+
+func (brokenConn) Write([]byte) (int, error) { return 0, syscall.EFAULT }
+
+// Half a frame may have gone out then: the peer must see the connection end
+// instead of waiting for answers that do not come.
+func TestFailedWriteClosesTheConnection(t *testing.T) {
+	s := NewServer(ServerConfig{
+		Addr: "127.0.0.1:0",
+		Listen: func(addr string) (net.Listener, error) {
+			ln, err := net.Listen("tcp", addr)
+			return broken{ln}, err
+		},
+		Routes: func(int32) (Route, bool) {
+			return Route{Handler: func(r *Request) { r.Reply(&wire.Response{}) }}, true
+		},
+	})
+	if err := s.Listen(); err != nil {
+		t.Fatal(err)
+	}
+	ran := make(chan error, 1)
+	go func() { ran <- s.Run(context.Background()) }()
+	c, err := net.Dial("tcp", s.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Write(wire.AppendRequest(nil, &wire.Request{Code: 11})); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := c.Read(make([]byte, 1)); n != 0 || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("read %d bytes, %v; want the end of the connection", n, err)
+	}
+	_ = c.Close()
+	if err := errors.Join(s.Close(), <-ran); err != nil {
+		t.Error(err)
+	}
+}
+
+// A request that is refused for its size leaves nothing that Close waits for.
+func TestCloseAfterRefusedRequest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := NewMemNetwork()
+		s := NewServer(ServerConfig{Addr: "127.0.0.1:2001", Listen: n.Listen})
+		if err := s.Listen(); err != nil {
+			t.Fatal(err)
+		}
+		ran := make(chan error, 1)
+		go func() { ran <- s.Run(context.Background()) }()
+		client := NewClient(ClientConfig{Dial: n.Dial, Limits: Limits{MaxFrame: 1000}})
+		err := client.OneWay(context.Background(), "127.0.0.1:2001", &wire.Request{Code: 10, Body: make([]byte, 2000)})
+		if !errors.Is(err, ErrTooLarge) {
+			t.Errorf("error %v, want ErrTooLarge", err)
+		}
+		start := time.Now()
+		client.Close()
+		if d := time.Since(start); d != 0 {
+			t.Errorf("Close waited %v for a request that was refused", d)
+		}
+		if err := errors.Join(s.Close(), <-ran); err != nil {
+			t.Error(err)
+		}
+	})
 }
