@@ -69,38 +69,32 @@ func (o *Offset) Update(r *remoting.Request) {
 // Max serves GET_MAX_OFFSET.
 func (o *Offset) Max(r *remoting.Request) {
 	var h header.MaxOffsetRequest
-	if !decode(r, &h) {
-		return
+	if decode(r, &h) {
+		o.answer(r, h.Topic, h.QueueID, (*store.Queue).Max)
 	}
-	var res header.OffsetResponse
-	if q := o.Log.LookupQueue(h.Topic, h.QueueID); q != nil {
-		res.Offset = q.Max()
-	}
-	succeed(r, &res)
 }
 
 // Min serves GET_MIN_OFFSET.
 func (o *Offset) Min(r *remoting.Request) {
 	var h header.MinOffsetRequest
-	if !decode(r, &h) {
-		return
+	if decode(r, &h) {
+		o.answer(r, h.Topic, h.QueueID, (*store.Queue).Min)
 	}
-	var res header.OffsetResponse
-	if q := o.Log.LookupQueue(h.Topic, h.QueueID); q != nil {
-		res.Offset = q.Min()
-	}
-	succeed(r, &res)
 }
 
 // Search serves SEARCH_OFFSET_BY_TIMESTAMP: the entry nearest to the time.
 func (o *Offset) Search(r *remoting.Request) {
 	var h header.SearchOffsetRequest
-	if !decode(r, &h) {
-		return
+	if decode(r, &h) {
+		o.answer(r, h.Topic, h.QueueID, func(q *store.Queue) int64 { return o.Log.OffsetByTime(q, h.Timestamp) })
 	}
+}
+
+// answer gives an offset of a queue, 0 for a queue that nothing was sent to.
+func (o *Offset) answer(r *remoting.Request, topic string, id int32, of func(*store.Queue) int64) {
 	var res header.OffsetResponse
-	if q := o.Log.LookupQueue(h.Topic, h.QueueID); q != nil {
-		res.Offset = o.Log.OffsetByTime(q, h.Timestamp)
+	if q := o.Log.LookupQueue(topic, id); q != nil {
+		res.Offset = of(q)
 	}
 	succeed(r, &res)
 }
