@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/twostage/twostage/internal/rpc"
 	"github.com/twostage/twostage/internal/vfs"
@@ -182,7 +183,7 @@ func TestReadOnlyStore(t *testing.T) {
 	w := start(t, fs)
 	c := w.client()
 	c.send(sendHeader("T"), "before")
-	broken := errors.New("the disk is broken")
+	broken, before := errors.New("the disk is broken"), w.topics.Version()
 	fs.Fail(func(op vfs.Op, name string) error {
 		if op == vfs.OpWrite && strings.Contains(name, "commitlog") {
 			return broken
@@ -200,6 +201,12 @@ func TestReadOnlyStore(t *testing.T) {
 	}
 	if tc, _ := w.topics.Get("T"); tc.Perm != 6 {
 		t.Errorf("the topic itself has perm %d now", tc.Perm)
+	}
+	// Name servers take topics anew only when their version is another.
+	for end := time.Now().Add(20 * time.Second); w.topics.Version() == before; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the name servers are not told")
+		}
 	}
 	c.heartbeat("c", "g", "T", "*")
 	if got := bodies(t, c.pull("g", "T", 0, 0, 0).Records); got != "before" {
