@@ -9,6 +9,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/twostage/twostage/internal/vfs"
@@ -256,12 +257,13 @@ func TestBatchRefuses(t *testing.T) {
 func TestClockGoingBack(t *testing.T) {
 	m := vfs.NewMem()
 	cfg := memConfig(m)
-	now := int64(1_700_000_000_000)
-	cfg.NowMillis = func() int64 { return now }
+	var now atomic.Int64
+	now.Store(1_700_000_000_000)
+	cfg.NowMillis = now.Load
 	s := open(t, cfg)
 	q := s.Queue("T", 0)
 	first := put(t, s, q, "a")[0]
-	now -= 3_600_000
+	now.Add(-3_600_000)
 	if at := put(t, s, q, "b")[0]; at.StoreTimestamp != first.StoreTimestamp {
 		t.Fatalf("store time went from %d to %d", first.StoreTimestamp, at.StoreTimestamp)
 	}
@@ -274,15 +276,15 @@ func TestClockGoingBack(t *testing.T) {
 
 func TestOffsetByTime(t *testing.T) {
 	cfg := memConfig(vfs.NewMem())
-	now := int64(0)
-	cfg.NowMillis = func() int64 { return now }
+	var now atomic.Int64
+	cfg.NowMillis = now.Load
 	s := open(t, cfg)
 	q := s.Queue("T", 0)
 	if got := s.OffsetByTime(q, 5); got != 0 {
 		t.Fatalf("empty queue: %d", got)
 	}
 	for i, ts := range []int64{1000, 1100, 1100, 1100, 1200, 1300} {
-		now = ts
+		now.Store(ts)
 		put(t, s, q, fmt.Sprintf("n%d", i))
 	}
 	dispatched(t, s)
