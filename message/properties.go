@@ -96,20 +96,29 @@ func CheckProperty(name, value string) error {
 // Property finds a property in properties text. value is a part of props. It
 // does not allocate.
 func Property(props []byte, name string) (value []byte, ok bool) {
-	if name == "" {
+	if name == "" || strings.IndexByte(name, valueMark) >= 0 || strings.IndexByte(name, propertyMark) >= 0 {
 		return nil, false
 	}
-	// From the end, so that the first hit is the last of several.
-	for end := len(props); end > 0; {
-		start := bytes.LastIndexByte(props[:end], propertyMark) + 1
-		piece := props[start:end:end]
-		if n := len(name); len(piece) > n+1 && piece[n] == valueMark && string(piece[:n]) == name &&
-			bytes.IndexByte(piece[:n], valueMark) < 0 {
-			return piece[n+1:], true
+	want := []byte(name)
+	n := len(want)
+	for at := 0; ; at++ {
+		i := bytes.Index(props[at:], want)
+		if i < 0 {
+			return value, ok
 		}
-		end = start - 1
+		at += i
+		end := at + n // of the name, if this is one
+		if at > 0 && props[at-1] != propertyMark || end >= len(props) || props[end] != valueMark {
+			continue
+		}
+		v := props[end+1:]
+		if i := bytes.IndexByte(v, propertyMark); i >= 0 {
+			v = v[:i:i]
+		}
+		if len(v) > 0 {
+			value, ok = v, true // the last of several counts
+		}
 	}
-	return nil, false
 }
 
 // RangeProperties calls fn for the properties of a properties text in their
