@@ -24,6 +24,10 @@ type Appended struct {
 type Batch struct {
 	// Atomic asks for all records in one file and one write. Reset leaves it.
 	Atomic bool
+	// Durable keeps these records, and all behind them in the log, out of the
+	// queues until they are on disk, as Config.SyncFlush does for all records. The
+	// caller sees to it that they soon are (WhenFlushed). Reset leaves it.
+	Durable bool
 
 	buf     []byte
 	items   []item
@@ -80,6 +84,13 @@ func (b *Batch) Written() int { return b.written }
 
 // Result says where record i came to stand. Valid when i < Written.
 func (b *Batch) Result(i int) Appended { return b.items[i].at }
+
+// Encoded is record i as it is encoded, with its offsets and store timestamp once
+// it is stored. It is valid until the batch is used again.
+func (b *Batch) Encoded(i int) []byte {
+	it := &b.items[i]
+	return b.buf[it.off : it.off+it.size]
+}
 
 // Add encodes r behind the records that are there, as a record of queue q: it
 // sets r.Topic and r.QueueID. Offsets and store timestamp of r are ignored.

@@ -23,6 +23,7 @@ type entry struct {
 	ts       int64
 	size     int32
 	index    bool
+	durable  bool  // not before it is on disk
 	from, to int32 // properties, in chunk.props
 }
 
@@ -62,6 +63,7 @@ type dispatcher struct {
 	armed     atomic.Bool // later is set
 
 	wanted atomic.Bool // there is work for the queue stage
+	held   atomic.Bool // the queue stage waits for a sync
 	stage  sync.Mutex  // held by who runs the queue stage
 	mine   []*chunk    // not yet wholly in the queues, oldest first; stage
 
@@ -226,7 +228,7 @@ func (d *dispatcher) add(b *Batch, first, n int) {
 		from := len(c.props)
 		c.props = append(c.props, b.buf[end-it.props:end]...)
 		e := entry{q: it.q, offset: -1, physical: it.at.PhysicalOffset, tags: it.tags, ts: it.at.StoreTimestamp,
-			size: it.at.Size, index: it.index, from: int32(from), to: int32(len(c.props))}
+			size: it.at.Size, index: it.index, durable: b.Durable || d.s.cfg.SyncFlush, from: int32(from), to: int32(len(c.props))}
 		if it.queued {
 			e.offset = it.at.QueueOffset
 		}
@@ -265,9 +267,9 @@ func (d *dispatcher) runQueues() {
 	}
 }
 
-// carry puts at most so many entries into their queues, with SyncFlush only
-// durable ones, and returns how many chunks are done; left tells whether the
-// bound stopped it.
+// carry puts at most so many entries into their queues, up to the first that is
+// to be durable and is not, and returns how many chunks are done; left tells
+// whether the bound stopped it.
 func (d *dispatcher) carry(chunks []*chunk, entries int) (done int, left bool, err error) {
 	for _, c := range chunks {
 		if entries <= 0 {
@@ -290,16 +292,16 @@ func (d *dispatcher) carry(chunks []*chunk, entries int) (done int, left bool, e
 func (d *dispatcher) carryChunk(c *chunk, most int) (n int, err error) {
 	d.hold.Lock()
 	defer d.hold.Unlock()
-	limit := int64(1<<63 - 1)
-	if d.s.cfg.SyncFlush {
-		limit = d.s.log.Synced()
-	}
+	synced := d.s.log.Synced()
 	arrive := d.s.cfg.OnArrive
 	for ; c.next < len(c.entries) && n < most; n++ {
 		e := &c.entries[c.next]
 		end := e.physical + int64(e.size)
-		if end > limit {
-			return n, nil
+		if e.durable && end > synced {
+			d.held.Store(true) // before the log is asked again: a sync that ends now sees it
+			if synced = d.s.log.Synced(); end > synced {
+				return n, nil
+			}
 		}
 		queued := e.offset >= 0 && !e.q.gone.Load()
 		if queued {

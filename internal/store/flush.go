@@ -108,8 +108,8 @@ func (f *flusher) syncLocked() {
 		f.s.dispatch.stopWaiting()
 	} else {
 		f.physicTS.Store(max(ts, f.physicTS.Load()))
-		if f.s.cfg.SyncFlush {
-			f.s.dispatch.signal()
+		if d := &f.s.dispatch; d.held.Swap(false) || f.s.cfg.SyncFlush {
+			d.signal()
 		}
 	}
 	f.mu.Lock()

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"math"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -258,32 +259,52 @@ func (l *Log) Head(offset int64) (size int32, storeTimestamp int64, err error) {
 	if err := l.ReadAt(head[:], offset); err != nil {
 		return 0, 0, err
 	}
-	size, _, physical, ts := message.Position(head[:])
+	return l.checkHead(head[:], offset)
+}
+
+// checkHead says whether head, of at least message.MinRecordSize bytes, begins a
+// record at offset.
+func (l *Log) checkHead(head []byte, offset int64) (size int32, storeTimestamp int64, err error) {
+	size, _, physical, ts := message.Position(head)
 	magic := be.Uint32(head[4:])
 	if (magic != message.MagicV1 && magic != message.MagicV2) || physical != offset ||
-		size < message.MinRecordSize || size > MaxRecordSize {
-		return 0, 0, ErrNotFound
-	}
-	fileEnd := segment.Start(offset, l.opt.FileSize) + l.opt.FileSize
-	if offset+int64(size) > min(fileEnd, l.end.Load()) {
+		size < message.MinRecordSize || size > MaxRecordSize || offset+int64(size) > l.limit(offset) {
 		return 0, 0, ErrNotFound
 	}
 	return size, ts, nil
 }
 
+// limit is where a record at offset ends at the latest.
+func (l *Log) limit(offset int64) int64 {
+	return min(segment.Start(offset, l.opt.FileSize)+l.opt.FileSize, l.end.Load())
+}
+
+// firstRead is how much of a record of unknown size is read at once.
+const firstRead = 2048
+
 // ReadRecord appends the record at offset to dst. ErrNotFound as for Head. The
 // body's CRC is not checked.
 func (l *Log) ReadRecord(dst []byte, offset int64) ([]byte, error) {
-	size, _, err := l.Head(offset)
+	n := len(dst)
+	first := message.MinRecordSize
+	if offset >= 0 {
+		first = int(max(min(l.limit(offset)-offset, firstRead), message.MinRecordSize))
+	}
+	buf := slices.Grow(dst, first)[:n+first]
+	if err := l.ReadAt(buf[n:], offset); err != nil {
+		return dst, err
+	}
+	size, _, err := l.checkHead(buf[n:], offset)
 	if err != nil {
 		return dst, err
 	}
-	n := len(dst)
-	dst = append(dst, make([]byte, size)...)
-	if err := l.ReadAt(dst[n:], offset); err != nil {
-		return dst[:n], err
+	if int(size) > first {
+		buf = slices.Grow(buf, int(size)-first)[:n+int(size)]
+		if err := l.ReadAt(buf[n+first:], offset+int64(first)); err != nil {
+			return dst, err
+		}
 	}
-	return dst, nil
+	return buf[:n+int(size)], nil
 }
 
 // Close lets go of all files. With removeAhead it deletes the file that was
