@@ -18,7 +18,8 @@ import (
 type batch struct {
 	head  []byte
 	parts []part
-	size  int64 // bytes of head and bodies
+	conds []cond // what PushIf added, in order
+	size  int64  // bytes of head and bodies
 
 	vec  [][]byte
 	bufs net.Buffers // vec as WriteTo consumes it
@@ -42,41 +43,57 @@ func (ep *endpoint) recycle(b *batch) {
 	}
 	clear(b.parts)
 	clear(b.vec)
+	clear(b.conds)
 	if cap(b.head) > keepHead {
 		b.head = nil
 	}
 	if cap(b.parts) > 1024 {
 		b.parts, b.vec = nil, nil
 	}
-	b.head, b.parts, b.vec, b.bufs, b.size = b.head[:0], b.parts[:0], b.vec[:0], nil, 0
+	if cap(b.conds) > 1024 {
+		b.conds = nil
+	}
+	b.head, b.parts, b.conds = b.head[:0], b.parts[:0], b.conds[:0]
+	b.vec, b.bufs, b.size = b.vec[:0], nil, 0
 	ep.batches.Put(b)
 }
 
-// writeBatch writes all of b. Only the owner of c.writing calls it.
+// writeBatch writes all of b, without the frames that are no longer valid; it
+// says whether there was anything to write. Only the owner of c.writing calls it.
+func (c *Conn) writeBatch(b *batch, now time.Time) (wrote bool, err error) {
+	if len(b.conds) > 0 {
+		return c.writeConditional(b, now)
+	}
+	return true, c.writeSpan(b, 0, len(b.head), b.parts, now)
+}
+
+// writeSpan writes b.head[from:to] with the bodies that lie in it.
+func (c *Conn) writeSpan(b *batch, from, to int, parts []part, now time.Time) error {
+	if len(parts) > 0 {
+		b.gather(from, to, parts)
+		return c.untilTaken(now, func() (int64, error) { return b.bufs.WriteTo(c.nc) })
+	}
+	rest := b.head[from:to]
+	return c.untilTaken(now, func() (int64, error) {
+		n, err := c.nc.Write(rest)
+		rest = rest[n:]
+		return int64(n), err
+	})
+}
+
+// untilTaken repeats write, which does what is left, until it is done.
 //
 // A write that its deadline ends says how many bytes went, not when. So deadlines
 // come twice in a WriteTimeout: bytes count as taken at the deadline after them,
 // which is at most half a WriteTimeout late, and never early. The first one may
 // have been set by an earlier write, so that most writes set none.
-func (c *Conn) writeBatch(b *batch, now time.Time) error {
+func (c *Conn) untilTaken(now time.Time, write func() (int64, error)) error {
 	if !c.writeDeadline.After(now) {
 		c.armWrite(now)
 	}
 	var taken time.Time // when the peer is known to have taken something; zero before the first deadline
-	if len(b.parts) > 0 {
-		b.gather()
-	}
-	rest := b.head
 	for {
-		var n int64
-		var err error
-		if len(b.parts) > 0 {
-			n, err = b.bufs.WriteTo(c.nc)
-		} else {
-			var m int
-			m, err = c.nc.Write(rest)
-			n, rest = int64(m), rest[m:]
-		}
+		n, err := write()
 		if err == nil {
 			return nil
 		}
@@ -100,10 +117,10 @@ func (c *Conn) armWrite(now time.Time) {
 	c.nc.SetWriteDeadline(c.writeDeadline) // fails only on a closed connection, as the write will
 }
 
-func (b *batch) gather() {
-	vec, prev := b.vec[:0], 0
-	for i := range b.parts {
-		p := &b.parts[i]
+func (b *batch) gather(from, to int, parts []part) {
+	vec, prev := b.vec[:0], from
+	for i := range parts {
+		p := &parts[i]
 		if p.at > prev {
 			vec = append(vec, b.head[prev:p.at])
 			prev = p.at
@@ -114,8 +131,8 @@ func (b *batch) gather() {
 			}
 		}
 	}
-	if prev < len(b.head) {
-		vec = append(vec, b.head[prev:])
+	if prev < to {
+		vec = append(vec, b.head[prev:to])
 	}
 	b.vec, b.bufs = vec, vec
 }

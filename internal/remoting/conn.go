@@ -215,17 +215,6 @@ func (c *Conn) closedError() error {
 	return fmt.Errorf("%w: connection to %s", ErrClosed, c.remote)
 }
 
-// Push sends a one-way request. It never blocks: ErrBacklog when the peer does
-// not read, ErrClosed, ErrTooLarge. nil says that it was queued, not that it
-// arrived. Opaque and OneWay of req are not used; req is free again on return.
-func (c *Conn) Push(req *wire.Request) error {
-	r := *req
-	r.OneWay = true
-	r.Opaque = c.nextOpaque()
-	_, err := c.send(&r, nil)
-	return err
-}
-
 // Invoke sends a request and waits for the answer, which owns its memory. An
 // answer with an error code is an answer, not an error. It also waits while the
 // backlog is over MaxBacklog. Errors: ctx's, ErrClosed, ErrTooLarge. Opaque and
@@ -243,7 +232,7 @@ func (c *Conn) invoke(ctx context.Context, req *wire.Request) (cmd *wire.Command
 	r.Opaque = c.nextOpaque()
 	answer := make(chan *wire.Command, 1)
 	for {
-		space, err := c.send(&r, answer)
+		space, err := c.send(&r, answer, nil)
 		if err == nil {
 			break
 		}
@@ -281,9 +270,9 @@ func (c *Conn) callError(req *wire.Request, err error) error {
 	return fmt.Errorf("remoting: request %d (%s) to %s: %w", req.Code, wire.CodeName(req.Code), c.remote, err)
 }
 
-// send queues r. With ErrBacklog for an Invoke comes a channel that is closed
+// send queues r; valid, which may be nil, is PushIf's. With ErrBacklog for an Invoke comes a channel that is closed
 // when there may be room.
-func (c *Conn) send(r *wire.Request, answer chan *wire.Command) (space <-chan struct{}, err error) {
+func (c *Conn) send(r *wire.Request, answer chan *wire.Command, valid func() bool) (space <-chan struct{}, err error) {
 	if r.Version == 0 && c.ep.version != 0 {
 		r.Language, r.Version = c.ep.lang, c.ep.version
 	}
@@ -302,7 +291,7 @@ func (c *Conn) send(r *wire.Request, answer chan *wire.Command) (space <-chan st
 		c.mu.Unlock()
 		return space, fmt.Errorf("%w: %s, %d bytes wait", ErrBacklog, c.remote, n)
 	}
-	if err := c.appendRequest(r); err != nil {
+	if err := c.appendRequest(r, valid); err != nil {
 		c.mu.Unlock()
 		return nil, err
 	}

@@ -13,7 +13,7 @@
 //	             (reader goroutine)                   |          |
 //	                                                inline      lane -> worker goroutine
 //	                                                  |          |
-//	socket <- one write <- batch of answers <- Reply / Ticket.Reply / Push / Invoke
+//	socket <- one write <- batch of answers <- Reply / Ticket.Reply / Push(If) / Invoke
 //
 // One reader goroutine per connection handles the complete frames of a read in a
 // row: requests of inline routes right there, those of lane routes as copies in
@@ -31,6 +31,7 @@
 //   - A foreign goroutine (Reply, Push, Close, a ticket) never waits for a peer;
 //     only Invoke does, as long as its context says.
 //   - One goroutine at a time owns the write side of a socket.
+//   - What PushIf queued is asked for when the socket has room for it, not before.
 //   - A request is answered at most once, a one-way request never; release of
 //     ReplyBody is called exactly once whatever becomes of the answer.
 //   - Requests of inline routes and their answers allocate nothing here.
@@ -50,6 +51,8 @@
 //     connection is closed and the reason logged.
 //   - With MaxInflight requests or MaxInflightBytes in lanes and tickets the
 //     connection is not read until some are answered.
+//   - What PushIf queued counts until its turn comes, valid or not, so that a
+//     peer that does not read can't make its connection grow.
 //   - Memory for a frame grows with the bytes that came, not with the length it
 //     states; MaxReadMemory bounds large frames over all connections.
 //
@@ -57,7 +60,9 @@
 //
 // Conn.mu is innermost: only header encoding (wire.Header) runs under it.
 // Server.mu, Client.mu, Lane.mu and endpoint.mu are held for bookkeeping only; no
-// other lock is taken while one of them is held.
+// other lock is taken while one of them is held. The valid of PushIf runs with
+// none of them, on the goroutine that writes, and may take locks of the caller's
+// that are held around PushIf and other calls here.
 //
 // # What it refuses
 //

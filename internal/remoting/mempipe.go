@@ -30,6 +30,7 @@ type memConn struct {
 
 func (c *memConn) Read(p []byte) (int, error)  { return c.in.read(p) }
 func (c *memConn) Write(p []byte) (int, error) { return c.out.write(p) }
+func (c *memConn) awaitRoom() error            { return c.out.awaitRoom() }
 func (c *memConn) LocalAddr() net.Addr         { return c.local }
 func (c *memConn) RemoteAddr() net.Addr        { return c.remote }
 
@@ -137,6 +138,20 @@ func (s *memStream) write(p []byte) (n int, err error) {
 		}
 		s.changed.Wait()
 	}
+}
+
+// awaitRoom waits until a third of the buffer is free, or nothing can be written
+// any more.
+func (s *memStream) awaitRoom() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for !s.noWriter && !s.noReader && !s.ended && len(s.buf) > memBuffer-memBuffer/3 {
+		if s.writer.passed() {
+			return os.ErrDeadlineExceeded
+		}
+		s.changed.Wait()
+	}
+	return nil
 }
 
 // memDeadline ends the waits of one end of a stream.

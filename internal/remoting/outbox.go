@@ -165,8 +165,9 @@ func (c *Conn) openBatch() *batch {
 	return c.out
 }
 
-// appendRequest appends r, a copy with its opaque set. c.mu is held.
-func (c *Conn) appendRequest(r *wire.Request) error {
+// appendRequest appends r, a copy with its opaque set; valid may be nil. c.mu is
+// held.
+func (c *Conn) appendRequest(r *wire.Request, valid func() bool) error {
 	b := c.openBatch()
 	start := len(b.head)
 	b.head = wire.AppendRequest(b.head, r)
@@ -178,6 +179,9 @@ func (c *Conn) appendRequest(r *wire.Request) error {
 		}
 		return fmt.Errorf("%w: request %d has %d bytes, the bound is %d",
 			ErrTooLarge, r.Code, n-4, c.ep.limits.MaxFrame)
+	}
+	if valid != nil {
+		b.conds = append(b.conds, cond{from: start, to: start + n, valid: valid})
 	}
 	b.size += int64(n)
 	c.pending.Add(int64(n))
@@ -209,14 +213,16 @@ func (c *Conn) write(now time.Time, batches int) (owns bool) {
 		if i > 0 {
 			now = time.Now()
 		}
-		err := c.writeBatch(b, now)
+		wrote, err := c.writeBatch(b, now)
 		size := b.size
 		c.ep.recycle(b)
 		if err != nil {
 			c.writeFailed(err)
 		}
 		c.mu.Lock()
-		c.lastWrite = now
+		if wrote {
+			c.lastWrite = now
+		}
 		c.pending.Add(-size)
 		c.signal()
 		if c.space != nil && c.pending.Load() <= int64(c.ep.limits.MaxBacklog/2) {

@@ -27,6 +27,7 @@ type Conn interface {
 	ID() uint64
 	RemoteAddr() netip.AddrPort
 	Push(*wire.Request) error
+	PushIf(req *wire.Request, valid func() bool) error
 	Closed() <-chan struct{}
 }
 

@@ -33,8 +33,9 @@ func (c *conn) ID() uint64 { return c.id }
 func (c *conn) RemoteAddr() netip.AddrPort {
 	return netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(c.id))
 }
-func (c *conn) Push(*wire.Request) error { return nil }
-func (c *conn) Closed() <-chan struct{}  { return c.closed }
+func (c *conn) Push(*wire.Request) error                { return nil }
+func (c *conn) PushIf(*wire.Request, func() bool) error { return nil }
+func (c *conn) Closed() <-chan struct{}                 { return c.closed }
 
 func (c *conn) String() string { return fmt.Sprint(c.id) }
 
