@@ -66,7 +66,7 @@ type Store struct {
 // FlushPolicy says when a send is answered.
 type FlushPolicy uint8
 
-// The policies of flushDiskType.
+// The policies of flushDiskType and transactionFlushDiskType.
 const (
 	AsyncFlush FlushPolicy = iota // when the record is in the page cache
 	SyncFlush                     // when it is on the disk
@@ -102,6 +102,7 @@ type Groups struct {
 	AutoCreate          bool          // autoCreateSubscriptionGroup
 	OffsetFlushInterval time.Duration // flushConsumerOffsetInterval
 	NotifyChanges       bool          // notifyConsumerIdsChangedEnable
+	ClientExpiry        time.Duration // channelExpiredTimeout: a client that is silent for so long is gone
 }
 
 // Delays are the delay levels.
@@ -116,6 +117,9 @@ type Transactions struct {
 	Timeout       time.Duration // transactionTimeOut: age before the first check; may be 0
 	MaxChecks     int           // transactionCheckMax
 	CheckInterval time.Duration // transactionCheckInterval
+	MaxAge        time.Duration // transactionMaxAge, or fileReservedTime where that is 0
+	CheckRate     int           // transactionCheckRate: checks a second and producer group; 0: no limit
+	Flush         FlushPolicy   // transactionFlushDiskType
 }
 
 // Pull limits what a pull gets and how it waits.

@@ -110,8 +110,7 @@ var pendingBroker = []part{
 	{"remote configuration", "nothing can be changed over the wire", []setting{
 		{"configBlackList", kindText, "configBlackList;brokerConfigPath"},
 	}},
-	{"session tuning", "clients are dropped after 120 s of silence", []setting{
-		{"channelExpiredTimeout", kindLong, "120000"},
+	{"session tuning", "subscriptions of a group do not expire while it has members", []setting{
 		{"subscriptionExpiredTimeout", kindLong, "600000"},
 	}},
 	{"SQL92 filters", "consumers can filter by tag", []setting{

@@ -101,6 +101,7 @@ func usedBroker() []*key {
 		flag("autoCreateSubscriptionGroup", "true"),
 		whole("flushConsumerOffsetInterval", "5000", 1, anyInt),
 		flag("notifyConsumerIdsChangedEnable", "true"),
+		long("channelExpiredTimeout", "120000", 1, maxMillis),
 
 		// delays
 		text("messageDelayLevel", defaultDelayLevels),
@@ -111,6 +112,9 @@ func usedBroker() []*key {
 		long("transactionTimeOut", "6000", 0, maxMillis),
 		whole("transactionCheckMax", "15", 1, anyInt),
 		long("transactionCheckInterval", "30000", 1, maxMillis),
+		text("transactionFlushDiskType", "SYNC_FLUSH", "ASYNC_FLUSH", "SYNC_FLUSH"),
+		long("transactionMaxAge", "0", 0, maxMillis), // 0: fileReservedTime
+		whole("transactionCheckRate", "1000", 0, anyInt),
 
 		// pull and query
 		flag("longPollingEnable", "true"),

@@ -45,7 +45,7 @@ func (s *settings) broker() Broker {
 		},
 		Store: s.store(),
 		Flush: Flush{
-			Policy:                    s.flushPolicy(),
+			Policy:                    s.flushPolicy("flushDiskType"),
 			CommitLogInterval:         s.millis("flushIntervalCommitLog"),
 			CommitLogLeastPages:       s.int("flushCommitLogLeastPages"),
 			CommitLogThoroughInterval: s.millis("flushCommitLogThoroughInterval"),
@@ -62,6 +62,7 @@ func (s *settings) broker() Broker {
 			AutoCreate:          s.flag("autoCreateSubscriptionGroup"),
 			OffsetFlushInterval: s.millis("flushConsumerOffsetInterval"),
 			NotifyChanges:       s.flag("notifyConsumerIdsChangedEnable"),
+			ClientExpiry:        s.millis("channelExpiredTimeout"),
 		},
 		Delays: Delays{
 			Levels:              s.delayLevels("messageDelayLevel"),
@@ -72,6 +73,9 @@ func (s *settings) broker() Broker {
 			Timeout:       s.millis("transactionTimeOut"),
 			MaxChecks:     s.int("transactionCheckMax"),
 			CheckInterval: s.millis("transactionCheckInterval"),
+			MaxAge:        s.transactionMaxAge(),
+			CheckRate:     s.int("transactionCheckRate"),
+			Flush:         s.flushPolicy("transactionFlushDiskType"),
 		},
 		Pull: Pull{
 			LongPolling:      s.flag("longPollingEnable"),
@@ -151,11 +155,20 @@ func (s *settings) reject(name, reason string) {
 	s.fail(v.source, v.as, v.text, "%s", reason)
 }
 
-func (s *settings) flushPolicy() FlushPolicy {
-	if s.text("flushDiskType") == "SYNC_FLUSH" {
+func (s *settings) flushPolicy(key string) FlushPolicy {
+	if s.text(key) == "SYNC_FLUSH" {
 		return SyncFlush
 	}
 	return AsyncFlush
+}
+
+// transactionMaxAge is that of transactionMaxAge, or of fileReservedTime: then the half message may be deleted.
+func (s *settings) transactionMaxAge() time.Duration {
+	if d := s.millis("transactionMaxAge"); d > 0 {
+		return d
+	}
+	const most = maxMillis / 3600_000
+	return time.Duration(min(max(s.int64("fileReservedTime"), 1), most)) * time.Hour
 }
 
 // prometheus reads metricsExporterType, which RocketMQ takes as a name or as a number.
