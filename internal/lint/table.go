@@ -72,9 +72,12 @@ var table = []row{
 	{path: "internal/namesrv", layer: 4},
 	{path: "internal/controller", layer: 4},
 	{path: "internal/broker/*", layer: 4},
-	{path: "internal/broker/handler", layer: 4, also: []string{"internal/broker/*"}},
+	{path: "internal/broker/txn", layer: 4, also: []string{"internal/broker/txn/*", "internal/broker/txn/pending"}},
+	{path: "internal/broker/txn/*", layer: 4},
+	{path: "internal/broker/txn/pending", layer: 4, never: []string{"internal", "message"}, pure: true},
+	{path: "internal/broker/handler", layer: 4, also: []string{"internal/broker/*", "internal/broker/txn"}},
 	{
-		path: "internal/broker", layer: 4, also: []string{"internal/broker/*", "internal/broker/handler"},
+		path: "internal/broker", layer: 4, also: []string{"internal/broker/*", "internal/broker/txn", "internal/broker/handler"},
 		goroutines: "one request to each name server side by side, inside one call, which waits for them",
 	},
 
@@ -96,6 +99,7 @@ var table = []row{
 	{path: "cmd/*", layer: 7},
 	{path: "examples/*", layer: 7},
 	{path: "test/*", forTests: true},
+	{path: "test/bank/*", forTests: true, goroutines: "connections of a producer process, until it ends"},
 }
 
 // rowOf returns the row of a package, nil when it has none. A row for the very
