@@ -7,6 +7,9 @@ package wire
 // and the few of 5.5 (5001 to 5003, 200070 to 200079). The names are
 // RocketMQ's in Go style; [CodeName] gives RocketMQ's own spelling. That a code
 // is listed here does not say that some server answers it.
+//
+// The codes 30001 to 30099 are Twostage's own. They fit the 16 bits that the
+// binary header has for a code.
 const (
 	ReqSendMessage                          int32 = 10
 	ReqPullMessage                          int32 = 11
@@ -160,6 +163,11 @@ const (
 	ReqSwitchTimerEngine                    int32 = 5001
 	ReqDeleteTopicInBrokerList              int32 = 5002
 	ReqDeleteSubscriptionGroupList          int32 = 5003
+	ReqTxList                               int32 = 30001
+	ReqTxShow                               int32 = 30002
+	ReqTxDecide                             int32 = 30003
+	ReqTxRecheck                            int32 = 30004
+	ReqTxResume                             int32 = 30005
 	ReqPopMessage                           int32 = 200050
 	ReqAckMessage                           int32 = 200051
 	ReqPeekMessage                          int32 = 200052

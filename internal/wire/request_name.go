@@ -4,7 +4,7 @@
 package wire
 
 // CodeName gives RocketMQ's name of a request code, such as SEND_MESSAGE_V2,
-// and "" for one that has none.
+// for Twostage's own codes a name in that style, and "" for one that has none.
 func CodeName(code int32) string {
 	switch code {
 	case ReqSendMessage:
@@ -311,6 +311,16 @@ func CodeName(code int32) string {
 		return "DELETE_TOPIC_IN_BROKER_LIST"
 	case ReqDeleteSubscriptionGroupList:
 		return "DELETE_SUBSCRIPTION_GROUP_LIST"
+	case ReqTxList:
+		return "TX_LIST"
+	case ReqTxShow:
+		return "TX_SHOW"
+	case ReqTxDecide:
+		return "TX_DECIDE"
+	case ReqTxRecheck:
+		return "TX_RECHECK"
+	case ReqTxResume:
+		return "TX_RESUME"
 	case ReqPopMessage:
 		return "POP_MESSAGE"
 	case ReqAckMessage:

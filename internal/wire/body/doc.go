@@ -6,10 +6,11 @@
 // deflated registration of a broker.
 //
 // Type and field names are Java's, so that a body is found by the name that the
-// protocol's sources give it. Every type has [Unmarshal], [Marshal] and their
-// kin; [RegisterBrokerBody] has its own pair for the deflated form. The JSON is
-// fastjson's dialect (see wire/fastjson); only the route (105) is written as
-// standard JSON, to clients that ask for it.
+// protocol's sources give it; those of the transaction inspector are Twostage's
+// own. Every type has [Unmarshal], [Marshal] and their kin; [RegisterBrokerBody]
+// has its own pair for the deflated form. The JSON is fastjson's dialect (see
+// wire/fastjson); only the route (105), to clients that ask for it, and the
+// inspector's bodies are written as standard JSON.
 //
 // # What is written
 //

@@ -21,6 +21,7 @@ func bodies() []Body {
 		new(QueryCorrectionOffsetBody), new(QuerySubscriptionResponseBody), new(RegisterBrokerBody), new(ResetOffsetBody),
 		new(ResetOffsetBodyForC), new(SubscriptionGroupConfig), new(SubscriptionGroupList), new(SubscriptionGroupWrapper),
 		new(TopicConfig), new(TopicConfigSerializeWrapper), new(TopicList), new(TopicRouteData), new(TopicStatsTable),
+		new(TransactionList), new(TransactionStory),
 	}
 }
 

@@ -101,3 +101,7 @@ func FuzzNamesrv(f *testing.F) {
 		&DataVersionResponse{}, &BrokerHeartbeatRequest{}, &RouteRequest{}, &ClusterTopicsRequest{},
 		&BrokerNameRequest{}, &WipeWritePermResponse{}, &AddWritePermResponse{})
 }
+
+func FuzzInspector(f *testing.F) {
+	fuzzFamily(f, &TxListRequest{}, &TxRequest{}, &TxDecideRequest{}, &TxResponse{})
+}

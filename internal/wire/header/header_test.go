@@ -17,7 +17,7 @@ import (
 // all gives an empty header of every type in the table.
 func all() map[string]Codec {
 	types := map[string]Codec{}
-	for code := range int32(1000) {
+	for code := range int32(30_100) {
 		for _, h := range []Codec{Request(code), Response(code)} {
 			if h != nil && h != (Empty{}) {
 				types[reflect.TypeOf(h).Elem().Name()] = h
@@ -189,6 +189,10 @@ var required = map[string]string{
 	"BrokerNameRequest":           "brokerName",
 	"WipeWritePermResponse":       "wipeTopicCount",
 	"AddWritePermResponse":        "addTopicCount",
+	"TxListRequest":               "",
+	"TxRequest":                   "id",
+	"TxDecideRequest":             "id outcome",
+	"TxResponse":                  "queueOffset",
 }
 
 // TestRequiredFields reads each type from its required fields alone, and then

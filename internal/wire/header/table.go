@@ -108,6 +108,19 @@ func adminRequest(code int32) Codec {
 	case wire.ReqResumeCheckHalfMessage:
 		return new(ResumeCheckRequest)
 	}
+	return inspectorRequest(code)
+}
+
+// inspectorRequest makes the header of requests of the transaction inspector.
+func inspectorRequest(code int32) Codec {
+	switch code {
+	case wire.ReqTxList:
+		return new(TxListRequest)
+	case wire.ReqTxDecide:
+		return new(TxDecideRequest)
+	case wire.ReqTxShow, wire.ReqTxRecheck, wire.ReqTxResume:
+		return new(TxRequest)
+	}
 	return namesrvRequest(code)
 }
 
@@ -172,6 +185,8 @@ func Response(code int32) Codec {
 		return new(WipeWritePermResponse)
 	case wire.ReqAddWritePermOfBroker:
 		return new(AddWritePermResponse)
+	case wire.ReqTxDecide, wire.ReqTxRecheck, wire.ReqTxResume:
+		return new(TxResponse)
 	}
 	return nil
 }
