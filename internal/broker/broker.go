@@ -68,7 +68,7 @@ type Broker struct {
 	spread  *spread
 
 	requests requests
-	replay   []txn.Committed // commits that the recovery has read
+	replay   []txn.Replayed // outcomes that the recovery has read
 
 	advertised netip.AddrPort
 	life       sync.Mutex // held by Open and by Close
@@ -195,7 +195,7 @@ func (b *Broker) openTables() error {
 
 func (b *Broker) openServices() error {
 	c := b.cfg
-	b.session = session.New(session.Config{OnChange: b.notify, Logger: b.log})
+	b.session = session.New(session.Config{OnChange: b.notify, Expiry: c.Groups.ClientExpiry, Logger: b.log})
 	var err error
 	if b.delays, err = delay.Open(delay.Config{
 		Log: b.store, FS: b.o.FS, Path: filepath.Join(b.configDir(), "delayOffset.json"),
@@ -212,25 +212,24 @@ func (b *Broker) openServices() error {
 			_, err := b.topics.Ensure(name, 1, topic.PermRead|topic.PermWrite, 0)
 			return err
 		},
-		FS: b.o.FS, Dir: b.configDir(), NowMillis: b.o.NowMillis, Now: time.Now, Logger: b.log, Visible: b.stats.In,
-		Host: b.advertised, Timeout: c.Transactions.Timeout, Checks: c.Transactions.MaxChecks, Interval: c.Transactions.CheckInterval,
+		FS: b.o.FS, Dir: c.Store.Dir, NowMillis: b.o.NowMillis, Now: time.Now, Logger: b.log, Visible: b.stats.In,
+		Host: b.advertised, Sync: c.Transactions.Flush == config.SyncFlush || c.Flush.Policy == config.SyncFlush,
+		Timeout: c.Transactions.Timeout, Checks: c.Transactions.MaxChecks, Interval: c.Transactions.CheckInterval,
+		MaxAge: c.Transactions.MaxAge, Rate: c.Transactions.CheckRate,
 	}); err != nil {
 		return err
 	}
 	b.group.Defer("transactions", b.txn.Close)
-	b.txn.RepairCommitted(b.replay)
+	b.txn.Repair(b.replay)
 	b.replay = nil
 	return nil
 }
 
 // replayed is told of each record that the recovery of the store reads.
 func (b *Broker) replayed(rec *message.Record) {
-	if rec.SysFlag.Transaction() != message.TransactionCommit {
-		return
+	if r, ok := txn.Outcomes(rec); ok {
+		b.replay = append(b.replay, r)
 	}
-	group, _ := rec.Property(message.PropertyProducerGroup)
-	key, _ := rec.Property(message.PropertyUniqueKey)
-	b.replay = append(b.replay, txn.Committed{Prepared: rec.PreparedOffset, Group: string(group), Key: string(key)})
 }
 
 // producer is a live connection of a producer group.
@@ -312,7 +311,7 @@ func (b *Broker) watchStore(ctx context.Context) error {
 }
 
 func (b *Broker) expire(ctx context.Context) error {
-	return every(ctx, 10*time.Second, func() {
+	return every(ctx, min(10*time.Second, b.cfg.Groups.ClientExpiry/4+time.Millisecond), func() {
 		b.locks.Purge(time.Now())
 		for _, c := range b.session.Expire(time.Now()) {
 			if conn, ok := c.(*remoting.Conn); ok {
@@ -353,6 +352,9 @@ func (b *Broker) Addr() netip.AddrPort {
 
 // Advertised is the address that clients get from the name servers.
 func (b *Broker) Advertised() string { return b.advertised.String() }
+
+// Transactions are the broker's, for the inspector. The broker must be open.
+func (b *Broker) Transactions() *txn.Service { return b.txn }
 
 // Ready tells why the broker is not ready to serve clients, nil when it is.
 func (b *Broker) Ready() error {

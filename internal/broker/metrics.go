@@ -6,6 +6,7 @@ package broker
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/twostage/twostage/internal/broker/txn"
 	"github.com/twostage/twostage/internal/session"
 )
 
@@ -32,12 +33,14 @@ var (
 	descProducers  = desc("producer_connections", "Connections of a producer group.", "producer_group")
 	descConsumers  = desc("consumer_connections", "Connections of a consumer group.", "consumer_group")
 	descHalf       = desc("half_messages", "Undecided transactions, counted from state.", "topic")
-	descCommit     = desc("commit_messages_total", "Transactions committed since the start.")
-	descRollback   = desc("rollback_messages_total", "Transactions rolled back since the start.")
+	descCommit     = desc("commit_messages_total", "Transactions committed since the start.", "topic")
+	descRollback   = desc("rollback_messages_total", "Transactions rolled back since the start.", "topic")
+	descFinish     = desc("finish_message_latency", "Seconds from the half message to the commit.", "topic")
 	descDiscard    = desc("discarded_transactions_total", "Transactions discarded since the start: nobody decided.")
-	descRefused    = desc("refused_outcomes_total", "Decisions refused since the start: too late, or not the half message's own.")
-	descChecks     = desc("transaction_checks_total", "Checks sent to producers since the start.")
-	descWaiting    = desc("transactions_waiting", "Undecided transactions that are due for a check, but no producer is there or takes it.")
+	descRefused    = desc("refused_outcomes_total", "Decisions refused since the start: another outcome than the first, or not the half message's own.")
+	descChecks     = desc("transaction_checks_total", "Checks handed to producers since the start.")
+	descWaiting    = desc("transactions_waiting", "Undecided transactions that are due for a check, by what they wait for: a producer of their group, or their group's turn.", "for")
+	descStoryLost  = desc("transaction_story_lost_total", "Events of the story of transactions that the disk did not take in time.")
 	descSize       = desc("storage_size", "Bytes of the commit log.")
 	descUnflushed  = desc("storage_flush_behind_bytes", "Bytes of the commit log that are not known to be on disk.")
 	descUndispatch = desc("storage_dispatch_behind_bytes", "Bytes of the commit log that are not in their queues yet.")
@@ -81,12 +84,17 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	for topic, n := range tx.Pending {
 		gauge(descHalf, float64(n), topic)
 	}
-	total(descCommit, float64(tx.Committed))
-	total(descRollback, float64(tx.RolledBack))
+	for topic, f := range tx.Finished {
+		total(descCommit, float64(f.Committed), topic)
+		total(descRollback, float64(f.RolledBack), topic)
+		ch <- latency(f, append(append([]string(nil), node...), topic))
+	}
 	total(descDiscard, float64(tx.Discarded))
 	total(descRefused, float64(tx.Refused))
 	total(descChecks, float64(tx.Checks))
-	gauge(descWaiting, float64(tx.Waiting))
+	gauge(descWaiting, float64(tx.NoProducer), "producer")
+	gauge(descWaiting, float64(tx.Paced), "turn")
+	total(descStoryLost, float64(tx.StoryLost))
 
 	st := b.store.Stats()
 	gauge(descSize, float64(st.End-st.Min))
@@ -98,6 +106,16 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		readOnly = 1
 	}
 	gauge(descReadOnly, readOnly)
+}
+
+// latency is the histogram of one topic's commits.
+func latency(f txn.Finished, labels []string) prometheus.Metric {
+	buckets, n := make(map[float64]uint64, len(txn.LatencyBounds)), int64(0)
+	for i, bound := range txn.LatencyBounds {
+		n += f.Latency[i]
+		buckets[bound] = uint64(n)
+	}
+	return prometheus.MustNewConstHistogram(descFinish, uint64(f.Committed), f.LatencySum, buckets, labels...)
 }
 
 func connections(r *session.Registry, gauge func(*prometheus.Desc, float64, ...string)) {

@@ -165,7 +165,7 @@ func TestTransactionOverTheWire(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.wantBodies("T", 0, "checked")
-	if st := w.txn.Stats(); st.Committed != 1 || st.RolledBack != 1 || len(st.Pending) != 0 {
+	if st := w.txn.Stats(); st.Finished["T"].Committed != 1 || st.Finished["T"].RolledBack != 1 || len(st.Pending) != 0 {
 		t.Errorf("%+v", st)
 	}
 }

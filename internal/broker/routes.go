@@ -20,6 +20,7 @@ import (
 type table struct {
 	routes map[int32]remoting.Route
 	send   *handler.Send
+	ends   *handler.Transaction
 }
 
 // newServer makes a listener of the broker.
@@ -32,7 +33,9 @@ func (b *Broker) newServer(addr string) *remoting.Server {
 			b.session.ConnClosed(c)
 		},
 		EndOfBatch: func(c *remoting.Conn) {
-			b.table().send.EndOfBatch(c)
+			t := b.table()
+			t.send.EndOfBatch(c)
+			t.ends.EndOfBatch(c)
 		},
 		Limits: remoting.Limits{IdleTimeout: b.cfg.Network.IdleTimeout},
 		Logger: b.log,
@@ -66,6 +69,7 @@ func (b *Broker) wire() {
 	back := &handler.SendBack{Log: b.store, Topics: b.topics, Groups: b.groups, Delays: b.delays, Stats: b.stats, Writable: writable, Host: b.advertised}
 	locks := &handler.Lock{Locks: b.locks, Broker: c.Identity.Name}
 	end := &handler.Transaction{Decisions: b.txn}
+	inspect := &handler.Inspect{Transactions: b.txn, Broker: c.Identity.Name}
 	admin := &handler.Admin{Topics: b.topics, Groups: b.groups, Offsets: b.offsets, Queues: b.store, Published: b.naming.publish, Settle: b.settle,
 		Deleted: func() { b.holds.LetGo((*store.Queue).Deleted) }}
 
@@ -80,7 +84,7 @@ func (b *Broker) wire() {
 	lane := func(l *remoting.Lane, h remoting.Handler) remoting.Route {
 		return remoting.Route{Handler: h, Lane: l}
 	}
-	b.requests.Store(&table{send: send, routes: map[int32]remoting.Route{
+	b.requests.Store(&table{send: send, ends: end, routes: map[int32]remoting.Route{
 		wire.ReqSendMessage:      inline(send.Handle),
 		wire.ReqSendMessageV2:    inline(send.Handle),
 		wire.ReqSendBatchMessage: inline(send.Handle),
@@ -111,6 +115,13 @@ func (b *Broker) wire() {
 		wire.ReqUpdateAndCreateSubscriptionGroup: lane(admins, admin.PutGroup),
 		wire.ReqDeleteSubscriptionGroup:          lane(admins, admin.DeleteGroup),
 		wire.ReqGetAllSubscriptionGroupConfig:    lane(admins, admin.AllGroups),
+
+		wire.ReqTxList:                 lane(queries, inspect.List),
+		wire.ReqTxShow:                 lane(queries, inspect.Show),
+		wire.ReqTxDecide:               lane(admins, inspect.Decide),
+		wire.ReqTxRecheck:              lane(admins, inspect.Recheck),
+		wire.ReqTxResume:               lane(admins, inspect.Resume),
+		wire.ReqResumeCheckHalfMessage: lane(admins, inspect.ResumeCheck),
 	}})
 }
 

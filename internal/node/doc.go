@@ -28,6 +28,9 @@
 //	/readyz   200 when the ready line is out and the broker is ready, else 503 and why
 //	/metrics  Prometheus text
 //
+// With a broker also the transaction inspector, /api/transactions: JSON, for
+// programs of this machine (docs/inspector.md).
+//
 // With metricsExporterType=PROM the metrics are also served on
 // metricsPromExporterPort (5557), as by RocketMQ 5.
 //

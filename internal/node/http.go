@@ -66,6 +66,9 @@ func (n *node) serveHTTP() error {
 	})
 	metrics := promhttp.HandlerFor(n.metrics, promhttp.HandlerOpts{})
 	mux.Handle("GET /metrics", metrics)
+	if n.Role != config.RoleNamesrv {
+		n.inspect.mount(mux)
+	}
 
 	ln, err := listenHTTP(c.BindAddress, c.Port)
 	switch {

@@ -48,6 +48,7 @@ type node struct {
 	group   *lifecycle.Group
 	metrics *prometheus.Registry
 	health  *health
+	inspect *transactions
 
 	namesrv, broker, http netip.AddrPort
 }
@@ -55,7 +56,7 @@ type node struct {
 // Run runs the servers of the role until ctx ends or one of them fails, and
 // returns when all have stopped. That ctx ended is no error.
 func Run(ctx context.Context, o Options) error {
-	n := &node{Options: o, group: lifecycle.NewGroup(ctx, o.Logger), metrics: newRegistry(), health: &health{}}
+	n := &node{Options: o, group: lifecycle.NewGroup(ctx, o.Logger), metrics: newRegistry(), health: &health{}, inspect: &transactions{}}
 	n.report()
 	if err := n.start(ctx); err != nil {
 		stopped := n.group.Stop()
@@ -89,6 +90,7 @@ func (n *node) start(ctx context.Context) error {
 			return portError(err, "broker", n.Config.Broker.Network.ListenPort, "--set listenPort=PORT")
 		}
 		n.broker = b.Addr()
+		n.inspect.inspect(n.Config.Broker.Identity.Name, b.Transactions())
 		n.awaitReady(ctx, b.Ready)
 	}
 	if ctx.Err() != nil {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/twostage/twostage/internal/broker/txn"
@@ -50,8 +51,10 @@ type Halves interface {
 	// Prepare turns a record into a half message, whose properties it appends to
 	// scratch, and says where it goes.
 	Prepare(rec *message.Record, scratch []byte) (*store.Queue, *txn.Pending)
-	// Stored tells that a half message was stored.
-	Stored(at store.Appended, p *txn.Pending)
+	// Stored tells that a half message was stored as rec.
+	Stored(at store.Appended, rec []byte, p *txn.Pending)
+	// Sync tells whether half messages are answered when they are on disk.
+	Sync() bool
 }
 
 // Delays is what sending needs of delayed delivery.
@@ -100,6 +103,7 @@ const maxBatchBytes = 1 << 20
 
 // Conn is what the handlers keep of a connection. Its reader goroutine owns it.
 type Conn struct {
+	ends    txn.Ends
 	batch   store.Batch
 	pending []pendingSend
 	props   []byte // scratch
@@ -121,7 +125,7 @@ type pendingSend struct {
 	visible      string // the topic where consumers see it at once; "": it is half, or waits
 }
 
-func (s *Send) conn(r *remoting.Request) *Conn {
+func connOf(r *remoting.Request) *Conn {
 	if c, ok := r.Conn.State().(*Conn); ok {
 		return c
 	}
@@ -132,7 +136,7 @@ func (s *Send) conn(r *remoting.Request) *Conn {
 
 // Handle serves one send.
 func (s *Send) Handle(r *remoting.Request) {
-	c := s.conn(r)
+	c := connOf(r)
 	h := &c.head
 	if err := h.Decode(r.Code, r.Ext); err != nil {
 		s.refuse(r, wire.SystemError, err.Error())
@@ -192,11 +196,18 @@ func (s *Send) addOne(r *remoting.Request, c *Conn, t *body.TopicConfig, queue i
 	props, info := s.properties(c, c.head.Properties)
 	p.noWait = info.noWait
 	rec := &c.rec
+	if info.prepared && c.head.ReconsumeTimes > 0 && info.delayed {
+		// A consumer sends back what was committed: TRAN_MSG is left over.
+		info.prepared, rec.SysFlag = false, rec.SysFlag.WithTransaction(message.TransactionNone)
+	}
 	if !info.prepared && !s.plain(r, rec) {
 		return
 	}
 	var q *store.Queue
 	switch {
+	case info.prepared && (strings.HasPrefix(name, message.RetryPrefix) || strings.HasPrefix(name, message.DLQPrefix)):
+		s.refuse(r, wire.MessageIllegal, "a message to the retry or dead letter topic "+name+" can't be transactional: send it without the property TRAN_MSG")
+		return
 	case info.prepared:
 		if s.RejectTransactions {
 			s.refuse(r, wire.NoPermission, "this broker takes no transactional messages (rejectTransactionMessage=true)")
@@ -302,6 +313,7 @@ func (s *Send) EndOfBatch(rc *remoting.Conn) {
 func (s *Send) flush(c *Conn) {
 	err := s.Log.Append(&c.batch)
 	written := c.batch.Written()
+	syncs, syncsHalves := s.Log.SyncFlush(), s.Log.SyncFlush() || s.Halves.Sync()
 	var later *flushWait
 	for i := range c.pending {
 		p := &c.pending[i]
@@ -311,10 +323,10 @@ func (s *Send) flush(c *Conn) {
 		}
 		at := c.batch.Result(p.first)
 		if p.half != nil {
-			s.Halves.Stored(at, p.half)
+			s.Halves.Stored(at, c.batch.Encoded(p.first), p.half)
 		}
 		s.count(c, p)
-		if s.Log.SyncFlush() && !p.noWait {
+		if (syncs || syncsHalves && p.half != nil) && !p.noWait {
 			if later == nil {
 				later = &flushWait{region: s.Region, traceOn: s.TraceOn}
 			}

@@ -13,14 +13,24 @@ import (
 
 // Decisions is what END_TRANSACTION needs of the transactions.
 type Decisions interface {
-	// End carries out a producer's decision. done is called once, when the
-	// outcome is durable or refused, maybe before End returns.
-	End(e txn.End, done func(code int32, remark string))
+	// Gather begins to carry out a producer's decision. done is called once, when
+	// the outcome is durable or refused, maybe before Gather returns.
+	Gather(b *txn.Ends, e txn.End, done func(code int32, remark string))
+	// Carry carries out what was gathered.
+	Carry(*txn.Ends)
 }
 
-// Transaction serves END_TRANSACTION.
+// Transaction serves END_TRANSACTION. Decisions that arrived in one read of a
+// connection are stored together; EndOfBatch must run after them.
 type Transaction struct {
 	Decisions Decisions
+}
+
+// EndOfBatch stores the decisions that the last read brought in.
+func (t *Transaction) EndOfBatch(rc *remoting.Conn) {
+	if c, ok := rc.State().(*Conn); ok {
+		t.Decisions.Carry(&c.ends)
+	}
 }
 
 // End serves one decision. A producer that does not know yet gets no answer, as
@@ -32,7 +42,7 @@ func (t *Transaction) End(r *remoting.Request) {
 	}
 	e := txn.End{
 		Group: h.ProducerGroup, QueueOffset: h.TranStateTableOffset, Physical: h.CommitLogOffset,
-		FromCheck: h.FromTransactionCheck,
+		FromCheck: h.FromTransactionCheck, Who: r.Conn.RemoteAddr(),
 	}
 	switch message.SysFlag(h.CommitOrRollback) {
 	case message.TransactionCommit:
@@ -47,7 +57,7 @@ func (t *Transaction) End(r *remoting.Request) {
 		return
 	}
 	ticket := r.Ticket()
-	t.Decisions.End(e, func(code int32, remark string) {
+	t.Decisions.Gather(&connOf(r).ends, e, func(code int32, remark string) {
 		ticket.Reply(&wire.Response{Code: code, Remark: remark})
 	})
 }

@@ -26,10 +26,10 @@ func TestCheckAsksALiveProducer(t *testing.T) {
 			t.Fatalf("%d checks before transactionTimeOut", n)
 		}
 		after(time.Millisecond)
-		if n := p.count(); n != 1 || p.at[0].Sub(began) != 6*time.Second {
-			t.Fatalf("%d checks at %v, want one at 6 s", n, p.at)
+		if n := p.count(); n != 1 || p.times()[0].Sub(began) != 6*time.Second {
+			t.Fatalf("%d checks at %v, want one at 6 s", n, p.times())
 		}
-		req := p.checks[0]
+		req := p.sent()[0]
 		h := req.Header.(*header.CheckTransactionRequest)
 		if req.Code != wire.ReqCheckTransactionState || !req.OneWay || h.TranStateTableOffset != at.QueueOffset ||
 			h.CommitLogOffset != at.PhysicalOffset || h.MsgID != "k" || h.TransactionID != "k" ||
@@ -54,7 +54,7 @@ func TestCheckAsksALiveProducer(t *testing.T) {
 	})
 }
 
-func TestEachHalfHasItsOwnDeadline(t *testing.T) {
+func TestRule7EachHalfHasItsOwnDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, vfs.NewMem(), newMarks())
 		p := r.online("g", &producer{})
@@ -67,10 +67,10 @@ func TestEachHalfHasItsOwnDeadline(t *testing.T) {
 		r.half("g", "second")
 		after(30 * time.Second)
 		first := map[string]time.Duration{}
-		for i, c := range p.checks {
+		for i, c := range p.sent() {
 			key := c.Header.(*header.CheckTransactionRequest).MsgID
 			if _, ok := first[key]; !ok {
-				first[key] = p.at[i].Sub(began)
+				first[key] = p.times()[i].Sub(began)
 			}
 		}
 		for key, want := range map[string]time.Duration{"late": 30 * time.Second, "early": 2 * time.Second, "odd": 6 * time.Second,
@@ -109,21 +109,21 @@ func TestChecksAreBounded(t *testing.T) {
 		r := start(t, vfs.NewMem(), newMarks())
 		p := r.online("g", &producer{})
 		at := r.half("g", "k")
-		after(35 * time.Second) // at 6, 16, 26
+		after(52 * time.Second) // at 6, 16, 31
 		if n := p.count(); n != 3 {
 			t.Fatalf("%d checks, want 3", n)
 		}
 		if got := r.keys(message.TopicCheckMax, 0); got != "" {
 			t.Fatalf("parked before its time: %q", got)
 		}
-		after(time.Second) // 36
+		after(2 * time.Second) // 53.5
 		parked := r.records(message.TopicCheckMax, 0)
 		if len(parked) != 1 {
 			t.Fatalf("%d parked, want 1", len(parked))
 		}
 		rec := parked[0]
 		if property(&rec, "TRANSACTION_CHECK_TIMES") != "3" || property(&rec, "REAL_TOPIC") != "T" || property(&rec, "REAL_QID") != "2" ||
-			rec.SysFlag != message.FlagCompressed || string(rec.Body) != "body of k" || rec.PreparedOffset != 0 {
+			rec.SysFlag != message.FlagCompressed || string(rec.Body) != "body of k" || rec.PreparedOffset != at.PhysicalOffset {
 			t.Errorf("parked %+v %q", rec, rec.Properties)
 		}
 		if ops := r.records(message.TopicOpHalf, 0); len(ops) != 1 || string(ops[0].Body) != "0" {
@@ -139,13 +139,13 @@ func TestChecksAreBounded(t *testing.T) {
 	})
 }
 
-func TestNobodyOnlineBurnsNoCheck(t *testing.T) {
+func TestRule7NobodyOnlineBurnsNoCheck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, vfs.NewMem(), newMarks())
 		r.online("other", &producer{})
 		r.half("g", "k")
 		after(24 * time.Hour)
-		if st := r.svc.Stats(); st.Waiting != 1 || st.Checks != 0 || st.Discarded != 0 || r.pending() != 1 {
+		if st := r.svc.Stats(); st.NoProducer != 1 || st.Checks != 0 || st.Discarded != 0 || r.pending() != 1 {
 			t.Fatalf("after a day alone: %+v", st)
 		}
 		p := r.online("g", &producer{})
@@ -163,7 +163,7 @@ func TestNobodyOnlineBurnsNoCheck(t *testing.T) {
 	})
 }
 
-func TestACheckThatNobodyTookDoesNotCount(t *testing.T) {
+func TestRule7ACheckThatNobodyTookDoesNotCount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, vfs.NewMem(), newMarks())
 		p := r.online("g", &producer{refuse: true})
@@ -180,7 +180,7 @@ func TestACheckThatNobodyTookDoesNotCount(t *testing.T) {
 	})
 }
 
-func TestChecksGoRoundTheProducers(t *testing.T) {
+func TestRule8ChecksGoRoundTheProducers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, vfs.NewMem(), newMarks())
 		a, b := r.online("g", &producer{}), r.online("g", &producer{})
@@ -194,7 +194,7 @@ func TestChecksGoRoundTheProducers(t *testing.T) {
 
 // A producer that answers from within the push, and one that answers a check of
 // a transaction that was decided meanwhile, leave nothing due.
-func TestAnswerOvertakesTheCheck(t *testing.T) {
+func TestRule4AnswerOvertakesTheCheck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, vfs.NewMem(), newMarks())
 		var answers []chan answer

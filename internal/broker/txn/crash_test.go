@@ -92,11 +92,11 @@ func (r *rig) committed() map[string]int {
 	return n
 }
 
-// TestEndAtEveryPoint ends a run at each operation that changes the file system,
+// TestRule1EndAtEveryPoint ends a run at each operation that changes the file system,
 // and a second one too. Whatever is left: no transaction is committed twice, none
 // that was rolled back is committed, what was answered as durable is there and
 // undisturbed, and everything else that was stored ends as its producer wants it.
-func TestEndAtEveryPoint(t *testing.T) {
+func TestRule1EndAtEveryPoint(t *testing.T) {
 	type ending struct {
 		durable bool // what was answered without a sync survives too
 		sync    bool

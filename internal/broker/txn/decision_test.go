@@ -51,7 +51,7 @@ func silent(ch chan answer) bool {
 	return len(ch) == 0
 }
 
-func TestSameDecisionTwiceAtOnce(t *testing.T) {
+func TestRule2SameDecisionTwiceAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := vfs.NewMem()
 		d := newDisk(m)
@@ -83,15 +83,15 @@ func TestSameDecisionTwiceAtOnce(t *testing.T) {
 		if a := r.end(at, "g", Rollback); a.code != wire.IllegalOperation || !strings.Contains(a.remark, "committed") {
 			t.Errorf("a rollback after the commit: %+v", a)
 		}
-		if r.keys("T", 2) != "k" || r.svc.Stats().Committed != 1 {
+		if r.keys("T", 2) != "k" || committed(r.svc.Stats()) != 1 {
 			t.Errorf("topic holds %q, %+v", r.keys("T", 2), r.svc.Stats())
 		}
 	})
 }
 
-// TestDecisionWithAFailedSync: nobody knows whether the outcome is on disk, so
+// TestRule3DecisionWithAFailedSync: nobody knows whether the outcome is on disk, so
 // everybody who asks is told that, and no other outcome is taken.
-func TestDecisionWithAFailedSync(t *testing.T) {
+func TestRule3DecisionWithAFailedSync(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := vfs.NewMem()
 		d := newDisk(m)
@@ -149,44 +149,4 @@ func TestDecisionThatCannotBeStored(t *testing.T) {
 			t.Errorf("%d checks: the transaction was not due again", n)
 		}
 	})
-}
-
-// TestHalvesStoredOutOfOrder: two connections get their half messages into the
-// log in one order and tell the service in the other. No mark passes a half
-// message whose connection has not told yet.
-func TestHalvesStoredOutOfOrder(t *testing.T) {
-	tb := NewTable(3, 1000, 5, 2)
-	tb.SetOpMark(2)
-	h := func(off, op int64) Half { x := half(off, "g", itoa(off)); x.OpMark = op; return x }
-	want := func(when string, half, op int64) {
-		t.Helper()
-		if h, o := tb.Marks(); h != half || o != op {
-			t.Errorf("%s: marks %d %d, want %d %d", when, h, o, half, op)
-		}
-	}
-	want("at the start", 5, 2)
-	tb.Add(h(6, 2), 100, 0)
-	want("6 is told", 5, 2)
-	d, _ := tb.Decide(6, 1006, "g", Commit)
-	tb.Settle(d, true, 0)
-	tb.SetOpMark(3) // the op message of 6
-	want("6 is decided", 5, 2)
-	tb.Add(h(5, 2), 100, 0)
-	want("5 is told", 5, 2)
-	tb.Add(h(8, 3), 100, 0)
-	d, _ = tb.Decide(5, 1005, "g", Rollback)
-	tb.Settle(d, true, 0)
-	tb.SetOpMark(4)
-	if half, op := tb.Marks(); half != 7 || op > 3 {
-		t.Errorf("5 and 6 are decided: marks %d %d, want 7 and at most 3", half, op)
-	}
-	d, _ = tb.Decide(8, 1008, "g", Commit)
-	tb.Settle(d, true, 0)
-	tb.Add(h(7, 3), 100, 0)
-	tb.SetOpMark(5)
-	want("7 is told last", 7, 3)
-	d, _ = tb.Decide(7, 1007, "g", Commit)
-	tb.Settle(d, true, 0)
-	tb.SetOpMark(6)
-	want("all are decided", 9, 6)
 }

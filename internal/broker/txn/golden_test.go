@@ -143,7 +143,7 @@ func undecided(t *testing.T, list []goldenMessage, mark int64) (keys map[string]
 	return keys
 }
 
-func TestGoldenPending(t *testing.T) {
+func TestRule10GoldenPending(t *testing.T) {
 	for name, want := range map[string]struct {
 		copies map[string]int   // half messages of one transaction, by KEYS
 		checks map[string]int32 // that RocketMQ counted
@@ -178,20 +178,16 @@ func TestGoldenPending(t *testing.T) {
 					}
 					sc.NowMillis, c.NowMillis, c.Checks = now, now, 2
 				})
-				r.svc.mu.Lock()
-				got := map[string]int{}
-				for off, x := range r.svc.table.byOffset {
-					if x.halves[0].QueueOffset == off {
-						got[x.key] = len(x.halves)
-						if w := want.checks[byKey[x.key]]; x.checks != w {
-							t.Errorf("%s was checked %d times, want %d", byKey[x.key], x.checks, w)
-						}
-						if immune := byKey[x.key] == "tx-immune-pending"; immune != (x.due-r.svc.mono() > 9*365*86400*1000) {
-							t.Errorf("%s is due in %d ms", byKey[x.key], x.due-r.svc.mono())
-						}
+				got := r.open()
+				for k := range got {
+					i := r.find(k)
+					if w := want.checks[byKey[k]]; i.Checks != w {
+						t.Errorf("%s was checked %d times, want %d", byKey[k], i.Checks, w)
+					}
+					if immune := byKey[k] == "tx-immune-pending"; immune != (i.Due-r.svc.mono() > 9*365*86400*1000) {
+						t.Errorf("%s is due in %d ms", byKey[k], i.Due-r.svc.mono())
 					}
 				}
-				r.svc.mu.Unlock()
 				for k, n := range keys {
 					if got[k] != n {
 						t.Errorf("%s (%s): %d half messages are one undecided transaction, want %d", byKey[k], k, got[k], n)

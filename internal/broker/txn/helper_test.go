@@ -8,6 +8,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -17,6 +18,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/twostage/twostage/internal/broker/txn/pending"
 	"github.com/twostage/twostage/internal/store"
 	"github.com/twostage/twostage/internal/vfs"
 	"github.com/twostage/twostage/internal/wire"
@@ -70,10 +72,40 @@ type producer struct {
 	checks []*wire.Request
 	at     []time.Time
 	refuse bool
+	queues bool // what is pushed waits for drain
+	queued []queuedCheck
 	answer func(*wire.Request)
 }
 
-func (p *producer) Push(r *wire.Request) error {
+type queuedCheck struct {
+	req   *wire.Request
+	valid func() bool
+}
+
+// drain is the connection's writer: it sends what was queued.
+func (p *producer) drain() (sent []*wire.Request) {
+	p.mu.Lock()
+	queued := p.queued
+	p.queued = nil
+	p.mu.Unlock()
+	for _, q := range queued {
+		if q.valid() {
+			sent = append(sent, q.req)
+		}
+	}
+	return sent
+}
+
+func (p *producer) PushIf(r *wire.Request, valid func() bool) error {
+	if p.queues {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.queued = append(p.queued, queuedCheck{r, valid})
+		return nil
+	}
+	if !valid() {
+		return nil
+	}
 	p.mu.Lock()
 	if p.refuse {
 		p.mu.Unlock()
@@ -86,6 +118,19 @@ func (p *producer) Push(r *wire.Request) error {
 		answer(r)
 	}
 	return nil
+}
+
+// sent are the checks that it got, times when.
+func (p *producer) sent() []*wire.Request {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.checks)
+}
+
+func (p *producer) times() []time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.at)
 }
 
 func (p *producer) RemoteAddr() netip.AddrPort { return testHost }
@@ -120,12 +165,15 @@ type rig struct {
 	mu        sync.Mutex
 	producers map[string][]*producer
 	turn      int
-	replay    []Committed
+	replay    []Replayed
 }
 
 type option func(*store.Config, *Config)
 
-func syncFlush(sc *store.Config, _ *Config) { sc.SyncFlush = true }
+// syncFlush is flushDiskType=SYNC_FLUSH, syncTransactions is what is the default:
+// transactionFlushDiskType=SYNC_FLUSH alone.
+func syncFlush(sc *store.Config, c *Config)       { sc.SyncFlush, c.Sync = true, true }
+func syncTransactions(_ *store.Config, c *Config) { c.Sync = true }
 
 func start(t testing.TB, m *vfs.Mem, offsets *marks, change ...option) *rig {
 	t.Helper()
@@ -143,14 +191,12 @@ func tryStart(t testing.TB, m *vfs.Mem, offsets *marks, change ...option) (*rig,
 		NowMillis: now, FlushInterval: 500 * time.Millisecond, FlushThoroughInterval: time.Second, ViewFlushInterval: 3 * time.Second,
 		DelayLevels: []int64{1000, 5000},
 		OnReplay: func(rec *message.Record) {
-			if rec.SysFlag.Transaction() == message.TransactionCommit {
-				group, _ := rec.Property(message.PropertyProducerGroup)
-				key, _ := rec.Property(message.PropertyUniqueKey)
-				r.replay = append(r.replay, Committed{rec.PreparedOffset, string(group), string(key)})
+			if p, ok := Outcomes(rec); ok {
+				r.replay = append(r.replay, p)
 			}
 		}}
-	c := Config{Offsets: offsets, Delays: delays{r}, Producers: r.pick, Topic: func(string) error { return nil }, FS: m, Dir: "/data/config", NowMillis: now, Now: time.Now,
-		Logger: quiet, Host: testHost, Timeout: 6 * time.Second, Checks: 3, Interval: 10 * time.Second}
+	c := Config{Offsets: offsets, Delays: delays{r}, Producers: r.pick, Topic: func(string) error { return nil }, FS: m, Dir: "/data", NowMillis: now, Now: time.Now,
+		Logger: quiet, Host: testHost, Timeout: 6 * time.Second, Checks: 3, Interval: 10 * time.Second, MaxAge: 72 * time.Hour}
 	for _, f := range change {
 		f(&sc, &c)
 	}
@@ -166,7 +212,7 @@ func tryStart(t testing.TB, m *vfs.Mem, offsets *marks, change ...option) (*rig,
 		_ = r.st.Close()
 		return nil, err
 	}
-	r.svc.RepairCommitted(r.replay)
+	r.svc.Repair(r.replay)
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = r.svc.Run(ctx) })
@@ -234,8 +280,8 @@ func (r *rig) tryHalf(rec *message.Record) (store.Appended, error) {
 		return store.Appended{}, err
 	}
 	at := b.Result(0)
-	r.svc.Stored(at, p)
-	if !r.st.SyncFlush() {
+	r.svc.Stored(at, b.Encoded(0), p)
+	if !r.svc.Sync() {
 		return at, nil
 	}
 	done := make(chan error, 1)
@@ -330,6 +376,14 @@ func (r *rig) pending() int {
 	return n
 }
 
+// committed and rolledBack count over all topics.
+func committed(st Stats) (n int64) {
+	for _, f := range st.Finished {
+		n += f.Committed
+	}
+	return n
+}
+
 func property(rec *message.Record, name string) string {
 	v, _ := rec.Property(name)
 	return string(v)
@@ -338,4 +392,22 @@ func property(rec *message.Record, name string) string {
 func after(d time.Duration) {
 	time.Sleep(d) // the bubble's time
 	synctest.Wait()
+}
+
+// find is the undecided transaction with a UNIQ_KEY.
+func (r *rig) find(key string) (found pending.Info) {
+	r.svc.mu.Lock()
+	defer r.svc.mu.Unlock()
+	r.svc.table.Range(0, func(i pending.Info) bool {
+		if i.First == i.QueueOffset {
+			_ = r.svc.withHalf(i.QueueOffset, i.Physical, func(half *message.Record) error {
+				if property(half, message.PropertyUniqueKey) == key {
+					found = i
+				}
+				return nil
+			})
+		}
+		return true
+	})
+	return found
 }

@@ -5,92 +5,290 @@ package txn
 
 import (
 	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
-	"path/filepath"
 	"strconv"
-	"time"
 
+	"github.com/twostage/twostage/internal/broker/txn/pending"
+	"github.com/twostage/twostage/internal/broker/txn/state"
 	"github.com/twostage/twostage/internal/store"
-	"github.com/twostage/twostage/internal/vfs"
 	"github.com/twostage/twostage/message"
 )
+
+// reading is what a start finds out.
+type reading struct {
+	half, op int64 // queue offsets from which half and op messages are read
+	log      int64 // log offset from which an outcome has to be proven by the op records that are read
+
+	decided map[int64]opRecord // by half queue offset, those of the op records that are read
+	chains  map[chainKey]int64 // where the last op record of a transaction is in the log
+	lost    []opRecord         // outcomes whose own record is not there
+}
+
+type chainKey struct{ group, key string }
+
+// opRecord is what one op message says about one half message.
+type opRecord struct {
+	half     int64 // queue offset
+	physical int64 // of the op record
+	flag     int32
+}
+
+func (o opRecord) kind() state.Kind {
+	switch k := state.Kind(o.flag & flagKind); k {
+	case state.Committed, state.RolledBack, state.Discarded:
+		return k
+	}
+	return state.Decided
+}
+
+// rebuild finds what is undecided. The words of the state file are right below
+// its mark; the op records from there on say the rest, and every half message
+// from the low-water mark on that neither knows as decided is pending.
+//
+// An op message of a Java broker decides about its half message and about every
+// copy that was stored before it: that broker writes none for the copies that it
+// makes when it checks.
+func (s *Service) rebuild() error {
+	st, err := s.begin()
+	if err != nil {
+		return err
+	}
+	if err := s.readOps(st); err != nil {
+		return err
+	}
+	s.table = pending.New(pending.Config{
+		CheckMax: int32(s.cfg.Checks), Interval: s.cfg.Interval.Milliseconds(), MaxAge: s.cfg.MaxAge.Milliseconds(), Rate: s.cfg.Rate, Next: s.half.Max(),
+	})
+	n, err := s.readHalves(st)
+	if err != nil {
+		return err
+	}
+	s.table.Spare(s.mono() + s.cfg.Interval.Milliseconds()) // the answers to last checks may be on their way
+	if n > 0 {
+		s.cfg.Logger.Info("undecided transactions", "halfMessages", n)
+	}
+	s.redo(st.lost)
+	s.brokenStart()
+	return nil
+}
+
+// begin finds out where to begin. Everything is read when there is neither a mark
+// nor consumer offsets that fit.
+func (s *Service) begin() (*reading, error) {
+	st := &reading{decided: map[int64]opRecord{}, chains: map[chainKey]int64{}}
+	st.half, st.op = s.savedMarks()
+	s.marks.wroteHalf, s.marks.wroteOp = st.half, st.op
+	m, ok := s.states.Mark()
+	if ok && !s.proves(m) {
+		s.cfg.Logger.Warn("the states of transactions are those of another store: they are forgotten", "dir", s.cfg.Dir)
+		if err := s.states.Reset(); err != nil {
+			return nil, err
+		}
+		ok = false
+	}
+	if !ok {
+		return st, nil
+	}
+	s.marks.wrote = m
+	// A Java broker that ran in between has moved the consumer offsets on: what is
+	// below was resolved, copied or discarded by it.
+	st.half, st.op, st.log = max(st.half, m.Half), m.Op, m.Log
+	return st, nil
+}
+
+// proves tells whether the mark of the state file is one of this store: it names
+// an op record.
+func (s *Service) proves(m state.Mark) bool {
+	if m.Half > s.half.Max() || m.Op > s.op.Max() {
+		return false
+	}
+	if m.Op <= s.op.Min() {
+		return true
+	}
+	entries, err := s.cfg.Log.Entries(nil, s.op, m.Op-1, 1)
+	return err == nil && len(entries) == 1 && entries[0].PhysicalOffset == m.Proof
+}
+
+// savedMarks are the low-water marks among the consumer offsets. They belong
+// together: if one of them is missing or behind the end of its queue, all is
+// read.
+func (s *Service) savedMarks() (half, op int64) {
+	half, okHalf := s.cfg.Offsets.Query(message.GroupTransCheck, message.TopicHalf, 0)
+	op, okOp := s.cfg.Offsets.Query(message.GroupTransCheck, message.TopicOpHalf, 0)
+	if !okHalf || !okOp || half > s.half.Max() || op > s.op.Max() {
+		return s.half.Min(), s.op.Min()
+	}
+	return max(half, s.half.Min()), max(op, s.op.Min())
+}
 
 // readAtOnce is how many queue entries are read together.
 const readAtOnce = 256
 
-// rebuild finds what is undecided: the half messages from the half mark on
-// without an op message from the op mark on. An op message decides about its
-// half message and about every copy that was stored before it: a Java broker
-// writes none for the copies it makes when it checks.
-func (s *Service) rebuild() error {
-	halfMark, opMark := s.savedMarks()
-	decided := map[int64]int64{} // half queue offset: where its op message is in the log
-	if err := s.readQueue(s.op, opMark, func(_ int64, rec *message.Record) {
-		for part := range bytes.SplitSeq(rec.Body, []byte(",")) {
-			if off, err := strconv.ParseInt(string(bytes.TrimSpace(part)), 10, 64); err == nil {
-				decided[off] = rec.PhysicalOffset
+// readQueue calls fn for each record of a queue in [from, to). Records that can't
+// be read are reported and passed over.
+func (s *Service) readQueue(q *store.Queue, from, to int64, fn func(off int64, rec *message.Record)) error {
+	var entries []store.Entry
+	for off := from; off < to; {
+		var err error
+		if entries, err = s.cfg.Log.Entries(entries[:0], q, off, int(min(to-off, readAtOnce))); err != nil {
+			return fmt.Errorf("%s at %d: %w", q.Topic(), off, err)
+		}
+		if len(entries) == 0 {
+			return nil
+		}
+		for _, e := range entries {
+			if e.Size > 0 {
+				if err := s.withRecord(e.PhysicalOffset, func(rec *message.Record) error { fn(off, rec); return nil }); err != nil {
+					s.cfg.Logger.Error("a transaction's record can't be read", "topic", q.Topic(), "queueOffset", off, "error", err)
+				}
 			}
+			off++
 		}
-	}); err != nil {
-		return err
-	}
-	chains := map[chainKey]int64{} // where the last op message of a transaction is in the log
-	note := func(h Half, op int64) {
-		if k := (chainKey{h.Group, h.Key}); h.Key != "" {
-			chains[k] = max(chains[k], op)
-		}
-	}
-	for off, op := range decided {
-		if off >= s.half.Min() && off < halfMark {
-			if err := s.readSome(s.half, off, off+1, func(_ int64, rec *message.Record) { note(s.found(off, opMark, rec).Half, op) }); err != nil {
-				return err
-			}
-		}
-	}
-	checks, err := s.loadChecks()
-	if err != nil {
-		return err
-	}
-	var open []found
-	if err := s.readQueue(s.half, halfMark, func(off int64, rec *message.Record) {
-		f := s.found(off, opMark, rec)
-		if op, ok := decided[off]; ok {
-			note(f.Half, op)
-			return
-		}
-		f.checks = max(f.checks, checks[off])
-		open = append(open, f)
-	}); err != nil {
-		return err
-	}
-	s.table = NewTable(int32(s.cfg.Checks), s.cfg.Interval.Milliseconds(), s.half.Max(), opMark)
-	s.marks.wroteHalf, s.marks.wroteOp = halfMark, opMark
-	for _, f := range open {
-		if chains[chainKey{f.Group, f.Key}] <= f.Physical {
-			s.table.Add(f.Half, s.mono()+f.wait.Milliseconds(), f.checks)
-		}
-	}
-	s.table.Spare(s.mono() + s.cfg.Interval.Milliseconds()) // the answers to last checks may be on their way
-	if len(s.table.byOffset) > 0 {
-		s.cfg.Logger.Info("undecided transactions", "halfMessages", len(s.table.byOffset))
 	}
 	return nil
 }
 
-// found is a half message that a start has read.
-type found struct {
-	Half
-	checks int32         // as a Java broker counted them
-	wait   time.Duration // until its first check is due
+// readOps reads the op records that the state file does not have yet.
+func (s *Service) readOps(st *reading) error {
+	err := s.readQueue(s.op, max(st.op, s.op.Min()), s.op.Max(), func(_ int64, rec *message.Record) {
+		for part := range bytes.SplitSeq(rec.Body, []byte(",")) {
+			if off, err := strconv.ParseInt(string(bytes.TrimSpace(part)), 10, 64); err == nil && off >= 0 {
+				st.decided[off] = opRecord{half: off, physical: rec.PhysicalOffset, flag: rec.Flag}
+			}
+		}
+	})
+	if err != nil {
+		return err
+	}
+	for off, o := range st.decided {
+		h, err := s.halfAt(off)
+		if err != nil {
+			continue // gone or unreadable: nothing can be decided about it any more
+		}
+		if o.lostIn(s, &h) {
+			st.lost = append(st.lost, o)
+			delete(st.decided, off)
+			continue
+		}
+		s.states.Set(off, state.Word{Kind: o.kind(), Op: o.physical})
+		s.standsFor(&h)
+		if h.key != "" {
+			k := chainKey{h.group, h.key}
+			st.chains[k] = max(st.chains[k], o.physical)
+		}
+	}
+	return nil
+}
+
+// lostIn tells whether the op record stands alone: the record that was written
+// before it with the same write, and is the outcome itself, is not there. A power
+// cut can leave any part of a write.
+func (o opRecord) lostIn(s *Service, h *stored) bool {
+	d := int64(o.flag >> flagDistance)
+	if d <= 0 {
+		return false
+	}
+	found := false
+	err := s.withRecord(o.physical-d, func(rec *message.Record) error {
+		switch o.kind() {
+		case state.Committed:
+			found = rec.SysFlag.Transaction() == message.TransactionCommit && text(rec, message.PropertyProducerGroup) == h.group && text(rec, message.PropertyUniqueKey) == h.key
+		case state.Discarded:
+			found = string(rec.Topic) == message.TopicCheckMax && text(rec, message.PropertyUniqueKey) == h.key
+		}
+		return nil
+	})
+	return err != nil || !found
+}
+
+// wordsAtOnce is how many words are looked at together.
+const wordsAtOnce = 1 << 16
+
+// readHalves puts the half messages that are not known as decided into the table.
+func (s *Service) readHalves(st *reading) (n int, err error) {
+	type unread struct {
+		off  int64
+		word state.Word
+	}
+	var list []unread
+	for from, end := st.half, s.half.Max(); from < end; from += wordsAtOnce {
+		list = list[:0]
+		err := s.states.Range(from, min(from+wordsAtOnce, end), func(off int64, w state.Word) bool {
+			switch w.Kind {
+			case state.Resumed:
+				return true
+			case state.Committed, state.RolledBack, state.Discarded, state.Decided:
+				if _, ok := st.decided[off]; ok || w.Op < st.log {
+					return true
+				}
+				// It was not on disk when the machine died.
+			}
+			list = append(list, unread{off, w})
+			return true
+		})
+		if err != nil {
+			return n, err
+		}
+		for len(list) > 0 {
+			run := 1
+			for run < len(list) && list[run].off == list[0].off+int64(run) {
+				run++
+			}
+			first := list[0].off
+			err := s.readQueue(s.half, first, first+int64(run), func(off int64, rec *message.Record) {
+				if s.watch(st, off, list[off-first].word, rec) {
+					n++
+				}
+			})
+			if err != nil {
+				return n, err
+			}
+			list = list[run:]
+		}
+	}
+	return n, s.states.Clear(s.half.Max(), 1<<60) // of half messages that the log has lost: their offsets are given again
+}
+
+// watch puts a half message that a start has read into the table, unless one that
+// is decided stands for it.
+func (s *Service) watch(st *reading, off int64, w state.Word, rec *message.Record) bool {
+	if w.Kind != state.Undecided {
+		w = state.Word{}
+		s.states.Set(off, w)
+	}
+	f := s.found(off, w, rec)
+	s.standsFor(&stored{queueOffset: off, group: f.Group, key: f.Key, resumes: resumes(rec)})
+	if st.chains[chainKey{f.Group, f.Key}] > f.Physical || broken("lose-half") {
+		return false
+	}
+	if broken("split-chain") {
+		f.Key = ""
+	}
+	s.table.Add(f)
+	return true
+}
+
+// standsFor notes for the half message that h stands for, and for those that were
+// discarded with it, what became of them.
+func (s *Service) standsFor(h *stored) {
+	if h.resumes < 0 {
+		return
+	}
+	old, err := s.halfAt(h.resumes)
+	if err != nil || old.group != h.group || old.key != h.key {
+		return
+	}
+	for _, off := range s.discardedWith(&old, h.queueOffset) {
+		if w, err := s.states.Get(off); err == nil && (w.Kind == state.Discarded || w.Kind == state.Undecided) {
+			s.states.Set(off, state.Word{Kind: state.Resumed, Next: h.queueOffset})
+		}
+	}
 }
 
 // found reads what there is to know of a half message.
-func (s *Service) found(off, opMark int64, rec *message.Record) found {
-	f := found{Half: Half{QueueOffset: off, Physical: rec.PhysicalOffset, OpMark: opMark, StoredAt: rec.StoreTimestamp}}
-	imm, born, idle := s.cfg.Timeout, rec.StoreTimestamp, false
+func (s *Service) found(off int64, w state.Word, rec *message.Record) pending.Half {
+	f := pending.Half{QueueOffset: off, Physical: rec.PhysicalOffset, Checks: w.Checks}
+	imm, born, idle, counted := s.cfg.Timeout, rec.StoreTimestamp, false, int32(0)
 	message.RangeProperties(rec.Properties, func(name, value []byte) bool {
 		switch string(name) {
 		case message.PropertyProducerGroup:
@@ -104,190 +302,23 @@ func (s *Service) found(off, opMark int64, rec *message.Record) found {
 		case message.PropertyTransactionCheckTimes: // a copy that a Java broker made: it is older than it looks
 			born = min(born, rec.BornTimestamp)
 			if n, err := strconv.ParseInt(string(value), 10, 32); err == nil {
-				f.checks = int32(n)
+				counted = int32(n)
 			}
-		case message.PropertyPreparedQueueOffset: // made while it was immune, and counted without being checked
+		case message.PropertyPreparedQueueOffset: // made by Java while it was immune, and counted without being checked; or resumed
 			idle = true
 		}
 		return true
 	})
 	if idle {
-		f.checks = 0
+		counted = 0
 	}
-	age := time.Duration(max(s.cfg.NowMillis()-born, 0)) * time.Millisecond
-	f.wait = max(imm-age, 0)
+	f.Checks = max(f.Checks, counted)
+	now, wall := s.monoUp()+1, s.cfg.NowMillis() // one more, as both wall times are rounded down
+	f.Stored = now - max(wall-rec.StoreTimestamp, 0)
+	f.Due = now + max(imm.Milliseconds()-max(wall-born, 0), 0)
+	if w.Checks > 0 {
+		pause := pending.Pause(s.cfg.Interval.Milliseconds(), w.Checks)
+		f.Due = max(f.Due, now+max(pause-max(wall-w.CheckedAt, 0), 0))
+	}
 	return f
-}
-
-// savedMarks are the low-water marks that were noted. They belong together: if
-// one of them is missing or behind the end of its queue, all is read.
-func (s *Service) savedMarks() (half, op int64) {
-	half, okHalf := s.cfg.Offsets.Query(message.GroupTransCheck, message.TopicHalf, 0)
-	op, okOp := s.cfg.Offsets.Query(message.GroupTransCheck, message.TopicOpHalf, 0)
-	if !okHalf || !okOp || half > s.half.Max() || op > s.op.Max() {
-		return s.half.Min(), s.op.Min()
-	}
-	return max(half, s.half.Min()), max(op, s.op.Min())
-}
-
-// readQueue calls fn for each record of a queue from an offset on. Records that
-// can't be read are reported and passed over.
-func (s *Service) readQueue(q *store.Queue, from int64, fn func(off int64, rec *message.Record)) error {
-	return s.readSome(q, from, q.Max(), fn)
-}
-
-func (s *Service) readSome(q *store.Queue, from, to int64, fn func(off int64, rec *message.Record)) error {
-	var entries []store.Entry
-	for off := from; off < to; {
-		var err error
-		if entries, err = s.cfg.Log.Entries(entries[:0], q, off, int(min(to-off, readAtOnce))); err != nil {
-			return fmt.Errorf("%s at %d: %w", q.Topic(), off, err)
-		}
-		if len(entries) == 0 {
-			return nil
-		}
-		for _, e := range entries {
-			if e.Size > 0 {
-				if err := s.readEntry(e, off, fn); err != nil {
-					s.cfg.Logger.Error("a transaction's record can't be read", "topic", q.Topic(), "queueOffset", off, "error", err)
-				}
-			}
-			off++
-		}
-	}
-	return nil
-}
-
-func (s *Service) readEntry(e store.Entry, off int64, fn func(off int64, rec *message.Record)) error {
-	stored, release, err := s.cfg.Log.Record(e.PhysicalOffset)
-	if err != nil {
-		return err
-	}
-	defer release()
-	var rec message.Record
-	if _, err := message.DecodeRecord(stored, &rec, true); err != nil {
-		return err
-	}
-	fn(off, &rec)
-	return nil
-}
-
-// Committed is what a committed record says of its transaction.
-type Committed struct {
-	Prepared   int64 // log offset of the half message
-	Group, Key string
-}
-
-// RepairCommitted completes outcomes of which a power cut left only the first
-// record. list are the committed records that the recovery of the store has read
-// again: the half message that one of them names, if it is undecided, gets its
-// op message. It is called before Run.
-//
-// An offset alone names nothing: delayed messages that were delivered, and
-// retries, keep the commit bit of what they were copied from, but not the
-// offset. So group and UNIQ_KEY must be the half message's own, and a record
-// without a key repairs nothing at offset 0, which is what such copies have.
-func (s *Service) RepairCommitted(list []Committed) {
-	s.mu.Lock()
-	at := make(map[int64]Half, len(s.table.byOffset))
-	for off, x := range s.table.byOffset {
-		for _, h := range x.halves {
-			if h.QueueOffset == off {
-				at[h.Physical] = h
-			}
-		}
-	}
-	s.mu.Unlock()
-	for _, c := range list {
-		h, ok := at[c.Prepared]
-		if !ok || h.Group != c.Group || h.Key != c.Key || c.Key == "" && c.Prepared == 0 {
-			continue
-		}
-		s.mu.Lock()
-		d, err := s.table.Decide(h.QueueOffset, h.Physical, h.Group, Commit)
-		if err != nil || d == nil { // settled by another record of the same transaction
-			s.mu.Unlock()
-			continue
-		}
-		d.stored = true
-		s.mu.Unlock()
-		s.cfg.Logger.Warn("a commit was cut short; its op message is written now", "queueOffset", h.QueueOffset, "halfAt", h.Physical)
-		s.carryOut(d, func(int32, string) {})
-	}
-}
-
-// note publishes the low-water marks, once everything they stand on is on disk:
-// a mark must not outlive an op message.
-func (s *Service) note() {
-	if s.marks.waiting {
-		if s.cfg.Log.Flushed() < s.marks.end {
-			return
-		}
-		if s.marks.half != s.marks.wroteHalf {
-			s.cfg.Offsets.Commit(message.GroupTransCheck, message.TopicHalf, 0, s.marks.half)
-			s.marks.wroteHalf = s.marks.half
-		}
-		if s.marks.op != s.marks.wroteOp {
-			s.cfg.Offsets.Commit(message.GroupTransCheck, message.TopicOpHalf, 0, s.marks.op)
-			s.marks.wroteOp = s.marks.op
-		}
-	}
-	op := s.op.Max()
-	s.mu.Lock()
-	s.table.SetOpMark(op)
-	s.marks.half, s.marks.op = s.table.Marks()
-	dirty := s.dirty
-	s.mu.Unlock()
-	s.marks.end, s.marks.waiting = s.cfg.Log.MaxPhysical(), true // behind everything the marks stand on
-	if dirty {
-		if err := s.saveChecks(); err != nil {
-			s.cfg.Logger.Error("the check counts of transactions can't be written", "error", err)
-		}
-	}
-}
-
-// checkFile is the form of transactionChecks.json: how often the transaction of
-// a half message, named by its queue offset, was checked.
-type checkFile struct {
-	Checks map[int64]int32 `json:"checks"`
-}
-
-func (s *Service) checkPath() string { return filepath.Join(s.cfg.Dir, "transactionChecks.json") }
-
-func (s *Service) loadChecks() (map[int64]int32, error) {
-	data, _, err := vfs.ReadConfigFile(s.cfg.FS, s.checkPath())
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	var f checkFile
-	if err := json.Unmarshal(data, &f); err != nil {
-		s.cfg.Logger.Error("the check counts of transactions can't be read: counting begins anew", "file", s.checkPath(), "error", err)
-		return nil, nil
-	}
-	return f.Checks, nil
-}
-
-func (s *Service) saveChecks() error {
-	s.mu.Lock()
-	f := checkFile{Checks: s.table.Checks()}
-	dirty := s.dirty
-	s.dirty = false
-	s.mu.Unlock()
-	if !dirty {
-		return nil
-	}
-	data, err := json.Marshal(&f)
-	if err == nil {
-		err = vfs.ReplaceFile(s.cfg.FS, s.checkPath(), data)
-	}
-	if err != nil {
-		s.mu.Lock()
-		s.dirty = true
-		s.mu.Unlock()
-		return fmt.Errorf("transactions: %w", err)
-	}
-	return nil
 }

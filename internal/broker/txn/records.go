@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/twostage/twostage/internal/broker/txn/pending"
 	"github.com/twostage/twostage/internal/store"
 	"github.com/twostage/twostage/message"
 )
@@ -14,53 +15,93 @@ import (
 // opProperties are those of every op message.
 var opProperties = []byte("WAIT\x01true\x02TAGS\x01d")
 
-// appendOutcome appends the records of an outcome with one write, and returns
-// where they end in the log.
-func (s *Service) appendOutcome(d *Decision) (end int64, err error) {
-	b := store.Batch{Atomic: true}
-	visible := "" // where consumers see the first record
+// An op record's Flag, which Java leaves 0 and does not read, proves its outcome:
+//
+//	bits 0..1   1 committed, 2 rolled back, 3 discarded; 0: written by RocketMQ
+//	bits 2..30  bytes from this record back to the start of the committed record,
+//	            or of the parked copy, which the same write put before it; 0: there
+//	            is none, or it was in the log before
+const (
+	flagKind     = 3
+	flagDistance = 2 // shift
+	maxDistance  = 1<<29 - 1
+)
+
+func opFlag(o Outcome, distance int) int32 { return int32(kindOf(o)) | int32(distance)<<flagDistance }
+
+// addOutcome adds the records of an outcome to b: that which consumers get, or
+// the parked copy, and an op record for each half message. It sets what e says of
+// them.
+func (s *Service) addOutcome(b *store.Batch, e *ending) error {
+	d, start := e.d, b.Size()
+	own := false
 	switch {
-	case d.stored:
+	case e.stored || d.Outcome == Rollback:
 	case d.Outcome == Commit:
-		visible, err = s.addCommitted(&b, d.Half)
+		visible, err := s.addCommitted(b, &d.Half)
+		if err != nil {
+			return err
+		}
+		e.visible, own = visible, true
 	case d.Outcome == Discard:
-		visible, err = message.TopicCheckMax, s.addDiscarded(&b, d.Half, d.x.checks)
+		if err := s.addParked(b, &d.Half); err != nil {
+			return err
+		}
+		e.visible, own = message.TopicCheckMax, true
 	}
-	if err != nil {
-		return 0, err
+	e.size, e.ops = b.Size()-start, b.Len()
+	if broken("lost-op") {
+		return nil
 	}
-	for _, h := range d.All {
+	var digits [20]byte
+	for _, off := range d.All {
+		distance := 0
+		if own {
+			distance = min(b.Size()-start, maxDistance)
+		}
 		rec := message.Record{
+			Flag:          opFlag(d.Outcome, distance),
 			BornTimestamp: s.cfg.NowMillis(), BornHost: s.cfg.Host, StoreHost: s.cfg.Host,
-			Body: strconv.AppendInt(nil, h.QueueOffset, 10), Properties: opProperties,
+			Body: strconv.AppendInt(digits[:0], off, 10), Properties: opProperties,
 		}
 		if err := b.Add(s.op, &rec); err != nil {
-			return 0, err
+			return err
 		}
 	}
-	if err := s.cfg.Log.Append(&b); err != nil {
-		return 0, err
-	}
-	if visible != "" && s.cfg.Visible != nil {
-		s.cfg.Visible(visible, 1, int(b.Result(0).Size))
-	}
-	last := b.Result(b.Len() - 1)
-	return last.PhysicalOffset + int64(last.Size), nil
+	return nil
 }
 
-// withHalf reads a half record and calls fn with it.
-func (s *Service) withHalf(h Half, fn func(*message.Record) error) error {
-	stored, release, err := s.cfg.Log.Record(h.Physical)
+// withHalf reads a half record and calls fn with it, which does not keep it.
+func (s *Service) withHalf(queueOffset, physical int64, fn func(*message.Record) error) error {
+	check := func(rec *message.Record) error {
+		if string(rec.Topic) != message.TopicHalf || rec.QueueOffset != queueOffset {
+			return fmt.Errorf("half message at %d: there is a record of topic %s at queue offset %d", physical, rec.Topic, rec.QueueOffset)
+		}
+		return fn(rec)
+	}
+	here, err := s.fresh.with(queueOffset, physical, func(b []byte) error {
+		var rec message.Record
+		if _, err := message.DecodeRecord(b, &rec, false); err != nil {
+			return err
+		}
+		return check(&rec)
+	})
+	if here {
+		return err
+	}
+	return s.withRecord(physical, check)
+}
+
+// withRecord reads a record and calls fn with it, which does not keep it.
+func (s *Service) withRecord(physical int64, fn func(*message.Record) error) error {
+	stored, release, err := s.cfg.Log.Record(physical)
 	if err != nil {
-		return fmt.Errorf("half message at %d: %w", h.Physical, err)
+		return fmt.Errorf("record at %d: %w", physical, err)
 	}
 	defer release()
 	var rec message.Record
 	if _, err := message.DecodeRecord(stored, &rec, true); err != nil {
-		return fmt.Errorf("half message at %d: %w", h.Physical, err)
-	}
-	if string(rec.Topic) != message.TopicHalf || rec.QueueOffset != h.QueueOffset {
-		return fmt.Errorf("half message at %d: there is a record of topic %s at queue offset %d", h.Physical, rec.Topic, rec.QueueOffset)
+		return fmt.Errorf("record at %d: %w", physical, err)
 	}
 	return fn(&rec)
 }
@@ -69,31 +110,32 @@ func (s *Service) withHalf(h Half, fn func(*message.Record) error) error {
 // properties, born time and host; the real topic and queue; the half record's
 // offset, by which a recovery can tell whose outcome it is. A delay begins now:
 // visible is "" then, else the topic.
-func (s *Service) addCommitted(b *store.Batch, h Half) (visible string, err error) {
-	err = s.withHalf(h, func(half *message.Record) error {
+func (s *Service) addCommitted(b *store.Batch, h *pending.Info) (visible string, err error) {
+	err = s.withHalf(h.QueueOffset, h.Physical, func(half *message.Record) error {
 		topic, queue, err := realQueue(half)
 		if err != nil {
 			return err
 		}
-		rec := *half
-		rec.SysFlag = rec.SysFlag.WithTransaction(message.TransactionCommit)
-		rec.PreparedOffset = h.Physical
+		half.SysFlag = half.SysFlag.WithTransaction(message.TransactionCommit)
+		half.PreparedOffset = h.Physical
 		if q, props, ok := s.cfg.Delays.Rewrite(topic, queue, half.Properties, nil); ok {
-			rec.Properties = props
-			return b.Add(q, &rec)
+			half.Properties = props
+			return b.Add(q, half)
 		}
 		visible = topic
-		return b.Add(s.cfg.Log.Queue(topic, queue), &rec)
+		return b.Add(s.cfg.Log.Queue(topic, queue), half)
 	})
 	return visible, err
 }
 
-// addDiscarded adds the copy of a half message that nobody decided about.
-func (s *Service) addDiscarded(b *store.Batch, h Half, checks int32) error {
-	return s.withHalf(h, func(half *message.Record) error {
-		rec := *half
-		rec.Properties = withChecks(half.Properties, checks)
-		return b.Add(s.parked, &rec)
+// addParked adds the copy of a half message that nobody decided about. Its
+// PreparedOffset, which means nothing in that topic to RocketMQ, names the half
+// record.
+func (s *Service) addParked(b *store.Batch, h *pending.Info) error {
+	return s.withHalf(h.QueueOffset, h.Physical, func(half *message.Record) error {
+		half.Properties = withChecks(half.Properties, h.Checks)
+		half.PreparedOffset = h.Physical
+		return b.Add(s.parked, half)
 	})
 }
 

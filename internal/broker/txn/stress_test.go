@@ -15,10 +15,10 @@ import (
 	"github.com/twostage/twostage/message"
 )
 
-// TestDecisionsFromEverywhere: many connections store half messages at once and
+// TestRule1DecisionsFromEverywhere: many connections store half messages at once and
 // three decide about each, two for a commit and one for a rollback. Each question
 // has one answer, each transaction one outcome, and the answers agree with it.
-func TestDecisionsFromEverywhere(t *testing.T) {
+func TestRule1DecisionsFromEverywhere(t *testing.T) {
 	for _, change := range [][]option{nil, {syncFlush}} {
 		synctest.Test(t, func(t *testing.T) {
 			r := start(t, vfs.NewMem(), newMarks(), change...)
