@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"slices"
 	"strings"
 	"time"
@@ -32,12 +33,13 @@ const requestTimeout = 5 * time.Second
 type Admin struct {
 	caller  rpc.Caller
 	servers []string
+	addrs   func() ([]net.Addr, error) // of this machine
 }
 
 // New makes an Admin that sends through c and asks the given name servers, each
-// host:port, at least one.
+// host:port; none will do where only brokers with an address are asked.
 func New(c rpc.Caller, nameServers []string) *Admin {
-	return &Admin{caller: c, servers: slices.Clone(nameServers)}
+	return &Admin{caller: c, servers: slices.Clone(nameServers), addrs: net.InterfaceAddrs}
 }
 
 // ask calls fn with one name server after the other until one answers, be it

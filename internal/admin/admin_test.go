@@ -33,10 +33,11 @@ type world struct {
 
 	mu       sync.Mutex
 	clusters body.ClusterInfo
-	created  map[string][]header.CreateTopicRequest // by address
-	deleted  []string                               // address and topic
-	refusing string                                 // address that refuses changes
-	delay    int                                    // look-ups of a route until it is there
+	created  map[string][]header.CreateTopicRequest                // by address
+	deleted  []string                                              // address and topic
+	refusing string                                                // address that refuses changes
+	delay    int                                                   // look-ups of a route until it is there
+	inspect  func(addr string, r *remoting.Request) *wire.Response // the inspector's requests
 }
 
 func newWorld(t *testing.T, servers ...string) *world {
@@ -105,6 +106,9 @@ func (w *world) answer(addr string, r *remoting.Request) *wire.Response {
 	}
 	if addr == w.refusing {
 		return &wire.Response{Code: wire.SystemError, Remark: "refused on purpose"}
+	}
+	if w.inspect != nil {
+		return w.inspect(addr, r)
 	}
 	switch r.Code {
 	case wire.ReqUpdateAndCreateTopic:

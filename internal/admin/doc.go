@@ -1,8 +1,8 @@
 // Copyright 2026 The Twostage Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package admin looks after a cluster, by noun: topics, and what brokers there
-// are. It talks to name servers and brokers through package rpc, of Twostage or
+// Package admin looks after a cluster, by noun: topics, transactions, and what
+// brokers there are. It talks to name servers and brokers through package rpc, of Twostage or
 // of Apache RocketMQ, and prints nothing.
 //
 // Questions go to one name server after the other until one answers. Changes go
@@ -13,5 +13,8 @@
 // An Admin keeps no state but its configuration, owns no connection, starts no
 // goroutine, and may be used from many goroutines.
 //
-// It refuses to guess: a cluster must be named when there are several.
+// It refuses to guess: a cluster must be named when there are several, and a
+// broker when several have a transaction of an id. What it decides for a
+// transaction goes to the broker of that name only, whoever else may listen at
+// its address.
 package admin

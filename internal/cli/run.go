@@ -101,6 +101,10 @@ func hint(err error) string {
 		return "start one with `twostage server`, or say where one is with --namesrv HOST:PORT"
 	case errors.Is(err, client.ErrNoRoute), errors.Is(err, admin.ErrNoTopic):
 		return "create it with `twostage topic create TOPIC`, or see what there is with `twostage topic list`"
+	case errors.Is(err, admin.ErrWhichBroker):
+		return "say which with --broker HOST:PORT"
+	case errors.Is(err, admin.ErrNoTransaction):
+		return "see what there is with `twostage tx list --state all`"
 	case errors.Is(err, admin.ErrCluster):
 		return "say which with --cluster NAME"
 	}

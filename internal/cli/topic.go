@@ -30,11 +30,17 @@ const routePatience = 10 * time.Second
 type cluster struct {
 	Process
 	namesrv string
+	broker  string // address of the only broker to ask, instead of name servers
 }
 
 // flag adds --namesrv.
 func (c *cluster) flag(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&c.namesrv, "namesrv", c.variable(variableNamesrv, "127.0.0.1:9876"), "name servers, `HOST:PORT;...`")
+}
+
+// brokerFlag adds --broker.
+func (c *cluster) brokerFlag(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&c.broker, "broker", "", "ask the broker at `HOST:PORT` and no name server")
 }
 
 // servers are the name servers.
@@ -61,9 +67,13 @@ func (c *cluster) client() (client.Config, error) {
 
 // admin calls fn with an Admin.
 func (c *cluster) admin(fn func(a *admin.Admin) error) (err error) {
-	servers, err := c.servers()
-	if err != nil {
-		return err
+	var servers []string
+	if c.broker == "" {
+		if servers, err = c.servers(); err != nil {
+			return err
+		}
+	} else if host, port, err := net.SplitHostPort(c.broker); err != nil || host == "" || port == "" {
+		return usagef("--broker %q is not HOST:PORT", c.broker)
 	}
 	conns := remoting.NewClient(remoting.ClientConfig{Language: wire.LanguageGo, Version: wire.Version, Logger: c.logger()})
 	defer func() { err = errors.Join(err, conns.Close()) }()

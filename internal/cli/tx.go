@@ -17,7 +17,8 @@ import (
 )
 
 func txCommand(p Process) *cobra.Command {
-	return group("tx", "Send messages in transactions", txSend(p))
+	return group("tx", "Send messages in transactions, look into transactions, decide them",
+		txSend(p), txList(p), txShow(p), txDecide(p, true), txDecide(p, false), txRecheck(p), txResume(p))
 }
 
 // txFlags are the flags of `tx send`.

@@ -27,6 +27,7 @@ const (
 	SubscriptionNotLatest     = Code(wire.SubscriptionNotLatest)
 	SubscriptionGroupNotExist = Code(wire.SubscriptionGroupNotExist)
 	ConsumerNotOnline         = Code(wire.ConsumerNotOnline)
+	IllegalOperation          = Code(wire.IllegalOperation)
 )
 
 // Error gives the code with RocketMQ's name.
