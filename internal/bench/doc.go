@@ -10,6 +10,13 @@
 // with a new request, all of them in one write. Frames are made once per slot
 // and patched in place.
 //
+// [Tx] drives transactions in the same way: each connection is one of the
+// producer group [TxGroup], tells the outcomes of its half messages, and answers
+// checks, also those of other connections' transactions. What becomes of a
+// transaction is a function of its key, so that memory is bounded by those that
+// are undecided; a check of one that is neither in flight nor undecided is one
+// too many. [Deadlines] measures when checks come.
+//
 // [Floor] is the other half of a measurement: a bare server that reads the same
 // frames and answers without doing anything. What it reaches on a machine is the
 // limit of this socket path there, and the ratio to it holds where absolute

@@ -177,15 +177,9 @@ func (l Load) measure(ctx context.Context, total func() int64, measuring *atomic
 	if err := l.wait(ctx, l.Warmup, nil); err != nil {
 		return nil, err
 	}
-	cpu := func() (time.Duration, error) {
-		if l.PID == 0 {
-			return 0, nil
-		}
-		return ProcessCPU(l.PID)
-	}
-	server0, err := cpu()
+	server0, err := l.cpu()
 	if err != nil {
-		return nil, fmt.Errorf("bench: reading the server's CPU time: %w", err)
+		return nil, err
 	}
 	own0, n0, t0 := ownCPU(), total(), time.Now()
 	measuring.Store(true)
@@ -200,12 +194,24 @@ func (l Load) measure(ctx context.Context, total func() int64, measuring *atomic
 	}
 	measuring.Store(false)
 	res := &Result{Messages: total() - n0, Elapsed: time.Since(t0), LoaderCPU: ownCPU() - own0}
-	server1, err := cpu()
+	server1, err := l.cpu()
 	if err != nil {
-		return nil, fmt.Errorf("bench: reading the server's CPU time: %w", err)
+		return nil, err
 	}
 	res.ServerCPU = server1 - server0
 	return res, nil
+}
+
+// cpu is the CPU time that the server has used; 0 when it is not to be measured.
+func (l *Load) cpu() (time.Duration, error) {
+	if l.PID == 0 {
+		return 0, nil
+	}
+	d, err := ProcessCPU(l.PID)
+	if err != nil {
+		return 0, fmt.Errorf("bench: reading the server's CPU time: %w", err)
+	}
+	return d, nil
 }
 
 // wait lets d pass, calling tick every second, and ends early when ctx does.

@@ -21,10 +21,10 @@ import (
 const benchTopic = "twostage-bench"
 
 func benchCommand(p Process) *cobra.Command {
-	return group("bench", "Measure a broker with raw frames", benchSend(p), benchConsume(p), benchFloor(p))
+	return group("bench", "Measure a broker with raw frames", benchSend(p), benchConsume(p), benchTx(p), benchFloor(p))
 }
 
-// benchFlags are the flags of `bench send` and `bench consume`.
+// benchFlags are the flags of the loads.
 type benchFlags struct {
 	cluster
 	load     bench.Load

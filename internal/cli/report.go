@@ -5,7 +5,6 @@ package cli
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"io"
 	"runtime"
@@ -97,7 +96,7 @@ func (r *report) finish() {
 		}
 		r.Medians = append(r.Medians, m)
 		if subject == "broker" && m.LoaderShare > fairShare {
-			r.Warnings = append(r.Warnings, fmt.Sprintf("the loader took %.0f%% of the machine, more than half: the broker's throughput is not shown by this", 100*m.LoaderShare))
+			r.Warnings = append(r.Warnings, tooMuch(m.LoaderShare))
 		}
 	}
 	if len(r.Medians) == 2 {
@@ -106,12 +105,22 @@ func (r *report) finish() {
 	}
 }
 
+// tooMuch warns of a loader that took more than a fair share.
+func tooMuch(share float64) string {
+	return fmt.Sprintf("the loader took %.0f%% of the machine, more than half: the broker's throughput is not shown by this", 100*share)
+}
+
 // median is the middle one of a field, or the mean of the two in the middle.
 func median(all []figures, field func(figures) float64) float64 {
 	values := make([]float64, len(all))
 	for i, g := range all {
 		values[i] = field(g)
 	}
+	return middle(values)
+}
+
+// middle is the median of values, at least one, which it sorts.
+func middle(values []float64) float64 {
 	slices.SortFunc(values, cmp.Compare[float64])
 	return (values[(len(values)-1)/2] + values[len(values)/2]) / 2
 }
@@ -126,9 +135,7 @@ func ratio(a, b float64) float64 {
 
 func (r *report) printJSON(w io.Writer) error {
 	r.finish()
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	return e.Encode(r)
+	return indented(w, r)
 }
 
 func (r *report) print(out io.Writer) error {
