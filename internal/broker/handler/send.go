@@ -49,8 +49,8 @@ type Groups interface {
 // Halves is what sending needs of the transactions.
 type Halves interface {
 	// Prepare turns a record into a half message, whose properties it appends to
-	// scratch, and says where it goes.
-	Prepare(rec *message.Record, scratch []byte) (*store.Queue, *txn.Pending)
+	// scratch, and says where it goes. p becomes what Stored wants to know.
+	Prepare(rec *message.Record, scratch []byte, p *txn.Pending) *store.Queue
 	// Stored tells that a half message was stored as rec.
 	Stored(at store.Appended, rec []byte, p *txn.Pending)
 	// Sync tells whether half messages are answered when they are on disk.
@@ -120,7 +120,8 @@ type pendingSend struct {
 	ticket       remoting.Ticket
 	first, count int // in the batch
 	queue        int32
-	half         *txn.Pending
+	half         txn.Pending // if isHalf
+	isHalf       bool
 	noWait       bool   // WAIT=false: answered before it is on disk
 	visible      string // the topic where consumers see it at once; "": it is half, or waits
 }
@@ -220,7 +221,8 @@ func (s *Send) addOne(r *remoting.Request, c *Conn, t *body.TopicConfig, queue i
 		}
 		rec.Topic, rec.QueueID, rec.Properties = []byte(name), queue, props
 		p.visible = ""
-		q, p.half = s.Halves.Prepare(rec, c.half[:0])
+		p.isHalf = true
+		q = s.Halves.Prepare(rec, c.half[:0], &p.half)
 		c.half = rec.Properties[:0]
 	case level && info.delayed:
 		// The property WAIT stays in what is delayed, as in RocketMQ.
@@ -322,11 +324,11 @@ func (s *Send) flush(c *Conn) {
 			continue
 		}
 		at := c.batch.Result(p.first)
-		if p.half != nil {
-			s.Halves.Stored(at, c.batch.Encoded(p.first), p.half)
+		if p.isHalf {
+			s.Halves.Stored(at, c.batch.Encoded(p.first), &p.half)
 		}
 		s.count(c, p)
-		if (syncs || syncsHalves && p.half != nil) && !p.noWait {
+		if (syncs || syncsHalves && p.isHalf) && !p.noWait {
 			if later == nil {
 				later = &flushWait{region: s.Region, traceOn: s.TraceOn}
 			}

@@ -41,7 +41,8 @@ type End struct {
 type Ends struct {
 	batch store.Batch
 	list  []ending
-	alone bool // tried again, one by one
+	alone bool           // tried again, one by one
+	op    message.Record // scratch
 }
 
 // ending is one decision of an Ends.
@@ -126,7 +127,7 @@ func (s *Service) gather(b *Ends, e ending) {
 		return
 	}
 	n := b.batch.Len()
-	if err := s.addOutcome(&b.batch, &e); err != nil {
+	if err := s.addOutcome(b, &e); err != nil {
 		b.batch.Truncate(n)
 		s.unstored([]ending{e}, err)
 		return

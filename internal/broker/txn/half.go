@@ -4,8 +4,8 @@
 package txn
 
 import (
-	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/twostage/twostage/internal/broker/txn/pending"
@@ -21,9 +21,9 @@ type Pending struct {
 
 // Prepare turns a record into a half message: it goes to the half queue, and
 // properties keep its real topic and queue. The record's new properties are in
-// scratch, whose content is overwritten.
-func (s *Service) Prepare(rec *message.Record, scratch []byte) (*store.Queue, *Pending) {
-	p := &Pending{immunity: s.cfg.Timeout}
+// scratch, whose content is overwritten. p becomes what Stored wants to know.
+func (s *Service) Prepare(rec *message.Record, scratch []byte, p *Pending) *store.Queue {
+	*p = Pending{immunity: s.cfg.Timeout}
 	var group, key []byte
 	scratch = scratch[:0]
 	message.RangeProperties(rec.Properties, func(name, value []byte) bool {
@@ -42,14 +42,20 @@ func (s *Service) Prepare(rec *message.Record, scratch []byte) (*store.Queue, *P
 		scratch = appendRaw(scratch, name, value)
 		return true
 	})
-	text := string(slices.Concat(rec.Topic, group, key)) // one allocation for the three
+	var all strings.Builder // one allocation for the three
+	all.Grow(len(rec.Topic) + len(group) + len(key))
+	_, _ = all.Write(rec.Topic)
+	_, _ = all.Write(group)
+	_, _ = all.Write(key)
+	text := all.String()
 	p.topic, text = text[:len(rec.Topic)], text[len(rec.Topic):]
 	p.group, p.key = text[:len(group)], text[len(group):]
 	scratch = message.AppendProperty(scratch, message.PropertyRealTopic, p.topic)
-	scratch = appendRaw(scratch, realQueueID, strconv.AppendInt(make([]byte, 0, 11), int64(rec.QueueID), 10))
+	scratch = appendRaw(scratch, realQueueID, nil)
+	scratch = strconv.AppendInt(scratch, int64(rec.QueueID), 10)
 	rec.Properties = scratch
 	rec.SysFlag = rec.SysFlag.WithTransaction(message.TransactionNone)
-	return s.half, p
+	return s.half
 }
 
 var realQueueID = []byte(message.PropertyRealQueueID)

@@ -271,7 +271,8 @@ func pairs(list []string) (out [][2]string) {
 
 // tryHalf stores a half message; the answer is as the flush policy says.
 func (r *rig) tryHalf(rec *message.Record) (store.Appended, error) {
-	q, p := r.svc.Prepare(rec, nil)
+	var p Pending
+	q := r.svc.Prepare(rec, nil, &p)
 	var b store.Batch
 	if err := b.Add(q, rec); err != nil {
 		return store.Appended{}, err
@@ -280,7 +281,7 @@ func (r *rig) tryHalf(rec *message.Record) (store.Appended, error) {
 		return store.Appended{}, err
 	}
 	at := b.Result(0)
-	r.svc.Stored(at, b.Encoded(0), p)
+	r.svc.Stored(at, b.Encoded(0), &p)
 	if !r.svc.Sync() {
 		return at, nil
 	}

@@ -6,6 +6,7 @@ package txn
 import (
 	"fmt"
 	"strconv"
+	"sync"
 
 	"github.com/twostage/twostage/internal/broker/txn/pending"
 	"github.com/twostage/twostage/internal/store"
@@ -32,7 +33,8 @@ func opFlag(o Outcome, distance int) int32 { return int32(kindOf(o)) | int32(dis
 // addOutcome adds the records of an outcome to b: that which consumers get, or
 // the parked copy, and an op record for each half message. It sets what e says of
 // them.
-func (s *Service) addOutcome(b *store.Batch, e *ending) error {
+func (s *Service) addOutcome(ends *Ends, e *ending) error {
+	b := &ends.batch
 	d, start := e.d, b.Size()
 	own := false
 	switch {
@@ -53,18 +55,18 @@ func (s *Service) addOutcome(b *store.Batch, e *ending) error {
 	if broken("lost-op") {
 		return nil
 	}
-	var digits [20]byte
 	for _, off := range d.All {
-		distance := 0
-		if own {
-			distance = min(b.Size()-start, maxDistance)
+		distance := b.Size() - start
+		if !own || distance > maxDistance { // so many op records that the last ones can't name it
+			distance = 0
 		}
-		rec := message.Record{
+		rec := &ends.op
+		*rec = message.Record{
 			Flag:          opFlag(d.Outcome, distance),
 			BornTimestamp: s.cfg.NowMillis(), BornHost: s.cfg.Host, StoreHost: s.cfg.Host,
-			Body: strconv.AppendInt(digits[:0], off, 10), Properties: opProperties,
+			Body: strconv.AppendInt(rec.Body[:0], off, 10), Properties: opProperties,
 		}
-		if err := b.Add(s.op, &rec); err != nil {
+		if err := b.Add(s.op, rec); err != nil {
 			return err
 		}
 	}
@@ -79,12 +81,13 @@ func (s *Service) withHalf(queueOffset, physical int64, fn func(*message.Record)
 		}
 		return fn(rec)
 	}
+	rec := recordPool.Get().(*message.Record)
+	defer recordPool.Put(rec)
 	here, err := s.fresh.with(queueOffset, physical, func(b []byte) error {
-		var rec message.Record
-		if _, err := message.DecodeRecord(b, &rec, false); err != nil {
+		if _, err := message.DecodeRecord(b, rec, false); err != nil {
 			return err
 		}
-		return check(&rec)
+		return check(rec)
 	})
 	if here {
 		return err
@@ -99,12 +102,15 @@ func (s *Service) withRecord(physical int64, fn func(*message.Record) error) err
 		return fmt.Errorf("record at %d: %w", physical, err)
 	}
 	defer release()
-	var rec message.Record
-	if _, err := message.DecodeRecord(stored, &rec, true); err != nil {
+	rec := recordPool.Get().(*message.Record)
+	defer recordPool.Put(rec)
+	if _, err := message.DecodeRecord(stored, rec, true); err != nil {
 		return fmt.Errorf("record at %d: %w", physical, err)
 	}
-	return fn(&rec)
+	return fn(rec)
 }
+
+var recordPool = sync.Pool{New: func() any { return new(message.Record) }}
 
 // addCommitted adds the message that a half message becomes: the same body,
 // properties, born time and host; the real topic and queue; the half record's
