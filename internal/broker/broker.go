@@ -245,6 +245,7 @@ func (b *Broker) producer(group string) (txn.Producer, bool) {
 func (b *Broker) Run(ctx context.Context) error {
 	g := b.group
 	g.Go("transactions", b.txn.Run)
+	g.Go("notes of transactions", b.txn.KeepNotes)
 	g.Go("delayed delivery", b.delays.Run)
 	g.Go("offset flush", b.flushOffsets)
 	g.Go("store watch", b.watchStore)

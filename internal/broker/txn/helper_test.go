@@ -166,6 +166,7 @@ type rig struct {
 	producers map[string][]*producer
 	turn      int
 	replay    []Replayed
+	watched   *watchedLog // between service and store
 }
 
 type option func(*store.Config, *Config)
@@ -186,6 +187,22 @@ func start(t testing.TB, m *vfs.Mem, offsets *marks, change ...option) *rig {
 
 func tryStart(t testing.TB, m *vfs.Mem, offsets *marks, change ...option) (*rig, error) {
 	r := &rig{t: t, fs: m, marks: offsets, producers: map[string][]*producer{}}
+	return r, r.start(change...)
+}
+
+// watched starts a rig whose log is watched and whose lines are kept.
+func watched(t testing.TB, change ...option) (*rig, *watchedLog, *syncBuffer) {
+	t.Helper()
+	lines := new(syncBuffer)
+	r := &rig{t: t, fs: vfs.NewMem(), marks: newMarks(), producers: map[string][]*producer{}, watched: new(watchedLog)}
+	if err := r.start(append(change, func(_ *store.Config, c *Config) { c.Logger = slog.New(slog.NewTextHandler(lines, nil)) })...); err != nil {
+		t.Fatal(err)
+	}
+	return r, r.watched, lines
+}
+
+func (r *rig) start(change ...option) error {
+	m, offsets := r.fs, r.marks
 	now := func() int64 { return time.Now().UnixMilli() }
 	sc := store.Config{Dir: "/data", FS: m, CommitLogFileSize: 64 << 10, ConsumeQueueFileSize: 2000, IndexSlots: 13, IndexEntries: 4000,
 		NowMillis: now, FlushInterval: 500 * time.Millisecond, FlushThoroughInterval: time.Second, ViewFlushInterval: 3 * time.Second,
@@ -201,29 +218,34 @@ func tryStart(t testing.TB, m *vfs.Mem, offsets *marks, change ...option) (*rig,
 		f(&sc, &c)
 	}
 	if err := vfs.MkdirAllSync(m, c.Dir); err != nil {
-		return nil, err
+		return err
 	}
 	var err error
 	if r.st, err = store.Open(sc); err != nil {
-		return nil, err
+		return err
 	}
 	c.Log = r.st
+	if r.watched != nil {
+		r.watched.Log = r.st
+		c.Log = r.watched
+	}
 	if r.svc, err = Open(c); err != nil {
 		_ = r.st.Close()
-		return nil, err
+		return err
 	}
 	r.svc.Repair(r.replay)
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = r.svc.Run(ctx) })
+	wg.Go(func() { _ = r.svc.KeepNotes(ctx) })
 	r.stop = sync.OnceFunc(func() { // errors: the file system may be dead
 		cancel()
 		wg.Wait()
 		_ = r.svc.Close()
 		_ = r.st.Close()
 	})
-	t.Cleanup(r.stop)
-	return r, nil
+	r.t.Cleanup(r.stop)
+	return nil
 }
 
 func (r *rig) pick(group string) (Producer, bool) {

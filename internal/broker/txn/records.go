@@ -4,6 +4,7 @@
 package txn
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"sync"
@@ -46,7 +47,13 @@ func (s *Service) addOutcome(ends *Ends, e *ending) error {
 		}
 		e.visible, own = visible, true
 	case d.Outcome == Discard:
-		if err := s.addParked(b, &d.Half); err != nil {
+		err := s.addParked(b, &d.Half)
+		if errors.Is(err, errDamaged) { // there is nothing to park, and never will be
+			s.cfg.Logger.Error("the half message of a discarded transaction can't be read, so there is no copy of it", "queueOffset", d.Half.QueueOffset, "group", d.Half.Group, "topic", d.Half.Topic, "error", err)
+			e.why += "; its record can't be read: " + err.Error()
+			break
+		}
+		if err != nil {
 			return err
 		}
 		e.visible, own = message.TopicCheckMax, true
@@ -77,7 +84,7 @@ func (s *Service) addOutcome(ends *Ends, e *ending) error {
 func (s *Service) withHalf(queueOffset, physical int64, fn func(*message.Record) error) error {
 	check := func(rec *message.Record) error {
 		if string(rec.Topic) != message.TopicHalf || rec.QueueOffset != queueOffset {
-			return fmt.Errorf("half message at %d: there is a record of topic %s at queue offset %d", physical, rec.Topic, rec.QueueOffset)
+			return fmt.Errorf("half message at %d: %w: there is a record of topic %s at queue offset %d", physical, errDamaged, rec.Topic, rec.QueueOffset)
 		}
 		return fn(rec)
 	}
@@ -95,9 +102,16 @@ func (s *Service) withHalf(queueOffset, physical int64, fn func(*message.Record)
 	return s.withRecord(physical, check)
 }
 
+// errDamaged: where a record should be there is none, or not all of it. Reading it
+// again will not help.
+var errDamaged = errors.New("the record is damaged or gone")
+
 // withRecord reads a record and calls fn with it, which does not keep it.
 func (s *Service) withRecord(physical int64, fn func(*message.Record) error) error {
 	stored, release, err := s.cfg.Log.Record(physical)
+	if errors.Is(err, store.ErrNotFound) {
+		return fmt.Errorf("record at %d: %w: %w", physical, errDamaged, err)
+	}
 	if err != nil {
 		return fmt.Errorf("record at %d: %w", physical, err)
 	}
@@ -105,7 +119,7 @@ func (s *Service) withRecord(physical int64, fn func(*message.Record) error) err
 	rec := recordPool.Get().(*message.Record)
 	defer recordPool.Put(rec)
 	if _, err := message.DecodeRecord(stored, rec, true); err != nil {
-		return fmt.Errorf("record at %d: %w", physical, err)
+		return fmt.Errorf("record at %d: %w: %w", physical, errDamaged, err)
 	}
 	return fn(rec)
 }

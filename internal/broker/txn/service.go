@@ -104,13 +104,14 @@ type Service struct {
 	states *state.File
 	fresh  fresh
 	story  *story.Log
-	marks  noted
+	marks  noted // of KeepNotes, then of Close
 
 	resuming sync.Mutex // one at a time
 	counts   counters
 }
 
-// Open reads what is undecided from the log. It starts nothing; Run does.
+// Open reads what is undecided from the log. It starts nothing: the caller runs
+// Run and KeepNotes.
 func Open(cfg Config) (*Service, error) {
 	s := &Service{
 		cfg: cfg, epoch: cfg.Now(), waiters: map[*pending.Decision][]func(int32, string){}, doubts: map[*pending.Decision]string{},
@@ -178,22 +179,31 @@ func (s *Service) poke() {
 // operating system, so that they survive the death of the process.
 const noteInterval = 250 * time.Millisecond
 
-// Run sends checks, discards what nobody decides, and notes how far everything
-// is, until ctx ends.
+// KeepNotes notes how far everything is, until ctx ends. It is apart from Run
+// because it waits for the disk.
+func (s *Service) KeepNotes(ctx context.Context) error {
+	tick := time.NewTicker(noteInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			s.note()
+		}
+	}
+}
+
+// Run sends checks and discards what nobody decides, until ctx ends.
 func (s *Service) Run(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	note := time.NewTicker(noteInterval)
-	defer note.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-s.kick:
 		case <-timer.C:
-		case <-note.C:
-			s.note()
-			continue
 		}
 		s.check(ctx)
 		s.mu.Lock()
@@ -206,8 +216,8 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 }
 
-// Close waits for the log to be on disk, and notes how far everything is. Run
-// must have ended, and nothing may be decided any more.
+// Close waits for the log to be on disk, and notes how far everything is. Run and
+// KeepNotes must have ended, and nothing may be decided any more.
 func (s *Service) Close() error {
 	err := s.cfg.Log.Flush(s.cfg.Log.MaxPhysical())
 	if err == nil {

@@ -6,8 +6,8 @@ package txn
 import (
 	"bytes"
 	"errors"
-	"log/slog"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -15,6 +15,7 @@ import (
 
 	"github.com/twostage/twostage/internal/store"
 	"github.com/twostage/twostage/internal/vfs"
+	"github.com/twostage/twostage/internal/wire"
 	"github.com/twostage/twostage/message"
 )
 
@@ -37,22 +38,11 @@ func (l *watchedLog) Append(b *store.Batch) error {
 	return l.Log.Append(b)
 }
 
-// watch puts a watchedLog and a log of lines into a rig.
-func watch(r *rig, lines *bytes.Buffer) *watchedLog {
-	w := &watchedLog{Log: r.st}
-	r.svc.cfg.Log = w
-	r.svc.cfg.Logger = slog.New(slog.NewTextHandler(lines, nil))
-	return w
-}
-
 // A producer that does not read holds up its own group, at the cost of one check
 // a round, and no other group.
 func TestRule8AFullBacklogIsNotFlooded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := start(t, vfs.NewMem(), newMarks())
-		synctest.Wait()
-		var lines bytes.Buffer
-		log := watch(r, &lines)
+		r, log, lines := watched(t)
 		slow, quick := r.online("slow", &producer{refuse: true}), r.online("quick", &producer{})
 		const n = 500
 		for i := range n {
@@ -80,9 +70,7 @@ func TestRule8AFullBacklogIsNotFlooded(t *testing.T) {
 
 func TestNobodyOnlineReadsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := start(t, vfs.NewMem(), newMarks())
-		synctest.Wait()
-		log := watch(r, new(bytes.Buffer))
+		r, log, _ := watched(t)
 		r.half("g", "k")
 		after(time.Minute)
 		if got := log.reads.Load(); got != 0 {
@@ -93,10 +81,7 @@ func TestNobodyOnlineReadsNothing(t *testing.T) {
 
 func TestDiscardIsLoggedWhenItIsDone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := start(t, vfs.NewMem(), newMarks())
-		synctest.Wait()
-		var lines bytes.Buffer
-		log := watch(r, &lines)
+		r, log, lines := watched(t)
 		r.online("g", &producer{})
 		r.half("g", "k")
 		after(52 * time.Second)
@@ -111,4 +96,58 @@ func TestDiscardIsLoggedWhenItIsDone(t *testing.T) {
 			t.Errorf("logged afterwards:\n%s", s)
 		}
 	})
+}
+
+// A half message whose record is damaged is asked about by nobody and holds up
+// nobody; at its age it is discarded, without a copy, and that is said.
+func TestDamagedHalfMessage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, _, lines := watched(t, func(_ *store.Config, c *Config) { c.MaxAge = time.Hour })
+		p := r.online("g", &producer{})
+		bad, good := r.half("g", "bad"), r.half("g", "good")
+		data, err := vfs.ReadFile(r.fs, "/data/commitlog/00000000000000000000")
+		if err != nil {
+			t.Fatal(err)
+		}
+		data[bad.PhysicalOffset+100] ^= 0xff // in the body
+		if err := vfs.WriteFile(r.fs, "/data/commitlog/00000000000000000000", data); err != nil {
+			t.Fatal(err)
+		}
+		r.svc.fresh.put(bad.QueueOffset, -1, []byte("another")) // no longer in memory
+		after(7 * time.Second)
+		if n := p.count(); n != 1 {
+			t.Errorf("%d checks, want the good one's", n)
+		}
+		r.mustEnd(good, "g", Commit)
+		r.want("commit", r.end(bad, "g", Commit), wire.ServiceNotAvailable, "damaged")
+		after(time.Hour)
+		if n := r.pending(); n != 0 || r.keys(message.TopicCheckMax, 0) != "" {
+			t.Errorf("%d pending, parked %q", n, r.keys(message.TopicCheckMax, 0))
+		}
+		s, err := r.svc.Find("bad")
+		if err == nil && len(s) > 0 {
+			t.Errorf("found at %v", s)
+		}
+		if got := lines.String(); !strings.Contains(got, "can't be read, so there is no copy of it") {
+			t.Errorf("logged:\n%s", got)
+		}
+	})
+}
+
+// syncBuffer is a bytes.Buffer for several goroutines.
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
 }
