@@ -203,15 +203,16 @@ func (t *Table) answered(a Action) (ident, *node, *group) {
 // is due after a pause: Config.Interval after the first, half as long again
 // after each, at most eight times Config.Interval. Its group is there and pauses
 // no longer. It returns how many checks were handed over by now, 0 if a is void.
+// now, which a driver rounds up so that nothing is due too early, does not move
+// the time of the table.
 func (t *Table) Handed(a Action, now int64) (checks int32) {
-	t.tick(now)
 	x, n, g := t.answered(a)
 	if n == nil {
 		return 0
 	}
 	n.checks = min(n.checks+1, 1<<24-1)
 	n.unread &^= extra | unreadMask
-	n.due = plus(t.now, Pause(t.cfg.Interval, int32(n.checks)))
+	n.due = plus(max(t.now, now), Pause(t.cfg.Interval, int32(n.checks)))
 	t.present(g)
 	t.arm(x)
 	return int32(n.checks)
