@@ -175,3 +175,45 @@ func TestTransactionsCanBeRejected(t *testing.T) {
 	h := sendHeader("T", "TRAN_MSG", "true", "PGROUP", "p")
 	w.client().refused(wire.NoPermission, &wire.Request{Code: wire.ReqSendMessageV2, Header: h, Body: []byte("x")}, "rejectTransactionMessage")
 }
+
+// Retry and dead letter topics take no half messages; what a consumer sends back
+// of a committed message is none, though TRAN_MSG is left over.
+func TestRule11NoHalfMessageForARetry(t *testing.T) {
+	w := start(t, vfs.NewMem(), "messageDelayLevel", hours)
+	c := w.client()
+	c.heartbeat("c", "g", "T", "*")
+	for _, topic := range []string{"%RETRY%g", "%DLQ%g"} {
+		h := sendHeader(topic, "TRAN_MSG", "true", "PGROUP", "p", "UNIQ_KEY", "k")
+		h.SysFlag = int32(message.TransactionPrepared)
+		if topic == "%DLQ%g" { // it comes into being with the first dead letter
+			h2 := sendHeader("%RETRY%g", "DELAY", "4", "RETRY_TOPIC", "T")
+			h2.ReconsumeTimes, h2.MaxReconsumeTimes, h2.HasMaxReconsumeTimes = 2, 2, true
+			c.send(h2, "dead")
+		}
+		c.refused(wire.MessageIllegal, &wire.Request{Code: wire.ReqSendMessageV2, Header: h, Body: []byte("x")}, topic, "TRAN_MSG")
+	}
+	h := sendHeader("%RETRY%g", "DELAY", "4", "RETRY_TOPIC", "T", "TRAN_MSG", "true", "PGROUP", "p", "UNIQ_KEY", "k")
+	h.ReconsumeTimes, h.SysFlag = 1, int32(message.TransactionPrepared)
+	c.send(h, "again")
+	if rec := w.waiting(4); rec.SysFlag.Transaction() != message.TransactionNone || string(rec.Body) != "again" {
+		t.Errorf("stored %+v", rec)
+	}
+	if n := len(w.txn.Stats().Pending); n != 0 {
+		t.Errorf("%d topics with half messages", n)
+	}
+}
+
+// A batch is not transactional.
+func TestRule11NoBatchOfHalfMessages(t *testing.T) {
+	w := start(t, vfs.NewMem())
+	c := w.client()
+	b := message.AppendBatch(nil, 1, []byte("x"), nil)
+	for _, props := range [][]string{{"TRAN_MSG", "true", "PGROUP", "p"}, {}} {
+		h := sendHeader("T", props...)
+		h.Batch, h.SysFlag = true, int32(message.TransactionPrepared)
+		c.refused(wire.MessageIllegal, &wire.Request{Code: wire.ReqSendBatchMessage, Header: h, Body: b}, "batch", "transactional", "one by one")
+	}
+	if n := len(w.stored("T", 0)) + len(w.stored(message.TopicHalf, 0)); n != 0 {
+		t.Errorf("%d records", n)
+	}
+}
