@@ -18,6 +18,8 @@ type Decisions interface {
 	Gather(b *txn.Ends, e txn.End, done func(code int32, remark string))
 	// Carry carries out what was gathered.
 	Carry(*txn.Ends)
+	// Unknown notes that a producer does not know yet.
+	Unknown(e txn.End)
 }
 
 // Transaction serves END_TRANSACTION. Decisions that arrived in one read of a
@@ -50,6 +52,7 @@ func (t *Transaction) End(r *remoting.Request) {
 	case message.TransactionRollback:
 		e.Outcome = txn.Rollback
 	case message.TransactionNone:
+		t.Decisions.Unknown(e)
 		r.Ticket().Discard()
 		return
 	default:

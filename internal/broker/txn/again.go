@@ -128,8 +128,9 @@ func (s *Service) fateOf(h *stored) (fate, error) {
 // searchMost bounds how many records of one UNIQ_KEY are looked at.
 const searchMost = 64
 
-// search looks for what a commit or a discard left of a half message: its UNIQ_KEY
-// in the index of its topic, and of the parked ones.
+// search looks for what became of a half message whose word is lost: for what a
+// commit or a discard has left, by its UNIQ_KEY in the index of its topic and of
+// the parked ones. A discarded one may have been resumed since.
 func (s *Service) search(h *stored, f *fate) error {
 	if h.key == "" {
 		return nil
@@ -144,15 +145,43 @@ func (s *Service) search(h *stored, f *fate) error {
 		{message.TopicCheckMax, message.TransactionNone, state.Discarded},
 	} {
 		err := s.byKey(place.topic, h.key, func(rec *message.Record) {
-			if rec.SysFlag.Transaction() == place.flag && text(rec, message.PropertyProducerGroup) == h.group && rec.PhysicalOffset > h.physical {
+			if rec.SysFlag.Transaction() == place.flag && text(rec, message.PropertyProducerGroup) == h.group && rec.PhysicalOffset > h.physical && s.comesFrom(rec, h) {
 				f.kind, f.at, f.committed = place.kind, rec.StoreTimestamp, rec.PhysicalOffset
 			}
 		})
-		if err != nil || f.kind != state.Undecided {
+		if err != nil {
 			return err
 		}
+		if f.kind != state.Undecided {
+			break
+		}
 	}
-	return nil
+	if f.kind != state.Discarded {
+		return nil
+	}
+	return s.byKey(message.TopicHalf, h.key, func(rec *message.Record) {
+		if f.kind == state.Discarded && rec.QueueOffset > h.queueOffset && resumes(rec) >= 0 && text(rec, message.PropertyProducerGroup) == h.group {
+			f.kind, f.next = state.Resumed, rec.QueueOffset
+		}
+	})
+}
+
+// comesFrom tells whether an outcome's own record, with the half message's group
+// and key, is that of this half message: it names it, or a copy that a Java broker
+// made of it, or, as a copy that RocketMQ has parked, none. A half message that was
+// sent with the same key later is another transaction.
+func (s *Service) comesFrom(rec *message.Record, h *stored) bool {
+	if rec.PreparedOffset == h.physical || rec.PreparedOffset == 0 && string(rec.Topic) == message.TopicCheckMax {
+		return true
+	}
+	copied := false
+	err := s.withRecord(rec.PreparedOffset, func(half *message.Record) error {
+		_, checked := half.Property(message.PropertyTransactionCheckTimes)
+		copied = string(half.Topic) == message.TopicHalf && (checked || resumes(half) >= 0) &&
+			text(half, message.PropertyProducerGroup) == h.group && text(half, message.PropertyUniqueKey) == h.key
+		return nil
+	})
+	return err == nil && copied
 }
 
 // byKey calls fn for the records of a topic with a UNIQ_KEY, in log order.

@@ -54,6 +54,7 @@ type ending struct {
 	visible string // where consumers see the first record; "": nowhere at once
 	size    int    // of that record, bytes
 	stored  bool   // the outcome's own record is in the log already
+	at      int64  // when it was asked for, if that is told in the story, wall clock
 	why     string // of a discard
 }
 
@@ -98,6 +99,17 @@ func (s *Service) Gather(b *Ends, e End, done func(code int32, remark string)) {
 	}
 }
 
+// Unknown is a producer's answer to a check that it does not know yet: the story
+// tells of it, nothing else comes of it.
+func (s *Service) Unknown(e End) {
+	s.mu.Lock()
+	i, ok := s.table.Get(e.QueueOffset)
+	s.mu.Unlock()
+	if ok && e.FromCheck && i.Physical == e.Physical && i.Group == e.Group {
+		s.tell(story.Event{Half: e.QueueOffset, Kind: story.Answered, Who: e.who()})
+	}
+}
+
 // refuse answers a decision that is not carried out, counts it and puts it into
 // the story.
 func (s *Service) refuse(e End, done func(int32, string), code int32, remark string) {
@@ -109,15 +121,17 @@ func (s *Service) refuse(e End, done func(int32, string), code int32, remark str
 }
 
 func (e End) who() string {
-	if e.Operator != "" {
+	if e.Operator != "" || !e.Who.IsValid() {
 		return e.Operator
 	}
 	return e.Who.String()
 }
 
-// tell adds to the story.
+// tell adds to the story, as of now if e does not say when.
 func (s *Service) tell(e story.Event) {
-	e.At = s.cfg.NowMillis()
+	if e.At == 0 {
+		e.At = s.cfg.NowMillis()
+	}
 	s.story.Append(e)
 }
 
@@ -125,6 +139,9 @@ func (s *Service) tell(e story.Event) {
 func (s *Service) gather(b *Ends, e ending) {
 	if s.brokenGather(&e) {
 		return
+	}
+	if e.told() {
+		e.at = s.cfg.NowMillis()
 	}
 	n := b.batch.Len()
 	if err := s.addOutcome(b, &e); err != nil {
@@ -262,7 +279,7 @@ func (s *Service) settled(list []ending) {
 		if e.visible != "" && s.cfg.Visible != nil {
 			s.cfg.Visible(e.visible, 1, e.size)
 		}
-		if e.from.FromCheck || e.from.Operator != "" || e.d.Outcome == Discard {
+		if e.told() {
 			kind := story.Answered
 			if e.from.Operator != "" {
 				kind = story.Operated
@@ -270,7 +287,7 @@ func (s *Service) settled(list []ending) {
 			if e.d.Outcome == Discard {
 				kind = story.Discarded
 			}
-			s.tell(story.Event{Half: e.d.Half.QueueOffset, Kind: kind, Outcome: uint8(e.d.Outcome), Who: e.from.who(), Note: e.why})
+			s.tell(story.Event{Half: e.d.Half.QueueOffset, At: e.at, Kind: kind, Outcome: uint8(e.d.Outcome), Who: e.from.who(), Note: e.why})
 		}
 		var w []func(int32, string)
 		if waiters != nil {
@@ -279,6 +296,12 @@ func (s *Service) settled(list []ending) {
 		e.answer(w, wire.Success, "")
 		s.brokenSettled(e)
 	}
+}
+
+// told tells whether the story has an event of its own for a decision: the plain
+// ones, which are most, stand in the log.
+func (e *ending) told() bool {
+	return e.from.FromCheck || e.from.Operator != "" || e.d.Outcome == Discard
 }
 
 // takeWaiters gives those that asked for the same outcome meanwhile; s.mu is

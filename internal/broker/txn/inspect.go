@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/twostage/twostage/internal/broker/txn/pending"
 	"github.com/twostage/twostage/internal/broker/txn/state"
@@ -158,6 +159,14 @@ func (s *Service) describe(off int64, thorough bool) (*body.Transaction, error) 
 		t.CommittedOffset = max(f.committed, 0)
 	case state.Discarded:
 		t.ParkedOffset = max(f.committed, 0)
+		if f.committed >= 0 && thorough {
+			_ = s.withRecord(f.committed, func(rec *message.Record) error { // without it the count is not told
+				if n, err := strconv.ParseInt(text(rec, message.PropertyTransactionCheckTimes), 10, 32); err == nil {
+					t.Checks = int32(n)
+				}
+				return nil
+			})
+		}
 	case state.Resumed:
 		t.ResumedAs = f.next
 	case state.Undecided, state.Decided:
@@ -218,7 +227,12 @@ func (s *Service) Show(queueOffset int64) (*body.TransactionStory, error) {
 		return nil, err
 	}
 	for _, e := range events {
-		st.Events = append(st.Events, body.TransactionEvent{At: e.At, Kind: eventKind(e.Kind), Outcome: verb(Outcome(e.Outcome)), Count: e.Count, Who: e.Who, Note: e.Note})
+		t := body.TransactionEvent{At: e.At, Kind: eventKind(e.Kind), Count: e.Count, Who: e.Who, Note: e.Note}
+		switch e.Kind {
+		case story.Answered, story.Refused, story.Operated:
+			t.Outcome = verb(Outcome(e.Outcome))
+		}
+		st.Events = append(st.Events, t)
 	}
 	if t.DecidedAt > 0 {
 		e := body.TransactionEvent{At: t.DecidedAt, Kind: body.EventDecided}
@@ -245,7 +259,7 @@ func verb(o Outcome) string {
 	case Discard:
 		return "discard"
 	}
-	return ""
+	return "unknown"
 }
 
 func eventKind(k story.Kind) body.EventKind {

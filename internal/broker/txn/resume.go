@@ -66,7 +66,7 @@ func (s *Service) resume(physical int64, who string) (int64, error) {
 
 // parkedHalf finds the half message of a record that is it, or its parked copy.
 func (s *Service) parkedHalf(physical int64) (h stored, err error) {
-	var off int64
+	var off, prepared int64
 	var key, group string
 	err = s.withRecord(physical, func(rec *message.Record) error {
 		off = rec.QueueOffset
@@ -74,7 +74,7 @@ func (s *Service) parkedHalf(physical int64) (h stored, err error) {
 		case message.TopicHalf:
 			return nil
 		case message.TopicCheckMax:
-			key, group = text(rec, message.PropertyUniqueKey), text(rec, message.PropertyProducerGroup)
+			key, group, prepared = text(rec, message.PropertyUniqueKey), text(rec, message.PropertyProducerGroup), rec.PreparedOffset
 			return nil
 		}
 		return fmt.Errorf("%w: the record at commit log offset %d is of topic %s", ErrNoHalf, physical, rec.Topic)
@@ -85,8 +85,17 @@ func (s *Service) parkedHalf(physical int64) (h stored, err error) {
 	if key == "" && group == "" {
 		return s.halfAt(off)
 	}
-	// The youngest half message before the copy is the one that was parked.
+	// The copy names it, unless RocketMQ made it; then it is the youngest before it.
 	at := int64(-1)
+	_ = s.withRecord(prepared, func(rec *message.Record) error {
+		if string(rec.Topic) == message.TopicHalf && text(rec, message.PropertyProducerGroup) == group && text(rec, message.PropertyUniqueKey) == key {
+			at = rec.QueueOffset
+		}
+		return nil
+	})
+	if at >= 0 {
+		return s.halfAt(at)
+	}
 	err = s.byKey(message.TopicHalf, key, func(rec *message.Record) {
 		if text(rec, message.PropertyProducerGroup) == group && rec.PhysicalOffset < physical {
 			at = rec.QueueOffset

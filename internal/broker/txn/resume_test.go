@@ -5,6 +5,7 @@ package txn
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -156,6 +157,82 @@ func TestDiscardBelow(t *testing.T) {
 		after(5 * time.Second)
 		if half, _ := r.marks.get(); half != c.QueueOffset {
 			t.Errorf("the half mark is %d, want %d", half, c.QueueOffset)
+		}
+	})
+}
+
+// A transaction that was discarded, resumed and rolled back is not resumed again
+// by a broker that has lost transactions/.
+func TestRule9WithoutTheDirectory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, vfs.NewMem(), newMarks())
+		r.online("g", &producer{})
+		old := r.half("g", "k")
+		after(time.Hour)
+		parked := r.records(message.TopicCheckMax, 0)
+		if len(parked) != 1 {
+			t.Fatalf("%d parked", len(parked))
+		}
+		if _, err := r.resume(parked[0].PhysicalOffset); err != nil {
+			t.Fatal(err)
+		}
+		r.mustEnd(old, "g", Rollback)
+		after(time.Minute)
+		r.stop()
+		removeAll(t, r.fs, "/data/transactions")
+		r = start(t, r.fs, r.marks)
+		if off, err := r.resume(parked[0].PhysicalOffset); !errors.Is(err, ErrDecided) {
+			t.Errorf("resumed after the rollback, as %d: %v", off, err)
+		}
+		r.want("commit", r.end(old, "g", Commit), wire.IllegalOperation)
+		if got := r.keys("T", 2); got != "" {
+			t.Errorf("topic holds %q", got)
+		}
+	})
+}
+
+// Without the directory, the commit of a half message that was sent with the same
+// key after the outcome is not taken for the first one's.
+func TestRule2TheSameKeyLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, vfs.NewMem(), newMarks())
+		first := r.half("g", "k")
+		r.mustEnd(first, "g", Rollback)
+		second := r.half("g", "k")
+		r.mustEnd(second, "g", Commit)
+		after(time.Minute)
+		r.stop()
+		removeAll(t, r.fs, "/data/transactions")
+		r = start(t, r.fs, r.marks)
+		r.mustEnd(second, "g", Commit)
+		r.want("commit of the first", r.end(first, "g", Commit), wire.IllegalOperation, "decided or expired")
+	})
+}
+
+// Answers to checks, unknown ones too, and who decided are told in their order.
+func TestStoryOfAnswers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, vfs.NewMem(), newMarks())
+		r.online("g", &producer{})
+		at := r.half("g", "k")
+		after(7 * time.Second)
+		who := testHost
+		r.svc.Unknown(End{Group: "g", QueueOffset: at.QueueOffset, Physical: at.PhysicalOffset, FromCheck: true, Who: who})
+		r.svc.Unknown(End{Group: "x", QueueOffset: at.QueueOffset, Physical: at.PhysicalOffset, FromCheck: true, Who: who})
+		after(10 * time.Second)
+		r.svc.End(End{Group: "g", QueueOffset: at.QueueOffset, Physical: at.PhysicalOffset, Outcome: Rollback, FromCheck: true, Who: who}, func(int32, string) {})
+		after(time.Second)
+		s, err := r.svc.Show(at.QueueOffset)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, e := range s.Events {
+			got = append(got, string(e.Kind)+" "+e.Outcome+" "+e.Who)
+		}
+		want := []string{"stored  ", "check  " + who.String(), "answer unknown " + who.String(), "check  " + who.String(), "answer rollback " + who.String(), "decided rollback "}
+		if !slices.Equal(got, want) {
+			t.Errorf("%q, want %q", got, want)
 		}
 	})
 }
