@@ -31,14 +31,17 @@ interop: build ## the real binary: the official Go client, recorded frames, clus
 	cd test/interop && $(BLACKBOX) ./...
 	$(BLACKBOX) -p 1 ./test/replay ./test/cluster
 
-crash: build ## kill -9 and restart, bounded
+crash: build ## kill -9 and restart, bounded; the bank; what a Java broker would do with a directory
 	$(BLACKBOX) ./test/crash -rounds 20
+	$(BLACKBOX) ./test/bank/teller ./test/javacheck
+	$(BLACKBOX) ./test/bank -kills 5 -duration 60s -transactions 20000
 
 hostile: build ## what no client should send
 	$(BLACKBOX) ./test/hostile
 
-soak: build ## crash for an hour
+soak: build ## crash for an hour, the bank for another
 	$(BLACKBOX) -timeout 0 ./test/crash -rounds 2000
+	$(BLACKBOX) -timeout 0 ./test/bank -duration 1h -kills 200 -transactions 500000
 
 bench: build ## the figures of docs/performance.md
 	scripts/bench
