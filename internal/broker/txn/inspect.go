@@ -70,6 +70,7 @@ func (s *Service) listPending(f body.TransactionFilter) (list []body.Transaction
 	var infos []pending.Info
 	next = -1
 	s.mu.Lock()
+	s.table.Tick(s.mono())
 	s.table.Range(f.From, func(i pending.Info) bool {
 		if len(infos) == listReads {
 			next = i.QueueOffset
@@ -131,6 +132,7 @@ func (s *Service) describe(off int64, thorough bool) (*body.Transaction, error) 
 		return nil, err
 	}
 	s.mu.Lock()
+	s.table.Tick(s.mono())
 	i, here := s.table.Get(off)
 	if here && thorough {
 		t.Chain = s.table.Chain(off)

@@ -84,6 +84,7 @@ func (s *Service) Stats() Stats {
 	c.mu.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.table.Tick(s.mono())
 	st.NoProducer, st.Paced = s.table.Waiting()
 	st.Pending = s.table.ByTopic()
 	return st

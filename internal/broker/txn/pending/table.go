@@ -59,6 +59,10 @@ func New(cfg Config) *Table {
 	return t
 }
 
+// Tick says how late it is, for Get, Range and Waiting: while nothing is to be done
+// nobody calls Next. A time before the last one changes nothing.
+func (t *Table) Tick(now int64) { t.tick(now) }
+
 // tick notes what time it is.
 func (t *Table) tick(now int64) { t.now = max(t.now, now) }
 
