@@ -27,9 +27,9 @@ lint: ## vet, format, layers, staticcheck; the public packages on other systems
 fuzz: ## every fuzz target for FUZZTIME, as many side by side as there are cores
 	GO=$(GO) scripts/fuzz $(FUZZTIME)
 
-interop: build ## the real binary: the official Go client, recorded frames, clusters of processes
+interop: build ## the real binary: the official Go client, recorded frames, clusters of processes, the inspector
 	cd test/interop && $(BLACKBOX) ./...
-	$(BLACKBOX) -p 1 ./test/replay ./test/cluster
+	$(BLACKBOX) -p 1 ./test/replay ./test/cluster ./test/inspect
 
 crash: build ## kill -9 and restart, bounded; the bank; what a Java broker would do with a directory
 	$(BLACKBOX) ./test/crash -rounds 20

@@ -4,6 +4,7 @@
 package bank
 
 import (
+	"sync"
 	"testing"
 	"time"
 
@@ -19,10 +20,7 @@ func TestCheckerBites(t *testing.T) {
 		t.Fatal(err)
 	}
 	first := firstSeed(t)
-	for _, c := range []struct {
-		name string
-		want []violation // any of them
-	}{
+	cases := []bite{
 		{"double-commit", []violation{duplicateCommit}},
 		{"commit-after-rollback", []violation{commitAfterRollback}},
 		{"early-answer", []violation{lostCommit, unexpectedCheck}},
@@ -31,35 +29,57 @@ func TestCheckerBites(t *testing.T) {
 		{"split-chain", []violation{duplicateCommit}},
 		{"lost-op", []violation{duplicateCommit, unexpectedCheck}},
 		{"phantom", []violation{phantom, commitAfterRollback}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			w := newWorld(t, options{
-				bin: bin, env: []string{"BROKENTXN=" + c.name}, keys: []string{"flushDiskType=ASYNC_FLUSH"},
-				seed: first, kills: 1, duration: 3 * time.Second, transactions: 500, abandoned: 20, checks: 10, raw: 2, rate: 200,
-			})
-			if err := w.run(); err != nil {
-				t.Fatal(err)
-			}
-			if err := w.finish(); err != nil {
-				t.Fatal(err)
-			}
-			// A commit is lost when nothing is open; the abandoned ones stay so for
-			// longer than this test. A broker that is broken may never get there.
-			drained := w.drainWithin(rig.Patience/3, topic)
-			v, err := w.judge()
-			if err != nil {
-				t.Fatal(err)
-			}
-			bitten := false
-			for _, kind := range c.want {
-				if v.found[kind] > 0 && (kind != lostCommit || drained == nil) {
-					bitten = true
-				}
-			}
-			v.print(t)
-			if !bitten {
-				t.Errorf("seed %d: none of %v was found (%v)", first, c.want, drained)
+	}
+	// Two at a time, whatever -parallel says: each mostly waits.
+	next := make(chan bite, len(cases))
+	for _, c := range cases {
+		next <- c
+	}
+	close(next)
+	var all sync.WaitGroup
+	for range 2 {
+		all.Go(func() {
+			for c := range next {
+				t.Run(c.name, func(t *testing.T) { c.run(t, bin, first) })
 			}
 		})
+	}
+	all.Wait()
+}
+
+// bite is a way to break a rule, and what that leads to.
+type bite struct {
+	name string
+	want []violation // any of them
+}
+
+// run has a bank find it.
+func (c bite) run(t *testing.T, bin string, seed uint64) {
+	w := newWorld(t, options{
+		bin: bin, env: []string{"BROKENTXN=" + c.name}, keys: []string{"flushDiskType=ASYNC_FLUSH"},
+		seed: seed, kills: 1, duration: 3 * time.Second, transactions: 500, abandoned: 20, checks: 10, raw: 2, rate: 200,
+	})
+	if err := w.run(); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.finish(); err != nil {
+		t.Fatal(err)
+	}
+	// A commit is lost when nothing is open; the abandoned ones stay so for longer
+	// than this test. A broker that is broken may never get there.
+	drained := w.drainWithin(rig.Patience/3, topic)
+	v, err := w.judge()
+	if err != nil {
+		t.Fatal(err)
+	}
+	bitten := false
+	for _, kind := range c.want {
+		if v.found[kind] > 0 && (kind != lostCommit || drained == nil) {
+			bitten = true
+		}
+	}
+	v.print(t)
+	if !bitten {
+		t.Errorf("seed %d: none of %v was found (%v)", seed, c.want, drained)
 	}
 }

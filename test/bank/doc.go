@@ -29,10 +29,15 @@
 // again or not; the outcome is not told, late, several times, followed by the
 // opposite one, preceded by one that names the wrong group or offsets; the
 // producer does not know yet, also when it is asked; it dies between decision and
-// answer. By schedule: the broker is killed, sometimes twice in a row; a producer
-// is killed, or stopped for longer than the broker believes in it. Plan and
-// schedule are functions of the printed seed; the schedule goes by numbers of
-// transactions.
+// answer: at some of its numbers it collects a run of transactions that are decided
+// and not told, and kills itself with all of them. By schedule: the broker is
+// killed, sometimes twice in a row; a producer is killed, or stopped for longer
+// than the broker believes in it. Plan and schedule are functions of the printed
+// seed; the schedule goes by numbers of transactions.
+//
+// What is counted is what happened: a fault is in the ledger once it was made, one
+// that is a request once that was answered. At least one transaction in twenty must
+// have each (1,000 of 20,000), or the test fails.
 //
 // # What is checked
 //

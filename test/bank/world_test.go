@@ -112,7 +112,7 @@ func newWorld(t *testing.T, cfg options) *world {
 func (w *world) add(t *testing.T, client teller.Client, n int, rate float64) {
 	t.Helper()
 	b := &branch{Work: teller.Work{
-		Plan:   teller.Plan{Seed: w.cfg.seed, Producer: n, Client: client, Deaths: w.cfg.deaths},
+		Plan:   teller.Plan{Seed: w.cfg.seed, Producer: n, Client: client, Deaths: w.cfg.deaths, Doomed: w.cfg.doomed},
 		Broker: w.broker.addr, Namesrv: w.broker.namesrv, Topic: topic, Group: fmt.Sprintf("bank_%s_%d", client, n),
 		Ledger: filepath.Join(w.dir, fmt.Sprintf("ledger-%02d", n)), Rate: rate, Limit: 1 << 30,
 	}}

@@ -40,6 +40,7 @@ func (p *producer) answer(c *conn, t teller.Transaction, h half) {
 		}
 		return
 	}
+	p.doom.Asked(t)
 	want := teller.Rollback
 	p.mu.Lock()
 	left, unsure := p.unsure[t.Key]
@@ -60,18 +61,21 @@ func (p *producer) answer(c *conn, t teller.Transaction, h half) {
 	}
 	var code int32
 	first := p.startEnd(c, t.Key, h, decided, true, &code)
-	again := t.Fault == teller.Twice || t.Fault == teller.EndLost && t.Variant == 0
-	if again { // at once, not after the first answer
-		p.note(t.Key, teller.Twice)
+	again := false
+	if t.Fault == teller.Twice || t.Fault == teller.EndLost && t.Variant == 0 { // at once, not after the first answer
 		var code int32
-		wait("answer to a check", p.startEnd(c, t.Key, h, decided, true, &code))
+		again = wait("answer to a check", p.startEnd(c, t.Key, h, decided, true, &code))
 	}
-	if !wait("answer to a check", first) || code != wire.Success {
+	if !wait("answer to a check", first) {
 		return
 	}
-	if t.Fault == teller.Contradictory || t.Fault == teller.EndLost && t.Variant == 1 {
+	if again {
+		p.note(t.Key, teller.Twice)
+	}
+	if code == wire.Success && (t.Fault == teller.Contradictory || t.Fault == teller.EndLost && t.Variant == 1) {
 		var code int32
-		p.note(t.Key, teller.Contradictory)
-		wait("answer to a check", p.startEnd(c, t.Key, h, decided.Opposite(), true, &code))
+		if wait("answer to a check", p.startEnd(c, t.Key, h, decided.Opposite(), true, &code)) {
+			p.note(t.Key, teller.Contradictory)
+		}
 	}
 }

@@ -15,8 +15,8 @@
 // that is decided sends no half message any more, because such a one would be a
 // new transaction.
 //
-// Locks: link.mu, conn.mu and producer.mu are never held together; the ledger's
-// own is the only one that is taken under them.
+// Locks: link.mu, conn.mu, producer.mu and that of the doom are never held together;
+// the ledger's own is the only one that is taken under them.
 //
 // It ends with code 1, and the bank fails, when the broker answers what was not
 // asked, does not answer for a minute on a connection that is up, or asks about

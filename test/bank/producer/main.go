@@ -31,7 +31,7 @@ func run(work teller.Work) error {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	p := &producer{Work: work, ledger: l, unsure: make(map[string]int)}
+	p := &producer{Work: work, ledger: l, doom: teller.NewDoom(work.Plan, l), unsure: make(map[string]int)}
 	p.link = newLink(work, l, p.asked)
 	p.link.start(ctx)
 	err = work.Run(l, os.Stdin, p.play)
@@ -48,6 +48,7 @@ func run(work teller.Work) error {
 type producer struct {
 	teller.Work
 	ledger *teller.Ledger
+	doom   *teller.Doom
 	link   *link
 	checks sync.WaitGroup // that are being answered
 

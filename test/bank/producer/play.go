@@ -19,6 +19,16 @@ type half struct{ offset, position int64 }
 // play runs a transaction from its half message to its last answer.
 func (p *producer) play(ctx context.Context, t teller.Transaction) {
 	rng := p.dice(t)
+	if t.Fault == teller.Died {
+		p.doom.Begin(t)
+		if _, ok := p.prepare(ctx, t, rng); !ok {
+			p.doom.Missed(t)
+			return
+		}
+		p.decide(t.Key, t.Want)
+		p.doom.Decided(t)
+		return
+	}
 	h, ok := p.prepare(ctx, t, rng)
 	if !ok || p.Client == teller.Abandoned {
 		return // whoever asks is told, or not, in asked
@@ -35,22 +45,18 @@ func (p *producer) play(ctx context.Context, t teller.Transaction) {
 	}
 	decided := p.decide(t.Key, t.Want)
 	switch t.Fault {
-	case teller.Died:
-		p.fault(t)
-		teller.Die()
 	case teller.EndLost:
 		p.fault(t)
 	case teller.Late:
-		if teller.Sleep(ctx, t.Delay) {
+		if teller.Sleep(ctx, t.Delay) && p.end(ctx, t, h, decided, rng) >= 0 {
 			p.fault(t)
-			p.end(ctx, t, h, decided, rng)
 		}
 	case teller.Twice:
 		p.twice(ctx, t, h, decided, rng)
 	case teller.Contradictory:
-		if p.end(ctx, t, h, decided, rng) == wire.Success && (t.Delay == 0 || teller.Sleep(ctx, t.Delay)) {
+		if p.end(ctx, t, h, decided, rng) == wire.Success && (t.Delay == 0 || teller.Sleep(ctx, t.Delay)) &&
+			p.end(ctx, t, h, decided.Opposite(), rng) >= 0 {
 			p.fault(t)
-			p.end(ctx, t, h, decided.Opposite(), rng)
 		}
 	case teller.WrongEnd:
 		p.forge(ctx, t, h, decided.Opposite(), rng)
@@ -63,6 +69,8 @@ func (p *producer) play(ctx context.Context, t teller.Transaction) {
 	}
 }
 
+// fault notes that a transaction's fault was made: where it is a request, that
+// one was answered.
 func (p *producer) fault(t teller.Transaction) { p.note(t.Key, t.Fault) }
 
 func (p *producer) note(key string, f teller.Fault) {
@@ -193,13 +201,14 @@ func (p *producer) end(ctx context.Context, t teller.Transaction, h half, o tell
 // twice tells the outcome several times.
 func (p *producer) twice(ctx context.Context, t teller.Transaction, h half, o teller.Outcome, rng *rand.Rand) {
 	if t.Delay > 0 {
-		p.end(ctx, t, h, o, rng)
+		first := p.end(ctx, t, h, o, rng)
 		for pause := t.Delay; t.Times > 0; t.Times, pause = t.Times-1, t.Delay/4 {
 			if !teller.Sleep(ctx, pause) {
 				return
 			}
-			p.fault(t)
-			p.end(ctx, t, h, o, rng)
+			if p.end(ctx, t, h, o, rng) >= 0 && first >= 0 {
+				p.fault(t)
+			}
 		}
 		return
 	}
@@ -210,9 +219,14 @@ func (p *producer) twice(ctx context.Context, t teller.Transaction, h half, o te
 			done = append(done, p.startEnd(c, t.Key, h, o, false, &codes[i]))
 		}
 	}
-	p.fault(t)
+	answered := 0
 	for _, d := range done {
-		wait("end", d)
+		if wait("end", d) {
+			answered++
+		}
+	}
+	if answered > 1 {
+		p.fault(t)
 	}
 }
 
@@ -236,8 +250,8 @@ func (p *producer) forge(ctx context.Context, t teller.Transaction, h half, o te
 	}
 	req := p.endRequest(t.Key, wrong, o, rng.IntN(2) == 0)
 	req.Header.(*header.EndTransactionRequest).ProducerGroup = group
-	p.fault(t)
 	wait("wrong end", c.start(req, func(answer *wire.Command, sent int) {
+		p.fault(t)
 		p.ledger.Note(teller.Event{
 			Kind: teller.Forged, Key: t.Key, Conn: c.id, Offset: h.offset, Sent: sent, Outcome: o, Code: answer.Code,
 		})

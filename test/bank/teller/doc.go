@@ -28,6 +28,7 @@
 //   - The plan is a function of seed, producer and number: the same seed gives the
 //     same transactions and the same faults.
 //
-// Ledger.mu is the only lock; the file is written under it and synced without it.
+// Ledger.mu may be taken under Doom.mu; the file is written under it and synced
+// without it.
 // The package refuses ledgers that do not parse.
 package teller

@@ -25,7 +25,7 @@ const (
 	Contradictory Fault = "contradictory"      // the other outcome follows the acknowledged one
 	Unsure        Fault = "unknown"            // the producer does not know, also when asked first
 	WrongEnd      Fault = "wrong-end"          // an outcome that names group or offsets wrongly comes first
-	Died          Fault = "killed-after-local" // the process dies between decision and answer
+	Died          Fault = "killed-after-local" // the process dies between decision and answer, see Doom
 )
 
 // Faults are all of them.
@@ -46,7 +46,9 @@ type Plan struct {
 	Seed     uint64
 	Producer int // below 100
 	Client   Client
-	Deaths   int // one transaction of so many kills the process; 0: none
+	// Of every Deaths transactions, a run of Doomed has the fault Died and ends
+	// the process. Deaths is 0 for none.
+	Deaths, Doomed int
 }
 
 // Transaction is what becomes of one.
@@ -57,6 +59,8 @@ type Transaction struct {
 	Want   Outcome
 	Queue  int32 // 0 to Queues-1
 	Body   []byte
+	// Last of a run of transactions with the fault Died.
+	Last bool
 	// Delay of Late, and before what follows the first answer of Twice and
 	// Contradictory, where 0 means that nobody waits for that answer.
 	Delay time.Duration
@@ -77,7 +81,7 @@ var weights = map[Client][]struct {
 	fault Fault
 	of100 int
 }{
-	Raw:       {{None, 14}, {RolledBack, 10}, {EndLost, 12}, {HalfLost, 12}, {Late, 12}, {Twice, 12}, {Contradictory, 12}, {Unsure, 11}, {WrongEnd, 5}},
+	Raw:       {{None, 3}, {RolledBack, 9}, {EndLost, 11}, {HalfLost, 11}, {Late, 18}, {Twice, 12}, {Contradictory, 12}, {Unsure, 12}, {WrongEnd, 12}},
 	Official:  {{None, 50}, {RolledBack, 20}, {Late, 10}, {Unsure, 20}},
 	Abandoned: {{None, 100}},
 }
@@ -111,11 +115,25 @@ func (p Plan) Transaction(number int) Transaction {
 	if t.Fault == Unsure {
 		t.Times = rng.IntN(3)
 	}
-	// The producers die at different numbers.
-	if p.Deaths > 0 && (number+p.Producer*p.Deaths/7)%p.Deaths == p.Deaths-1 {
-		t.Fault = Died
+	if at := p.run(number); at >= 0 {
+		t.Fault, t.Last = Died, at == p.Doomed-1
 	}
 	return t
+}
+
+// run gives a number's place in its run of transactions with the fault Died, -1
+// when it is in none. The producers have theirs at different places of the first
+// half of every Deaths numbers, so that a short bank has one too, and what comes
+// behind it lives long.
+func (p Plan) run(number int) int {
+	if p.Deaths == 0 {
+		return -1
+	}
+	at := number%p.Deaths - (15+10*(p.Producer%4))*p.Deaths/100
+	if at >= p.Doomed {
+		return -1
+	}
+	return max(at, -1)
 }
 
 // Key is the name of a transaction.

@@ -142,8 +142,8 @@ func TestPlanReplays(t *testing.T) {
 		if sum != 100 {
 			t.Errorf("the weights of %s make %d", client, sum)
 		}
-		p := Plan{Seed: 5, Producer: 3, Client: client, Deaths: 100}
-		faults := make(map[Fault]int)
+		p := Plan{Seed: 5, Producer: 3, Client: client, Deaths: 200, Doomed: 20}
+		faults, last := make(map[Fault]int), 0
 		for n := range 2000 {
 			a, b := p.Transaction(n), p.Transaction(n)
 			if !reflect.DeepEqual(a, b) {
@@ -153,12 +153,18 @@ func TestPlanReplays(t *testing.T) {
 				t.Fatalf("the key of transaction %d is %q, its body %q", n, a.Key, a.Body)
 			}
 			faults[a.Fault]++
+			if a.Last {
+				last++
+			}
+			if next := p.Transaction(n + 1); a.Fault == Died && !a.Last != (next.Fault == Died) {
+				t.Fatalf("transaction %d is %+v, then comes %+v", n, a, next)
+			}
 		}
-		if faults[Died] != 20 {
-			t.Errorf("%s dies %d times", client, faults[Died])
+		if faults[Died] != 200 || last != 10 {
+			t.Errorf("%d of %s die, %d of them are the last", faults[Died], client, last)
 		}
 		for _, w := range weights[client] {
-			if got, want := faults[w.fault], 20*w.of100; got < want/2 || got > want*2 {
+			if got, want := faults[w.fault], 18*w.of100; got < want/2 || got > want*2 {
 				t.Errorf("%s has %d of %s, want about %d", client, got, w.fault, want)
 			}
 		}
@@ -167,7 +173,7 @@ func TestPlanReplays(t *testing.T) {
 
 func TestArgsAreRead(t *testing.T) {
 	want := Work{
-		Plan:   Plan{Seed: 1 << 40, Producer: 12, Client: Official, Deaths: 7},
+		Plan:   Plan{Seed: 1 << 40, Producer: 12, Client: Official, Deaths: 7, Doomed: 3},
 		Broker: "b:1", Namesrv: "n:2", Topic: "T", Group: "G", Ledger: "/l", Rate: 2.5, Limit: 0,
 	}
 	if got, err := Flags(want.Args()); err != nil || got != want {
@@ -175,5 +181,9 @@ func TestArgsAreRead(t *testing.T) {
 	}
 	if _, err := Flags([]string{"-ledger=x", "-topic=t", "-group=g", "-client=nobody"}); err == nil {
 		t.Error("an unknown client was taken")
+	}
+	want.Doomed = 4
+	if _, err := Flags(want.Args()); err == nil || !strings.Contains(err.Error(), "-deaths=7 -doomed=4") {
+		t.Errorf("4 of 7 die: %v", err)
 	}
 }

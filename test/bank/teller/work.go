@@ -12,14 +12,16 @@ import (
 	"hash/crc32"
 	"io"
 	"math"
-	"os"
 	"sync"
-	"syscall"
 	"time"
 )
 
-// inflight is how many transactions of a process run at a time.
-const inflight = 256
+// inflight is how many transactions of a process run at a time. A run of those
+// with the fault Died does; MaxDoomed is its longest.
+const (
+	inflight  = 256
+	MaxDoomed = 200
+)
 
 // Work is what a producer process is told by its flags.
 type Work struct {
@@ -38,7 +40,8 @@ func Flags(args []string) (Work, error) {
 	fs.Uint64Var(&w.Seed, "seed", 0, "of the plan")
 	fs.IntVar(&w.Producer, "producer", 0, "number of the producer")
 	client := fs.String("client", string(Raw), "raw, official or abandoned")
-	fs.IntVar(&w.Deaths, "deaths", 0, "one transaction of so many kills the process")
+	fs.IntVar(&w.Deaths, "deaths", 0, "of so many transactions, some kill the process; 0: none")
+	fs.IntVar(&w.Doomed, "doomed", 1, "how many those are")
 	fs.StringVar(&w.Broker, "broker", "", "address")
 	fs.StringVar(&w.Namesrv, "namesrv", "", "address")
 	fs.StringVar(&w.Topic, "topic", "", "of the messages")
@@ -51,6 +54,9 @@ func Flags(args []string) (Work, error) {
 	if err == nil && (w.Ledger == "" || w.Topic == "" || w.Group == "" || w.Rate <= 0 || weights[w.Client] == nil) {
 		err = errors.New("flags -ledger, -topic, -group, -rate and -client are needed")
 	}
+	if err == nil && w.Deaths != 0 && (w.Doomed < 1 || w.Doomed > MaxDoomed || w.Deaths < 2*w.Doomed) {
+		err = fmt.Errorf("-deaths=%d -doomed=%d: accepted are 1 to %d doomed, and at least twice as many deaths", w.Deaths, w.Doomed, MaxDoomed)
+	}
 	return w, err
 }
 
@@ -58,12 +64,13 @@ func Flags(args []string) (Work, error) {
 func (w Work) Args() []string {
 	return []string{
 		fmt.Sprintf("-seed=%d", w.Seed), fmt.Sprintf("-producer=%d", w.Producer), "-client=" + string(w.Client),
-		fmt.Sprintf("-deaths=%d", w.Deaths), "-broker=" + w.Broker, "-namesrv=" + w.Namesrv, "-topic=" + w.Topic, "-group=" + w.Group,
+		fmt.Sprintf("-deaths=%d", w.Deaths), fmt.Sprintf("-doomed=%d", w.Doomed), "-broker=" + w.Broker, "-namesrv=" + w.Namesrv, "-topic=" + w.Topic, "-group=" + w.Group,
 		"-ledger=" + w.Ledger, fmt.Sprintf("-rate=%g", w.Rate), fmt.Sprintf("-limit=%d", w.Limit),
 	}
 }
 
-// Run begins transactions at the rate and plays each on a goroutine, until in
+// Run begins transactions at the rate, those of a run of Died as fast as it can,
+// and plays each on a goroutine, until in
 // has the line "finish" or the limit is reached; then, when all have ended, it
 // notes Idle. It returns when in ends, after those that play: ctx of play ends
 // then.
@@ -115,7 +122,11 @@ begin:
 		if now := time.Now(); due.Before(now.Add(-time.Second)) {
 			due = now.Add(-time.Second)
 		}
-		tick.Reset(max(time.Until(due), pace/8))
+		next := max(time.Until(due), pace/8)
+		if t.Fault == Died && !t.Last {
+			next = 0 // the run is together before the broker asks about its first
+		}
+		tick.Reset(next)
 	}
 	go func() {
 		<-quit
@@ -137,10 +148,4 @@ func Sleep(ctx context.Context, d time.Duration) bool {
 	case <-t.C:
 		return true
 	}
-}
-
-// Die ends the process as kill -9 does.
-func Die() {
-	_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
-	select {} // until the signal takes effect
 }

@@ -52,7 +52,7 @@ func run(work teller.Work) error {
 	if err != nil {
 		return err
 	}
-	b := &bank{Work: work, ledger: l, unsure: make(map[string]int)}
+	b := &bank{Work: work, ledger: l, doom: teller.NewDoom(work.Plan, l), unsure: make(map[string]int)}
 	sender, err := b.connect("sender")
 	if err != nil {
 		return err
@@ -73,6 +73,7 @@ func run(work teller.Work) error {
 type bank struct {
 	teller.Work
 	ledger *teller.Ledger
+	doom   *teller.Doom
 
 	mu     sync.Mutex
 	unsure map[string]int // how often unknown is still to be said, by key
@@ -117,6 +118,10 @@ func (b *bank) renew(ctx context.Context) {
 // play sends the message of a transaction. When that fails, the half message may
 // be stored all the same: then the broker asks.
 func (b *bank) play(ctx context.Context, p rocketmq.TransactionProducer, t teller.Transaction) {
+	if t.Fault == teller.Died {
+		b.doom.Begin(t)
+		defer b.doom.Missed(t) // where the send comes back, it was not decided
+	}
 	if _, err := p.SendMessageInTransaction(ctx, primitive.NewMessage(b.Topic, t.Body)); err != nil {
 		b.note(t.Key, teller.HalfLost)
 		// The broker is away, or this client has not heard that it came back.
@@ -144,9 +149,8 @@ func (b *bank) ExecuteLocalTransaction(m *primitive.Message) primitive.LocalTran
 	}
 	o := b.decide(t.Key, t.Want)
 	switch {
-	case t.Fault == teller.Died:
-		b.note(t.Key, t.Fault)
-		teller.Die()
+	case t.Fault == teller.Died && b.doom.Decided(t):
+		select {} // until the process dies: what is returned, the broker is told
 	case t.Fault == teller.Late:
 		teller.Sleep(context.Background(), t.Delay)
 		b.note(t.Key, t.Fault)
@@ -163,6 +167,7 @@ func (b *bank) CheckLocalTransaction(m *primitive.MessageExt) primitive.LocalTra
 	}
 	t := b.of(m.Body)
 	b.ledger.Note(teller.Event{Kind: teller.Checked, Key: t.Key, Offset: -1})
+	b.doom.Asked(t)
 	want := teller.Rollback
 	b.mu.Lock()
 	left, unsure := b.unsure[t.Key]
