@@ -255,6 +255,9 @@ func (d *dispatcher) runQueues() {
 		d.stage.Lock()
 		left := len(d.mine)
 		d.stage.Unlock()
+		if d.wanted.Load() {
+			continue // and could not just now, for that look
+		}
 		if d.s.log.Err() != nil || closing && left == 0 {
 			d.mu.Lock()
 			d.drained = true
