@@ -188,7 +188,7 @@ func TestTransactionsErrors(t *testing.T) {
 
 func TestTransactionsActs(t *testing.T) {
 	parked := string(message.AppendOffsetID(nil, netip.MustParseAddrPort("10.0.0.1:10911"), 4711))
-	l := &ledger{found: map[string][]int64{"key": {5}}}
+	l := &ledger{found: map[string][]int64{"key": {5}, parked: {5}}}
 	h := api(l)
 	const who = "http 127.0.0.1:5000"
 	for _, c := range []struct {
@@ -200,7 +200,7 @@ func TestTransactionsActs(t *testing.T) {
 		{"key/rollback", 5, []string{"find key", "decide 5 false by " + who}},
 		{"3/recheck", 3, []string{"recheck 3 by " + who}},
 		{"5/resume", 77, []string{"show 5", "resume 500 by " + who}},
-		{parked + "/resume", 77, []string{"find " + parked, "resume 4711 by " + who}},
+		{parked + "/resume", 77, []string{"find " + parked, "show 5", "resume 500 by " + who}},
 	} {
 		l.calls = nil
 		w := send(h, "POST", "/api/transactions/"+c.target, nil)

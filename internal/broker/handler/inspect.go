@@ -5,6 +5,7 @@ package handler
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/twostage/twostage/internal/remoting"
@@ -126,6 +127,10 @@ func (i *Inspect) ResumeCheck(r *remoting.Request) {
 	_, physical, err := message.ParseOffsetID(h.MsgID)
 	if err != nil {
 		fail(r, wire.SystemError, "msgId is no offset message id: %s", err)
+		return
+	}
+	if found, err := i.Transactions.Find(h.MsgID); err != nil || len(found) == 0 { // of another broker, too
+		fail(r, wire.SystemError, "%s", errors.Join(err, fmt.Errorf("%w: %s is neither a half message nor a parked copy of this broker", body.ErrNoHalf, h.MsgID)))
 		return
 	}
 	ticket := r.Ticket()

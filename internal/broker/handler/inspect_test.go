@@ -242,7 +242,7 @@ func TestInspectNames(t *testing.T) {
 }
 
 func TestInspectActs(t *testing.T) {
-	in := &fakeInspector{found: map[string][]int64{"key": {5}}}
+	in := &fakeInspector{found: map[string][]int64{"key": {5}, parkedID: {5}}}
 	ask := inspected(t, in, operator)
 	for _, c := range []struct {
 		code   int32
@@ -262,11 +262,11 @@ func TestInspectActs(t *testing.T) {
 		{wire.ReqTxResume, &header.TxRequest{ID: "5"}, []string{"show 5", "resume 555 by " + operator}, 77, 0, ""},
 		{wire.ReqTxResume, &header.TxRequest{ID: "3"}, []string{"show 3", "resume 300 by " + operator}, 77, 0, ""},
 		{wire.ReqTxResume, &header.TxRequest{ID: "4"}, []string{"show 4"}, 0, wire.QueryNotFound, "no such half message at queue offset 4"},
-		{wire.ReqTxResume, &header.TxRequest{ID: parkedID}, []string{"find " + parkedID, "resume 4711 by " + operator}, 77, 0, ""},
+		{wire.ReqTxResume, &header.TxRequest{ID: parkedID}, []string{"find " + parkedID, "show 5", "resume 555 by " + operator}, 77, 0, ""},
 		{wire.ReqTxResume, &header.TxRequest{BrokerName: "b", ID: "5"}, nil, 0, wire.InvalidParameter, "is for broker b"},
-		{wire.ReqTxResume, &header.TxRequest{ID: goneID}, []string{"find " + goneID, "resume 404 by " + operator}, 0, wire.QueryNotFound, "nothing is parked at 404"},
-		{wire.ReqResumeCheckHalfMessage, &header.ResumeCheckRequest{MsgID: parkedID}, []string{"resume 4711 by " + operator}, -1, 0, ""},
-		{wire.ReqResumeCheckHalfMessage, &header.ResumeCheckRequest{MsgID: goneID}, []string{"resume 404 by " + operator}, 0, wire.SystemError, "nothing is parked at 404"},
+		{wire.ReqTxResume, &header.TxRequest{ID: goneID}, []string{"find " + goneID}, 0, wire.QueryNotFound, "no such half message"},
+		{wire.ReqResumeCheckHalfMessage, &header.ResumeCheckRequest{MsgID: parkedID}, []string{"find " + parkedID, "resume 4711 by " + operator}, -1, 0, ""},
+		{wire.ReqResumeCheckHalfMessage, &header.ResumeCheckRequest{MsgID: goneID}, []string{"find " + goneID}, 0, wire.SystemError, "neither a half message nor a parked copy of this broker"},
 		{wire.ReqResumeCheckHalfMessage, &header.ResumeCheckRequest{MsgID: "17"}, nil, 0, wire.SystemError, "msgId is no offset message id"},
 	} {
 		in.calls = nil

@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/twostage/twostage/internal/wire/body"
-	"github.com/twostage/twostage/message"
 )
 
 // ErrTransactionID is the class of the errors about a text that names no
@@ -70,14 +69,10 @@ func FindTransaction(in Inspector, id string) (queueOffset int64, err error) {
 }
 
 // FindParked gives the commit log offset by which [Inspector.Resume] knows the
-// transaction that id names: as in FindTransaction, or the offset message id of a
-// parked copy whose transaction is not known any more.
+// transaction that id names, as in FindTransaction.
 func FindParked(in Inspector, id string) (physical int64, err error) {
 	offset, err := FindTransaction(in, id)
 	if err != nil {
-		if _, at, bad := message.ParseOffsetID(id); bad == nil && errors.Is(err, body.ErrNoHalf) {
-			return at, nil
-		}
 		return 0, err
 	}
 	s, err := in.Show(offset)

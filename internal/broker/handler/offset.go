@@ -8,6 +8,7 @@ import (
 	"github.com/twostage/twostage/internal/store"
 	"github.com/twostage/twostage/internal/wire"
 	"github.com/twostage/twostage/internal/wire/header"
+	"github.com/twostage/twostage/message"
 )
 
 // QueueLog is what the offset requests need of the store.
@@ -56,6 +57,10 @@ func (o *Offset) Update(r *remoting.Request) {
 	}
 	if _, ok := o.Topics.Get(h.Topic); !ok {
 		fail(r, wire.TopicNotExist, "topic[%s] not exist: no offset of group %s was stored", h.Topic, h.ConsumerGroup)
+		return
+	}
+	if h.ConsumerGroup == message.GroupTransCheck {
+		fail(r, wire.NoPermission, "the offsets of group %s are the broker's own: no offset was stored", h.ConsumerGroup)
 		return
 	}
 	if h.QueueID < 0 || h.CommitOffset < 0 {

@@ -132,7 +132,7 @@ func (p *Pull) Handle(r *remoting.Request) {
 	}
 	pl.queue = p.Log.Queue(t.TopicName, h.QueueID)
 	pl.run(r, p.holdTime(&h))
-	if h.SysFlag&header.PullCommitOffset != 0 {
+	if h.SysFlag&header.PullCommitOffset != 0 && pl.group != message.GroupTransCheck {
 		p.Offsets.Commit(pl.group, pl.topic, h.QueueID, h.CommitOffset)
 	}
 }

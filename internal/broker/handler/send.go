@@ -224,6 +224,11 @@ func (s *Send) addOne(r *remoting.Request, c *Conn, t *body.TopicConfig, queue i
 		p.isHalf = true
 		q = s.Halves.Prepare(rec, c.half[:0], &p.half)
 		c.half = rec.Properties[:0]
+		if n := len(rec.Properties); n > message.MaxPropertiesLength-txn.PropertyRoom {
+			s.refuse(r, wire.MessageIllegal, "the properties of the half message have "+itoa(int64(n))+" bytes with those of the broker, at most "+
+				itoa(message.MaxPropertiesLength-txn.PropertyRoom)+" leave room for checks: send fewer or shorter ones")
+			return
+		}
 	case level && info.delayed:
 		// The property WAIT stays in what is delayed, as in RocketMQ.
 		c.half = appendCluster(append(c.half[:0], c.head.Properties...), s.Cluster)
