@@ -220,9 +220,9 @@ func (b *Broker) openServices() error {
 		return err
 	}
 	b.group.Defer("transactions", b.txn.Close)
-	b.txn.Repair(b.replay)
+	err = b.txn.Repair(b.replay)
 	b.replay = nil
-	return nil
+	return err
 }
 
 // replayed is told of each record that the recovery of the store reads.

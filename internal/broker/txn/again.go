@@ -6,6 +6,7 @@ package txn
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"strconv"
 	"time"
 
@@ -34,8 +35,11 @@ type stored struct {
 	queueOffset, physical int64
 	group, key, topic     string
 	queue                 int32
-	at                    int64 // store timestamp
-	resumes               int64 // queue offset of the half message that it stands for; -1: none
+	at                    int64          // store timestamp
+	born                  int64          // by the producer's clock
+	host                  netip.AddrPort // where it was born
+	broker                netip.AddrPort // that stored it
+	resumes               int64          // queue offset of the half message that it stands for; -1: none
 }
 
 // halfAt reads the half message at a queue offset. ErrNoHalf, ErrGone, or why it
@@ -62,7 +66,7 @@ func (s *Service) halfAt(off int64) (h stored, err error) {
 	h.queueOffset, h.physical = off, entries[0].PhysicalOffset
 	err = s.withHalf(off, h.physical, func(rec *message.Record) error {
 		h.group, h.key = text(rec, message.PropertyProducerGroup), text(rec, message.PropertyUniqueKey)
-		h.at, h.resumes = rec.StoreTimestamp, resumes(rec)
+		h.at, h.born, h.host, h.broker, h.resumes = rec.StoreTimestamp, rec.BornTimestamp, rec.BornHost, rec.StoreHost, resumes(rec)
 		var err error
 		h.topic, h.queue, err = realQueue(rec)
 		return err
@@ -93,12 +97,12 @@ type fate struct {
 	kind      state.Kind // Undecided: nobody knows any more
 	at        int64      // wall clock, ms; 0: not known
 	committed int64      // log offset of the committed record or the parked copy; -1: not known
-	next      int64      // Resumed: the half message that stands for it
+	next      int64      // Resumed: the half message that stands for it, resumed or a Java broker's copy
 }
 
 // fateOf finds out what became of a half message that is not pending: from its
 // word, or, where a broker decided that did not say how, from the message that a
-// commit has left.
+// commit has left; or which copy a Java broker has made of it.
 func (s *Service) fateOf(h *stored) (fate, error) {
 	w, err := s.states.Get(h.queueOffset)
 	if err != nil {
@@ -122,7 +126,17 @@ func (s *Service) fateOf(h *stored) (fate, error) {
 		return f, nil
 	}
 	f.kind = state.Undecided
-	return f, s.search(h, &f)
+	if err := s.search(h, &f); err != nil || f.kind != state.Undecided || w.Kind != state.Undecided || h.key == "" {
+		return f, err
+	}
+	// A Java broker that checked it has moved on to a copy.
+	err = s.byKey(message.TopicHalf, h.key, func(rec *message.Record) {
+		_, checked := rec.Property(message.PropertyTransactionCheckTimes)
+		if checked && rec.QueueOffset > h.queueOffset && rec.BornTimestamp == h.born && rec.BornHost == h.host && text(rec, message.PropertyProducerGroup) == h.group {
+			f.kind, f.next = state.Resumed, rec.QueueOffset
+		}
+	})
+	return f, err
 }
 
 // searchMost bounds how many records of one UNIQ_KEY are looked at.

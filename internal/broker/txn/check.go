@@ -5,6 +5,7 @@ package txn
 
 import (
 	"context"
+	"net/netip"
 
 	"github.com/twostage/twostage/internal/broker/txn/pending"
 	"github.com/twostage/twostage/internal/broker/txn/state"
@@ -71,8 +72,9 @@ func (s *Service) ask(a pending.Action) {
 		return
 	}
 	for try := 1; ok; try++ {
-		if err = p.PushIf(req, func() bool { return s.undecided(a.QueueOffset) }); err == nil {
-			s.asked(a, p)
+		who := p.RemoteAddr()
+		if err = p.PushIf(req, func() bool { return s.sending(a, who) }); err == nil {
+			s.asked(a)
 			return
 		}
 		if try == maxAttempts {
@@ -86,26 +88,28 @@ func (s *Service) ask(a pending.Action) {
 	s.cfg.Logger.Warn("no connection of a producer group took a check, so its checks wait", "group", a.Group, "error", err)
 }
 
-// undecided tells whether a check that was queued for a connection may still be
-// sent.
-func (s *Service) undecided(queueOffset int64) bool {
+// sending tells whether a check that was queued for a connection may still be
+// sent; then the story says that it was.
+func (s *Service) sending(a pending.Action, who netip.AddrPort) bool {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	i, ok := s.table.Get(queueOffset)
-	return ok && i.State != pending.Deciding
+	i, ok := s.table.Get(a.QueueOffset)
+	s.mu.Unlock()
+	if !ok || i.State == pending.Deciding {
+		return false
+	}
+	s.counts.checks.Add(1)
+	s.tell(story.Event{Half: a.QueueOffset, Kind: story.Checked, Count: a.Checks + 1, Who: who.String()})
+	return true
 }
 
 // asked notes a check that a connection took.
-func (s *Service) asked(a pending.Action, p Producer) {
-	s.counts.checks.Add(1)
+func (s *Service) asked(a pending.Action) {
 	now := s.cfg.NowMillis()
 	s.mu.Lock()
-	checks := s.table.Handed(a, s.monoUp())
-	if i, ok := s.table.Get(a.QueueOffset); ok && i.State != pending.Deciding {
+	defer s.mu.Unlock()
+	if checks := s.table.Handed(a, s.monoUp()); checks > 0 {
 		s.states.Set(a.QueueOffset, state.Word{Kind: state.Undecided, Checks: checks, CheckedAt: now})
 	}
-	s.mu.Unlock()
-	s.tell(story.Event{Half: a.QueueOffset, Kind: story.Checked, Count: checks, Who: p.RemoteAddr().String()})
 }
 
 // checkRequest is CHECK_TRANSACTION_STATE for a half message: its record, with

@@ -143,6 +143,19 @@ func undecided(t *testing.T, list []goldenMessage, mark int64) (keys map[string]
 	return keys
 }
 
+// goldenConfig is as the directories were made; the clock goes on from last.
+func goldenConfig(name string, last int64) option {
+	shift := last - time.Now().UnixMilli()
+	now := func() int64 { return time.Now().UnixMilli() + shift }
+	return func(sc *store.Config, c *Config) {
+		sc.CommitLogFileSize, sc.ConsumeQueueFileSize, sc.IndexSlots, sc.IndexEntries = 262144, 600, 1000, 4000
+		if name == "store-killed" {
+			sc.ConsumeQueueFileSize = 2000
+		}
+		sc.NowMillis, c.NowMillis, c.Checks = now, now, 2
+	}
+}
+
 func TestRule10GoldenPending(t *testing.T) {
 	for name, want := range map[string]struct {
 		copies map[string]int   // half messages of one transaction, by KEYS
@@ -169,15 +182,7 @@ func TestRule10GoldenPending(t *testing.T) {
 				last = max(last, g.StoreTimestamp)
 			}
 			synctest.Test(t, func(t *testing.T) {
-				shift := last - time.Now().UnixMilli()
-				now := func() int64 { return time.Now().UnixMilli() + shift }
-				r := start(t, goldenFiles(t, name), marks, func(sc *store.Config, c *Config) {
-					sc.CommitLogFileSize, sc.ConsumeQueueFileSize, sc.IndexSlots, sc.IndexEntries = 262144, 600, 1000, 4000
-					if name == "store-killed" {
-						sc.ConsumeQueueFileSize = 2000
-					}
-					sc.NowMillis, c.NowMillis, c.Checks = now, now, 2
-				})
+				r := start(t, goldenFiles(t, name), marks, goldenConfig(name, last))
 				got := r.open()
 				for k := range got {
 					i := r.find(k)

@@ -58,6 +58,11 @@ func (s *Service) Prepare(rec *message.Record, scratch []byte, p *Pending) *stor
 	return s.half
 }
 
+// PropertyRoom is how many bytes the properties of a half message leave for what
+// the broker adds when it checks, parks or resumes it: the count of checks, the half
+// message that it stands for, and WAIT.
+const PropertyRoom = 128
+
 var realQueueID = []byte(message.PropertyRealQueueID)
 
 // appendRaw is message.AppendProperty of bytes.

@@ -103,14 +103,16 @@ func (p *producer) PushIf(r *wire.Request, valid func() bool) error {
 		p.queued = append(p.queued, queuedCheck{r, valid})
 		return nil
 	}
+	p.mu.Lock()
+	refuse := p.refuse
+	p.mu.Unlock()
+	if refuse {
+		return errors.New("backlog")
+	}
 	if !valid() {
 		return nil
 	}
 	p.mu.Lock()
-	if p.refuse {
-		p.mu.Unlock()
-		return errors.New("backlog")
-	}
 	p.checks, p.at = append(p.checks, r), append(p.at, time.Now())
 	answer := p.answer
 	p.mu.Unlock()
@@ -233,7 +235,11 @@ func (r *rig) start(change ...option) error {
 		_ = r.st.Close()
 		return err
 	}
-	r.svc.Repair(r.replay)
+	if err := r.svc.Repair(r.replay); err != nil {
+		_ = r.svc.Close()
+		_ = r.st.Close()
+		return err
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = r.svc.Run(ctx) })

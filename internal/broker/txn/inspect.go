@@ -287,8 +287,11 @@ func eventKind(k story.Kind) body.EventKind {
 // Find gives the half messages that id names: an offset message id of a half
 // message or of a parked copy, or a UNIQ_KEY.
 func (s *Service) Find(id string) ([]int64, error) {
-	if _, physical, err := message.ParseOffsetID(id); err == nil {
+	if host, physical, err := message.ParseOffsetID(id); err == nil {
 		h, err := s.parkedHalf(physical)
+		if err == nil && h.broker != host {
+			err = fmt.Errorf("%w: the half message at commit log offset %d was stored by %s, the id names %s", ErrNoHalf, physical, h.broker, host)
+		}
 		if err == nil {
 			return []int64{h.queueOffset}, nil
 		}
@@ -352,24 +355,27 @@ func (s *Service) Decide(queueOffset int64, commit bool, who string, done func(e
 // Recheck has a transaction checked at once, whatever its deadline. ErrNoHalf, or
 // ErrDecided when there is nothing to check.
 func (s *Service) Recheck(queueOffset int64, who string) error {
-	s.mu.Lock()
-	ok := s.table.Recheck(queueOffset, s.mono())
-	s.mu.Unlock()
-	if ok {
-		s.tell(story.Event{Half: queueOffset, Kind: story.Rechecked, Who: who})
-		s.poke()
-		return nil
+	for range resumedMost {
+		s.mu.Lock()
+		ok := s.table.Recheck(queueOffset, s.mono())
+		s.mu.Unlock()
+		if ok {
+			s.tell(story.Event{Half: queueOffset, Kind: story.Rechecked, Who: who})
+			s.poke()
+			return nil
+		}
+		h, err := s.halfAt(queueOffset)
+		if err != nil {
+			return asNoHalf(err)
+		}
+		f, err := s.fateOf(&h)
+		if err != nil {
+			return err
+		}
+		if f.kind != state.Resumed {
+			return fmt.Errorf("%w: %s", ErrDecided, f.refusal())
+		}
+		queueOffset = f.next
 	}
-	h, err := s.halfAt(queueOffset)
-	if err != nil {
-		return asNoHalf(err)
-	}
-	f, err := s.fateOf(&h)
-	switch {
-	case err != nil:
-		return err
-	case f.kind == state.Resumed:
-		return s.Recheck(f.next, who)
-	}
-	return fmt.Errorf("%w: %s", ErrDecided, f.refusal())
+	return errors.New("the transaction was resumed too often to be followed")
 }

@@ -74,8 +74,8 @@ func (s *Service) capture() {
 func (s *Service) publish() error {
 	m := s.marks.mark
 	s.marks.end = 0
-	if m == s.marks.wrote {
-		return nil
+	if m.Half == s.marks.wrote.Half && m.Op == s.marks.wrote.Op && s.marks.javaOp == s.marks.wroteOp {
+		return nil // only the log has grown
 	}
 	if err := s.states.Commit(m); err != nil {
 		return err
@@ -107,8 +107,12 @@ func (s *Service) firstOpFor(half, end int64) int64 {
 		return end
 	}
 	n := sort.Search(int(end-low), func(i int) bool {
-		e, err := s.entry(s.op, low+int64(i))
-		return err != nil || e.PhysicalOffset > h.PhysicalOffset
+		for off := low + int64(i); off < end; off++ {
+			if e, err := s.entry(s.op, off); err != nil || e.Size > 0 { // the others stand for lost records
+				return err != nil || e.PhysicalOffset > h.PhysicalOffset
+			}
+		}
+		return true
 	})
 	return low + int64(n)
 }

@@ -5,7 +5,11 @@ package txn
 
 import (
 	"bytes"
+	"cmp"
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 
 	"github.com/twostage/twostage/internal/broker/txn/pending"
@@ -19,9 +23,10 @@ type reading struct {
 	half, op int64 // queue offsets from which half and op messages are read
 	log      int64 // log offset from which an outcome has to be proven by the op records that are read
 
-	decided map[int64]opRecord // by half queue offset, those of the op records that are read
-	chains  map[chainKey]int64 // where the last op record of a transaction is in the log
-	lost    []opRecord         // outcomes whose own record is not there
+	decided map[int64]opRecord    // by half queue offset, those of the op records that are read
+	chains  map[chainKey]opRecord // the op record that ended the last transaction of a group and key
+	lost    []opRecord            // outcomes whose own record is not there
+	short   []shortOf             // half messages whose op record is not there
 }
 
 type chainKey struct{ group, key string }
@@ -31,6 +36,15 @@ type opRecord struct {
 	half     int64 // queue offset
 	physical int64 // of the op record
 	flag     int32
+	last     int64 // of ours: the last half message that the outcome is for, queue offset
+}
+
+// covers tells whether it ended a half message that has its group and key: a Java
+// broker's those that were stored before it, ours those that were one transaction
+// when it was decided. One that arrived then, and stands before the op record in the
+// log, is the next transaction.
+func (o opRecord) covers(h *pending.Half) bool {
+	return o.physical > h.Physical && (o.kind() == state.Decided || h.QueueOffset <= o.last)
 }
 
 func (o opRecord) kind() state.Kind {
@@ -39,6 +53,19 @@ func (o opRecord) kind() state.Kind {
 		return k
 	}
 	return state.Decided
+}
+
+// outcome is that of a record of our own.
+func (o opRecord) outcome() Outcome {
+	switch o.kind() {
+	case state.Committed:
+		return Commit
+	case state.RolledBack:
+		return Rollback
+	case state.Discarded:
+		return Discard
+	}
+	return pending.None
 }
 
 // rebuild finds what is undecided. The words of the state file are right below
@@ -67,7 +94,8 @@ func (s *Service) rebuild() error {
 	if n > 0 {
 		s.cfg.Logger.Info("undecided transactions", "halfMessages", n)
 	}
-	s.redo(st.lost)
+	s.lost = st.lost // see Repair
+	s.complete(st.short)
 	s.brokenStart()
 	return nil
 }
@@ -75,7 +103,7 @@ func (s *Service) rebuild() error {
 // begin finds out where to begin. Everything is read when there is neither a mark
 // nor consumer offsets that fit.
 func (s *Service) begin() (*reading, error) {
-	st := &reading{decided: map[int64]opRecord{}, chains: map[chainKey]int64{}}
+	st := &reading{decided: map[int64]opRecord{}, chains: map[chainKey]opRecord{}}
 	st.half, st.op = s.savedMarks()
 	s.marks.wroteHalf, s.marks.wroteOp = st.half, st.op
 	m, ok := s.states.Mark()
@@ -124,8 +152,8 @@ func (s *Service) savedMarks() (half, op int64) {
 // readAtOnce is how many queue entries are read together.
 const readAtOnce = 256
 
-// readQueue calls fn for each record of a queue in [from, to). Records that can't
-// be read are reported and passed over.
+// readQueue calls fn for each record of a queue in [from, to). Records that are
+// damaged are reported and passed over; any other error ends it.
 func (s *Service) readQueue(q *store.Queue, from, to int64, fn func(off int64, rec *message.Record)) error {
 	var entries []store.Entry
 	for off := from; off < to; {
@@ -138,7 +166,11 @@ func (s *Service) readQueue(q *store.Queue, from, to int64, fn func(off int64, r
 		}
 		for _, e := range entries {
 			if e.Size > 0 {
-				if err := s.withRecord(e.PhysicalOffset, func(rec *message.Record) error { fn(off, rec); return nil }); err != nil {
+				err := s.withRecord(e.PhysicalOffset, func(rec *message.Record) error { fn(off, rec); return nil })
+				if err != nil && !errors.Is(err, errDamaged) {
+					return fmt.Errorf("%s at %d: %w", q.Topic(), off, err)
+				}
+				if err != nil {
 					s.cfg.Logger.Error("a transaction's record can't be read", "topic", q.Topic(), "queueOffset", off, "error", err)
 				}
 			}
@@ -153,29 +185,47 @@ func (s *Service) readOps(st *reading) error {
 	err := s.readQueue(s.op, max(st.op, s.op.Min()), s.op.Max(), func(_ int64, rec *message.Record) {
 		for part := range bytes.SplitSeq(rec.Body, []byte(",")) {
 			if off, err := strconv.ParseInt(string(bytes.TrimSpace(part)), 10, 64); err == nil && off >= 0 {
-				st.decided[off] = opRecord{half: off, physical: rec.PhysicalOffset, flag: rec.Flag}
+				st.decided[off] = opRecord{half: off, physical: rec.PhysicalOffset, flag: rec.Flag, last: rec.PreparedOffset}
 			}
 		}
 	})
 	if err != nil {
 		return err
 	}
-	for off, o := range st.decided {
-		h, err := s.halfAt(off)
-		if err != nil {
-			continue // gone or unreadable: nothing can be decided about it any more
+	var resumed []stored
+	for _, o := range slices.SortedFunc(maps.Values(st.decided), func(a, b opRecord) int { return cmp.Compare(a.physical, b.physical) }) {
+		h, err := s.halfAt(o.half)
+		if errors.Is(err, ErrGone) || errors.Is(err, ErrNoHalf) || errors.Is(err, errDamaged) {
+			continue // nothing can be decided about it any more
 		}
-		if o.lostIn(s, &h) {
-			st.lost = append(st.lost, o)
-			delete(st.decided, off)
+		if err != nil {
+			return err
+		}
+		if o.physical < h.physical {
+			delete(st.decided, o.half) // of one that a power cut has taken; its queue offset was given again
 			continue
 		}
-		s.states.Set(off, state.Word{Kind: o.kind(), Op: o.physical})
-		s.standsFor(&h)
-		if h.key != "" {
-			k := chainKey{h.group, h.key}
-			st.chains[k] = max(st.chains[k], o.physical)
+		lost, err := o.lostIn(s, &h)
+		if err != nil {
+			return err
 		}
+		if lost {
+			st.lost = append(st.lost, o)
+			delete(st.decided, o.half)
+			continue
+		}
+		s.states.Set(o.half, state.Word{Kind: o.kind(), Op: o.physical})
+		if h.resumes >= 0 {
+			resumed = append(resumed, h)
+		}
+		// Of ours, one that a start wrote later says nothing of younger transactions.
+		if k := (chainKey{h.group, h.key}); h.key != "" && (o.kind() == state.Decided || h.physical >= st.chains[k].physical) {
+			st.chains[k] = o
+		}
+	}
+	// Once every word is there: that of the old one must not hide the new one.
+	for i := range resumed {
+		s.standsFor(&resumed[i])
 	}
 	return nil
 }
@@ -183,10 +233,10 @@ func (s *Service) readOps(st *reading) error {
 // lostIn tells whether the op record stands alone: the record that was written
 // before it with the same write, and is the outcome itself, is not there. A power
 // cut can leave any part of a write.
-func (o opRecord) lostIn(s *Service, h *stored) bool {
+func (o opRecord) lostIn(s *Service, h *stored) (bool, error) {
 	d := int64(o.flag >> flagDistance)
 	if d <= 0 {
-		return false
+		return false, nil
 	}
 	found := false
 	err := s.withRecord(o.physical-d, func(rec *message.Record) error {
@@ -198,7 +248,10 @@ func (o opRecord) lostIn(s *Service, h *stored) bool {
 		}
 		return nil
 	})
-	return err != nil || !found
+	if errors.Is(err, errDamaged) {
+		return true, nil
+	}
+	return !found, err
 }
 
 // wordsAtOnce is how many words are looked at together.
@@ -258,8 +311,19 @@ func (s *Service) watch(st *reading, off int64, w state.Word, rec *message.Recor
 	}
 	f := s.found(off, w, rec)
 	s.standsFor(&stored{queueOffset: off, group: f.Group, key: f.Key, resumes: resumes(rec)})
-	if st.chains[chainKey{f.Group, f.Key}] > f.Physical || broken("lose-half") {
+	if o, ok := st.chains[chainKey{f.Group, f.Key}]; ok && o.covers(&f) {
+		st.short = append(st.short, shortOf{f, o})
 		return false
+	}
+	if broken("lose-half") {
+		return false
+	}
+	if f.Key == "" { // a copy that a Java broker made of one without a key
+		root := off
+		if r := resumes(rec); r >= 0 {
+			root = r
+		}
+		f.Key = "\x00" + strconv.FormatInt(root, 10)
 	}
 	if broken("split-chain") {
 		f.Key = ""
@@ -278,7 +342,12 @@ func (s *Service) standsFor(h *stored) {
 	if err != nil || old.group != h.group || old.key != h.key {
 		return
 	}
-	for _, off := range s.discardedWith(&old, h.queueOffset) {
+	all, err := s.discardedWith(&old, h.queueOffset)
+	if err != nil {
+		s.cfg.Logger.Error("the half messages that were discarded with a resumed one can't be found", "queueOffset", h.resumes, "error", err)
+		all = []int64{h.resumes}
+	}
+	for _, off := range all {
 		if w, err := s.states.Get(off); err == nil && (w.Kind == state.Discarded || w.Kind == state.Undecided) {
 			s.states.Set(off, state.Word{Kind: state.Resumed, Next: h.queueOffset})
 		}

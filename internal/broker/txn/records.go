@@ -23,6 +23,9 @@ var opProperties = []byte("WAIT\x01true\x02TAGS\x01d")
 //	bits 2..30  bytes from this record back to the start of the committed record,
 //	            or of the parked copy, which the same write put before it; 0: there
 //	            is none, or it was in the log before
+//
+// Its PreparedOffset, which Java leaves 0 and does not read either, is the queue
+// offset of the last half message that the outcome is for.
 const (
 	flagKind     = 3
 	flagDistance = 2 // shift
@@ -72,6 +75,7 @@ func (s *Service) addOutcome(ends *Ends, e *ending) error {
 			Flag:          opFlag(d.Outcome, distance),
 			BornTimestamp: s.cfg.NowMillis(), BornHost: s.cfg.Host, StoreHost: s.cfg.Host,
 			Body: strconv.AppendInt(rec.Body[:0], off, 10), Properties: opProperties,
+			PreparedOffset: d.All[len(d.All)-1],
 		}
 		if err := b.Add(s.op, rec); err != nil {
 			return err

@@ -143,7 +143,7 @@ func compareOp(t *testing.T, op *message.Record, half int64, golden []message.Re
 		want := g
 		want.Body = []byte(itoa(half))
 		want.BodyCRC = op.BodyCRC
-		want.Flag = op.Flag // says which outcome, and where it is
+		want.Flag, want.PreparedOffset = op.Flag, half // say which outcome, where it is, and how far it goes
 		same(t, "op", op, &want)
 		if op.BornHost != op.StoreHost || op.BornHost != testHost || op.TagsCode() != 100 {
 			t.Errorf("op: born on %v, stored on %v, tags code %d", op.BornHost, op.StoreHost, op.TagsCode())

@@ -4,6 +4,7 @@
 package txn
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/twostage/twostage/internal/broker/txn/pending"
@@ -16,9 +17,11 @@ import (
 //	committed record  op record   what the next start does
 //	    or parked copy
 //	      there         there     nothing
-//	      there         lost      Repair writes the op record
+//	      there         lost      mend writes the op record
 //	      lost          there     redo carries the outcome out again, from the half message
 //	      lost          lost      the transaction is undecided
+//
+// Of several op records some may be there: complete writes the others.
 
 // Replayed is an outcome's own record that the recovery of the store has read
 // again.
@@ -35,36 +38,96 @@ func Outcomes(rec *message.Record) (r Replayed, ok bool) {
 	return Replayed{Half: rec.PreparedOffset, Physical: rec.PhysicalOffset}, true
 }
 
-// Repair completes outcomes of which a power cut left only the first record: the
-// half message that one of them names, if it is undecided, gets its op message. It
-// is called between Open and Run.
+// Repair completes outcomes of which a power cut left one half. It is called
+// between Open and Run, also with an empty list.
+func (s *Service) Repair(list []Replayed) error {
+	if err := s.mend(list); err != nil {
+		return fmt.Errorf("transactions: %w", err)
+	}
+	// Only then: of what was carried out again by a start that a power cut has ended,
+	// the new record may be there beside the old op message.
+	s.redo(s.lost)
+	s.lost = nil
+	return nil
+}
+
+// mend completes outcomes of which only the first record is there: the half message
+// that one of them names, if it is undecided, gets its op message.
 //
 // An offset alone names nothing: delayed messages that were delivered, and
 // retries, keep the commit bit of what they were copied from, but not the offset.
 // So group and UNIQ_KEY must be the half message's own, and a record without a
 // key repairs nothing at offset 0, which is what such copies have.
-func (s *Service) Repair(list []Replayed) {
+func (s *Service) mend(list []Replayed) error {
 	if len(list) == 0 || broken("lost-op") {
-		return
+		return nil
 	}
 	at := map[int64]pending.Info{}
 	s.mu.Lock()
 	s.table.Range(0, func(i pending.Info) bool { at[i.Physical] = i; return true })
 	s.mu.Unlock()
 	for _, r := range list {
+		if len(at) == 0 {
+			return nil
+		}
 		i, ok := at[r.Half]
-		if !ok || r.Physical <= i.Physical {
+		o, err := pending.None, error(nil)
+		switch {
+		case !ok:
+			i, o, err = s.sibling(r)
+		case r.Physical > i.Physical:
+			o, err = s.outcomeIn(&i, r.Physical)
+		}
+		if errors.Is(err, errDamaged) || errors.Is(err, ErrGone) {
+			s.cfg.Logger.Error("a record that seems to be a transaction's outcome can't be read", "at", r.Physical, "halfAt", r.Half, "error", err)
 			continue
 		}
-		o, err := s.outcomeIn(&i, r.Physical)
 		if err != nil {
-			s.cfg.Logger.Error("a record that seems to be a transaction's outcome can't be read", "at", r.Physical, "halfAt", i.Physical, "error", err)
-			continue
+			return err
 		}
 		if o != pending.None {
 			s.finish(i, o, true, "an outcome was cut short; its op message is written now")
 		}
 	}
+	return nil
+}
+
+// sibling finds the undecided half message that an outcome is for when the one that
+// it names is lost: under ASYNC_FLUSH a power cut may leave what was written later,
+// and others of the same transaction. Without one the outcome is None.
+func (s *Service) sibling(r Replayed) (i pending.Info, o Outcome, err error) {
+	if r.Half <= 0 {
+		return i, o, nil // a copy of a committed message
+	}
+	if err := s.withRecord(r.Half, func(*message.Record) error { return nil }); !errors.Is(err, errDamaged) {
+		return i, o, err // nil: it is there, and was decided long since
+	}
+	var group, key string
+	err = s.withRecord(r.Physical, func(rec *message.Record) error {
+		group, key, o = text(rec, message.PropertyProducerGroup), text(rec, message.PropertyUniqueKey), Commit
+		if string(rec.Topic) == message.TopicCheckMax {
+			o = Discard
+		}
+		return nil
+	})
+	if err != nil || key == "" {
+		return i, pending.None, err
+	}
+	found := false
+	err = s.byKey(message.TopicHalf, key, func(rec *message.Record) {
+		if rec.PhysicalOffset > r.Physical || text(rec, message.PropertyProducerGroup) != group {
+			return
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if x, ok := s.table.Get(rec.QueueOffset); ok {
+			i, found = x, true
+		}
+	})
+	if !found {
+		o = pending.None
+	}
+	return i, o, err
 }
 
 // outcomeIn is the outcome of a half message that the record at an offset is;
@@ -97,11 +160,30 @@ func (s *Service) redo(lost []opRecord) {
 		if !ok { // with another half message of the same transaction
 			continue
 		}
-		outcome := Commit
-		if o.kind() == state.Discarded {
-			outcome = Discard
+		s.finish(i, o.outcome(), false, fmt.Sprintf("the op message at %d has lost its outcome; it is stored again", o.physical))
+	}
+}
+
+// shortOf is a half message whose transaction has an op record of another one.
+type shortOf struct {
+	half pending.Half
+	op   opRecord
+}
+
+// complete writes op records that a power cut has taken from the end of a write,
+// so that every half message of the transaction has one. A Java broker writes none
+// for the copies that it makes, and needs none.
+func (s *Service) complete(list []shortOf) {
+	for _, x := range list {
+		if x.op.kind() == state.Decided || broken("lost-op") {
+			continue
 		}
-		s.finish(i, outcome, false, fmt.Sprintf("the op message at %d has lost its outcome; it is stored again", o.physical))
+		x.half.Key = "" // a younger transaction may have the key
+		s.mu.Lock()
+		s.table.Add(x.half)
+		i, _ := s.table.Get(x.half.QueueOffset)
+		s.mu.Unlock()
+		s.finish(i, x.op.outcome(), true, fmt.Sprintf("the op message at %d is one of several, and this half message has none; it is written now", x.op.physical))
 	}
 }
 

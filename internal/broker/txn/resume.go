@@ -4,7 +4,10 @@
 package txn
 
 import (
+	"errors"
 	"fmt"
+	"math"
+	"slices"
 	"strconv"
 
 	"github.com/twostage/twostage/internal/broker/txn/pending"
@@ -45,6 +48,10 @@ func (s *Service) resume(physical int64, who string) (int64, error) {
 	case f.kind != state.Discarded:
 		return 0, fmt.Errorf("%w: %s", ErrDecided, f.refusal())
 	}
+	all, err := s.discardedWith(&old, math.MaxInt64)
+	if err != nil {
+		return 0, err
+	}
 	h, err := s.putBack(&old)
 	if err != nil {
 		return 0, err
@@ -53,7 +60,7 @@ func (s *Service) resume(physical int64, who string) (int64, error) {
 	s.mu.Lock()
 	s.table.Add(h)
 	s.mu.Unlock()
-	for _, off := range s.discardedWith(&old, h.QueueOffset) {
+	for _, off := range all {
 		s.states.Set(off, state.Word{Kind: state.Resumed, Next: h.QueueOffset})
 	}
 	s.order.RUnlock()
@@ -68,12 +75,14 @@ func (s *Service) resume(physical int64, who string) (int64, error) {
 func (s *Service) parkedHalf(physical int64) (h stored, err error) {
 	var off, prepared int64
 	var key, group string
+	parked := false
 	err = s.withRecord(physical, func(rec *message.Record) error {
 		off = rec.QueueOffset
 		switch string(rec.Topic) {
 		case message.TopicHalf:
 			return nil
 		case message.TopicCheckMax:
+			parked = true
 			key, group, prepared = text(rec, message.PropertyUniqueKey), text(rec, message.PropertyProducerGroup), rec.PreparedOffset
 			return nil
 		}
@@ -82,7 +91,7 @@ func (s *Service) parkedHalf(physical int64) (h stored, err error) {
 	if err != nil {
 		return h, asNoHalf(err)
 	}
-	if key == "" && group == "" {
+	if !parked {
 		return s.halfAt(off)
 	}
 	// The copy names it, unless RocketMQ made it; then it is the youngest before it.
@@ -111,20 +120,89 @@ func (s *Service) parkedHalf(physical int64) (h stored, err error) {
 }
 
 // discardedWith are the half messages before a queue offset that were discarded as
-// one transaction with old.
-func (s *Service) discardedWith(old *stored, before int64) []int64 {
+// one transaction with old, old among them: the op records behind the parked copy
+// that its own names. Those that name no copy, as from a start that has completed a
+// torn discard, or none at all, from a Java broker, are found by their key.
+func (s *Service) discardedWith(old *stored, before int64) ([]int64, error) {
 	list := []int64{old.queueOffset}
-	if old.key == "" {
-		return list
+	add := func(off int64) {
+		if off >= 0 && off < before && !slices.Contains(list, off) {
+			list = append(list, off)
+		}
 	}
-	_ = s.byKey(message.TopicHalf, old.key, func(rec *message.Record) { // what is not found is refused as discarded later
-		if off := rec.QueueOffset; off != old.queueOffset && off < before && text(rec, message.PropertyProducerGroup) == old.group {
-			if w, err := s.states.Get(off); err == nil && w.Kind == state.Discarded {
-				list = append(list, off)
+	w, err := s.states.Get(old.queueOffset)
+	if err != nil {
+		return nil, err
+	}
+	copied := int64(0)
+	if w.Kind == state.Discarded {
+		var size int64
+		if copied, size, err = s.copyOf(w.Op); err != nil {
+			return nil, err
+		}
+		for at := copied + size; size > 0; at += size {
+			var off int64
+			if off, size, err = s.opBeside(at, copied); err != nil {
+				return nil, err
 			}
+			add(off)
+		}
+	}
+	if old.key == "" {
+		return list, nil
+	}
+	var failed error
+	err = s.byKey(message.TopicHalf, old.key, func(rec *message.Record) {
+		if text(rec, message.PropertyProducerGroup) != old.group {
+			return
+		}
+		w, err := s.states.Get(rec.QueueOffset)
+		if err != nil || w.Kind != state.Discarded {
+			failed = errors.Join(failed, err)
+			return
+		}
+		other, _, err := s.copyOf(w.Op)
+		if failed = errors.Join(failed, err); err == nil && (other == 0 || copied == 0) {
+			add(rec.QueueOffset)
 		}
 	})
-	return list
+	return list, errors.Join(err, failed)
+}
+
+// copyOf is where the parked copy stands that an op record names, and its size; 0,
+// 0 when it names none, or is gone.
+func (s *Service) copyOf(op int64) (at, size int64, err error) {
+	err = s.withRecord(op, func(rec *message.Record) error {
+		if d := int64(rec.Flag >> flagDistance); d > 0 && rec.Flag&flagKind == int32(state.Discarded) {
+			at = op - d
+		}
+		return nil
+	})
+	if err == nil && at > 0 {
+		err = s.withRecord(at, func(rec *message.Record) error { size = int64(rec.Size); return nil })
+	}
+	if errors.Is(err, errDamaged) {
+		return 0, 0, nil
+	}
+	return at, size, err
+}
+
+// opBeside is the half message of the op record at a log offset, if that one names
+// the parked copy at another; -1, 0: it doesn't, or is none.
+func (s *Service) opBeside(at, copied int64) (half, size int64, err error) {
+	half = -1
+	err = s.withRecord(at, func(rec *message.Record) error {
+		if string(rec.Topic) == message.TopicOpHalf && rec.Flag&flagKind == int32(state.Discarded) && at-int64(rec.Flag>>flagDistance) == copied {
+			if n, err := strconv.ParseInt(string(rec.Body), 10, 64); err == nil {
+				half, size = n, int64(rec.Size)
+			}
+		}
+		return nil
+	})
+	if errors.Is(err, errDamaged) {
+		return -1, 0, nil
+	}
+	return half, size, err
 }
 
 // putBack stores the new half message, durably whatever the policy: the word of

@@ -5,6 +5,7 @@ package txn
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -106,6 +107,7 @@ type Service struct {
 	story  *story.Log
 	marks  noted // of KeepNotes, then of Close
 
+	lost     []opRecord // outcomes that Repair carries out again
 	resuming sync.Mutex // one at a time
 	counts   counters
 }
@@ -143,7 +145,15 @@ func (s *Service) open() (err error) {
 	if s.story, err = story.Open(story.Config{FS: s.cfg.FS, Dir: filepath.Join(dir, "story"), MaxBytes: storyBytes, Logger: s.cfg.Logger}); err != nil {
 		return err
 	}
-	return s.rebuild()
+	err = s.rebuild()
+	if errors.Is(err, state.ErrDamaged) {
+		s.cfg.Logger.Error("the states of transactions are damaged: they are forgotten, and what the log tells is read again", "dir", dir, "error", err)
+		if err := s.states.Reset(); err != nil {
+			return err
+		}
+		err = s.rebuild()
+	}
+	return err
 }
 
 // mono is the monotonic time in milliseconds, rounded down: nothing is due too

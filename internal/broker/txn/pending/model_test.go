@@ -102,7 +102,11 @@ func (m *model) settle(c *chain, durable bool) {
 		}
 		return
 	}
-	c.phase, c.outcome, c.due = waiting, None, m.now+m.cfg.Interval
+	c.phase = waiting
+	if m.cfg.MaxAge > 0 && c.halves[0].Stored+m.cfg.MaxAge <= m.now {
+		c.phase = expiring
+	}
+	c.outcome, c.due = None, m.now+m.cfg.Interval
 	if other := m.same(group, key); other != nil {
 		m.chains = slices.DeleteFunc(m.chains, func(x *chain) bool { return x == other })
 		c.halves = append(c.halves, other.halves...)

@@ -27,3 +27,27 @@ func TestWaitingWhileNobodyIsThere(t *testing.T) {
 		t.Errorf("state %v", i.State)
 	}
 }
+
+// TestADiscardThatFailsComesAgainLater holds that what is too old and can't be
+// parked, as on a full disk, does not come again at once.
+func TestADiscardThatFailsComesAgainLater(t *testing.T) {
+	table := New(Config{CheckMax: 15, Interval: 60_000, MaxAge: 1000})
+	table.Add(Half{QueueOffset: 0, Group: "g", Topic: "t", Key: "k", Due: 100_000})
+	for now := int64(5000); now < 5000+10*60_000; now += 60_000 {
+		a, ok := table.Next(now)
+		if !ok || a.Kind != Expire || a.Why != TooOld {
+			t.Fatalf("at %d: %+v, %t", now, a, ok)
+		}
+		d, err := table.Decide(a.QueueOffset, a.Physical, a.Group, Discard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		table.Settle(d, false, now)
+		if a, ok := table.Next(now + 59_999); ok {
+			t.Fatalf("again before its interval: %+v", a)
+		}
+	}
+	if d, err := table.Decide(0, 0, "g", Commit); err != nil || d == nil {
+		t.Errorf("a producer can no longer decide: %v", err)
+	}
+}
