@@ -19,19 +19,28 @@ import (
 	"github.com/twostage/twostage/message"
 )
 
-// watchedLog counts what is read, and refuses appends while it fails.
+// watchedLog counts what is read, refuses appends while it fails, can't read one
+// record, and lets something happen before an append.
 type watchedLog struct {
 	Log
-	reads atomic.Int64
-	fails atomic.Bool
+	reads  atomic.Int64
+	fails  atomic.Bool
+	bad    atomic.Int64 // log offset of what can't be read; 0: nothing
+	before atomic.Pointer[func()]
 }
 
 func (l *watchedLog) Record(physical int64) ([]byte, func(), error) {
 	l.reads.Add(1)
+	if bad := l.bad.Load(); bad != 0 && bad == physical {
+		return nil, nil, errors.New("input/output error")
+	}
 	return l.Log.Record(physical)
 }
 
 func (l *watchedLog) Append(b *store.Batch) error {
+	if f := l.before.Swap(nil); f != nil {
+		(*f)()
+	}
 	if l.fails.Load() {
 		return errors.New("no room")
 	}
