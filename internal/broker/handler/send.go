@@ -106,10 +106,11 @@ type Conn struct {
 	ends    txn.Ends
 	batch   store.Batch
 	pending []pendingSend
-	props   []byte // scratch
-	half    []byte // scratch
-	delayed []byte // scratch
-	ids     []byte // scratch
+	props   []byte      // scratch
+	half    []byte      // scratch
+	delayed []byte      // scratch
+	ids     []byte      // scratch
+	begun   txn.Pending // scratch: a pendingSend must not leave the stack
 	rec     message.Record
 	head    header.SendRequest
 	answer  header.SendResponse
@@ -222,7 +223,8 @@ func (s *Send) addOne(r *remoting.Request, c *Conn, t *body.TopicConfig, queue i
 		rec.Topic, rec.QueueID, rec.Properties = []byte(name), queue, props
 		p.visible = ""
 		p.isHalf = true
-		q = s.Halves.Prepare(rec, c.half[:0], &p.half)
+		q = s.Halves.Prepare(rec, c.half[:0], &c.begun)
+		p.half = c.begun
 		c.half = rec.Properties[:0]
 		if n := len(rec.Properties); n > message.MaxPropertiesLength-txn.PropertyRoom {
 			s.refuse(r, wire.MessageIllegal, "the properties of the half message have "+itoa(int64(n))+" bytes with those of the broker, at most "+

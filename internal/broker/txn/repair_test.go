@@ -71,6 +71,21 @@ func TestRule3SomeOpMessagesLost(t *testing.T) {
 				if n := len(r.records(message.TopicOpHalf, 0)); n != 4 {
 					t.Errorf("%v: %d op messages", o, n)
 				}
+				if o != Discard {
+					return
+				}
+				if _, err := r.resume(r.records(message.TopicCheckMax, 0)[0].PhysicalOffset); err != nil {
+					t.Fatal(err)
+				}
+				for range 2 {
+					for _, a := range at { // each of them was discarded, and resumed
+						r.mustEnd(a, "g", Commit)
+					}
+					r = r.again(change...)
+				}
+				if got := r.keys("T", 2); got != "k k" {
+					t.Errorf("topic holds %q after the resumed one was committed", got)
+				}
 			})
 		}
 	}
