@@ -74,7 +74,7 @@ func (s *Service) capture() {
 func (s *Service) publish() error {
 	m := s.marks.mark
 	s.marks.end = 0
-	if m.Half == s.marks.wrote.Half && m.Op == s.marks.wrote.Op && s.marks.javaOp == s.marks.wroteOp {
+	if m.Half == s.marks.wrote.Half && m.Op == s.marks.wrote.Op && m.Half == s.marks.wroteHalf && s.marks.javaOp == s.marks.wroteOp {
 		return nil // only the log has grown
 	}
 	if err := s.states.Commit(m); err != nil {

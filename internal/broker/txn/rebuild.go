@@ -105,7 +105,7 @@ func (s *Service) rebuild() error {
 func (s *Service) begin() (*reading, error) {
 	st := &reading{decided: map[int64]opRecord{}, chains: map[chainKey]opRecord{}}
 	st.half, st.op = s.savedMarks()
-	s.marks.wroteHalf, s.marks.wroteOp = st.half, st.op
+	s.marks = noted{wrote: state.Mark{Half: -1}, wroteHalf: st.half, wroteOp: st.op}
 	m, ok := s.states.Mark()
 	if ok && !s.proves(m) {
 		s.cfg.Logger.Warn("the states of transactions are those of another store: they are forgotten", "dir", s.cfg.Dir)

@@ -78,6 +78,7 @@ func TestRule5ArrivesWhileTheOtherIsDecided(t *testing.T) {
 func TestDamagedStates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, vfs.NewMem(), newMarks())
+		r.mustEnd(r.half("g", "before"), "g", Rollback) // so that both marks are above 0
 		a := r.half("g", "a")
 		b := r.half("g", "b")
 		r.mustEnd(a, "g", Commit)
@@ -88,13 +89,17 @@ func TestDamagedStates(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := f.WriteAt([]byte{0xe0, 0, 0, 0, 0, 0, 0, 0}, 8); err != nil { // a word of no known kind
+		if _, err := f.WriteAt([]byte{0xe0, 0, 0, 0, 0, 0, 0, 0}, 16); err != nil { // a word of no known kind
 			t.Fatal(err)
 		}
 		_ = f.Close()
 		r = start(t, m, r.marks)
 		if open := r.open(); len(open) != 1 || open["b"] != 1 {
 			t.Errorf("open %v", open)
+		}
+		after(5 * time.Second)
+		if _, ok := r.svc.states.Mark(); !ok {
+			t.Error("the new states have no mark")
 		}
 		r.mustEnd(a, "g", Commit)
 		r.mustEnd(b, "g", Rollback)
