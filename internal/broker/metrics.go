@@ -38,7 +38,7 @@ var (
 	descFinish     = desc("finish_message_latency", "Seconds from the half message to the commit.", "topic")
 	descDiscard    = desc("discarded_transactions_total", "Transactions discarded since the start: nobody decided.")
 	descRefused    = desc("refused_outcomes_total", "Decisions refused since the start: another outcome than the first, or not the half message's own.")
-	descChecks     = desc("transaction_checks_total", "Checks handed to producers since the start.")
+	descChecks     = desc("transaction_checks_total", "Checks written to connections of producers since the start.")
 	descWaiting    = desc("transactions_waiting", "Undecided transactions that are due for a check, by what they wait for: a producer of their group, or their group's turn.", "for")
 	descStoryLost  = desc("transaction_story_lost_total", "Events of the story of transactions that the disk did not take in time.")
 	descSize       = desc("storage_size", "Bytes of the commit log.")

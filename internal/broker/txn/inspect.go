@@ -4,6 +4,7 @@
 package txn
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -248,7 +249,7 @@ func (s *Service) Show(queueOffset int64) (*body.TransactionStory, error) {
 		}
 		st.Events = append(st.Events, e)
 	}
-	slices.SortStableFunc(st.Events, func(a, b body.TransactionEvent) int { return int(min(max(a.At-b.At, -1), 1)) })
+	slices.SortStableFunc(st.Events, func(a, b body.TransactionEvent) int { return cmp.Compare(a.At, b.At) })
 	return st, nil
 }
 

@@ -65,7 +65,7 @@ type Stats struct {
 	Finished   map[string]Finished // by real topic
 	Discarded  int64
 	Refused    int64 // decisions that were refused
-	Checks     int64 // handed to a live connection
+	Checks     int64 // written to a connection; those that were withdrawn before don't count
 	NoProducer int   // transactions that are due for a check, but no producer of their group is there
 	Paced      int   // that are due, but their group takes no more checks now
 	Pending    map[string]int

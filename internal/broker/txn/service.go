@@ -83,8 +83,8 @@ type Config struct {
 // Service is the transactions of one broker. All methods are safe for concurrent
 // use.
 //
-// Lock order: order, then mu. Neither is held during a send; order is held, for
-// reading, during an append.
+// Lock order: resuming, then order, then mu. Neither order nor mu is held during a
+// send; order is held, for reading, during an append.
 type Service struct {
 	cfg    Config
 	epoch  time.Time // monotonic milliseconds count from here

@@ -24,9 +24,9 @@ type Decision struct {
 // own. From then on nothing of the transaction is due, actions that were given
 // out for it are void, and nothing else can decide it, until Settle.
 //
-// Errors, for errors.Is: ErrUnknown, ErrMismatch, ErrOutcome, each without a
-// decision; and, with the one under way, ErrBusy, when it has the same outcome, and
-// ErrDecided, when it has another.
+// Errors, for errors.Is: ErrUnknown, ErrMismatch, ErrDecided, ErrOutcome, each
+// without a decision; and ErrBusy with the one under way, which has the same
+// outcome.
 func (t *Table) Decide(queueOffset, physical int64, group string, o Outcome) (*Decision, error) {
 	if o != Commit && o != Rollback && o != Discard {
 		return nil, fmt.Errorf("%w: it is %d", ErrOutcome, o)
@@ -50,7 +50,7 @@ func (t *Table) Decide(queueOffset, physical int64, group string, o Outcome) (*D
 		if d.Outcome == o {
 			return d, ErrBusy
 		}
-		return d, fmt.Errorf("%w: it is being %s", ErrDecided, d.Outcome)
+		return nil, fmt.Errorf("%w: it is being %s", ErrDecided, d.Outcome)
 	}
 	if n.has(keyed) {
 		t.byKey.drop(x, n) // a half message that comes from now on is a new transaction

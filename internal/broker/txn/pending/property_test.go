@@ -120,9 +120,7 @@ func (m *machine) Decide(t *rapid.T) {
 			t.Fatalf("Decide(%d, %v) while that is stored: %v %v", off, o, d, err)
 		}
 	case c.outcome != None:
-		if !errors.Is(err, ErrDecided) || m.open[d] != c {
-			t.Fatalf("Decide(%d, %v) while another one is stored: %v %v", off, o, d, err)
-		}
+		m.refused(t, d, err, ErrDecided)
 	default:
 		if err != nil || len(d.All) != len(c.halves) || d.Half.QueueOffset != off || d.Half.State != Deciding || d.Outcome != o {
 			t.Fatalf("Decide(%d, %v): %+v %v", off, o, d, err)
