@@ -27,6 +27,7 @@ func errorAt(offset int, format string, args ...any) error {
 type Decoder struct {
 	scratch []byte
 	seen    nameSet
+	shapes  shapes
 }
 
 // maxScratch is what a Decoder keeps of its scratch in bytes: one frame with an

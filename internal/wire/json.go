@@ -17,9 +17,17 @@ const maxDepth = 32
 // Of names that occur twice the last counts. Other deviations from JSON are
 // errors.
 func (d *Decoder) decodeJSON(b []byte, c *Command) error {
+	if d.repeated(b, c) {
+		return nil
+	}
+	noted := d.shapes.worthNoting()
+	d.shapes.notes.reset(noted)
 	s := scanner{b: b, i: 4, scratch: d.scratch}
 	err := s.header(d, c)
 	d.scratch = s.scratch
+	if noted && err == nil {
+		d.shapes.learn(b, c)
+	}
 	return err
 }
 
@@ -40,7 +48,9 @@ func (s *scanner) header(d *Decoder, c *Command) error {
 		case "version":
 			c.Version, err = s.int32("version")
 		case "opaque":
+			at := s.i
 			c.Opaque, err = s.int32("opaque")
+			d.shapes.notes.opaque = span{int32(at) - 4, int32(s.i) - 4}
 		case "flag":
 			c.Flag, err = s.int32("flag")
 		case "language":
@@ -72,6 +82,8 @@ func (s *scanner) header(d *Decoder, c *Command) error {
 func (s *scanner) extFields(d *Decoder, c *Command) error {
 	c.Ext = c.Ext[:0]
 	d.seen = nameSet{}
+	notes := &d.shapes.notes
+	notes.fields, notes.escape = notes.fields[:0], notes.escape[:0]
 	if c.HasExt = s.peek() != 'n'; !c.HasExt {
 		return s.literal("null")
 	}
@@ -80,11 +92,12 @@ func (s *scanner) extFields(d *Decoder, c *Command) error {
 	}
 	s.space()
 	for more := !s.take('}'); more; {
-		at := s.i
+		at, kept := s.i, len(s.scratch)
 		name, err := s.name()
 		if err != nil {
 			return err
 		}
+		escaped, from := len(s.scratch) > kept, s.i
 		if len(name) > MaxFieldName {
 			return errorAt(at, "the name of a field has %d bytes, more than %d", len(name), MaxFieldName)
 		}
@@ -95,6 +108,9 @@ func (s *scanner) extFields(d *Decoder, c *Command) error {
 		if value != nil {
 			if err := d.addField(c, name, value, at); err != nil {
 				return err
+			}
+			if notes.on {
+				notes.add(at, len(name), escaped, span{int32(from), int32(s.i)}, len(s.scratch) > kept, s.b)
 			}
 		}
 		if more, err = s.more("extFields"); err != nil {

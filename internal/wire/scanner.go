@@ -213,11 +213,16 @@ func (s *scanner) str(want string) ([]byte, error) {
 			s.i = i + 1
 			return s.scratch[from:len(s.scratch):len(s.scratch)], nil
 		}
-		s.i = i
-		if err := s.escape(); err != nil {
-			return nil, err
+		if ch, ok := control(b, i); ok { // what separates properties
+			s.scratch = append(s.scratch, ch)
+			start = i + 6
+		} else {
+			s.i = i
+			if err := s.escape(); err != nil {
+				return nil, err
+			}
+			start = s.i
 		}
-		start = s.i
 		i = special(b, start)
 	}
 	return nil, errorAt(i, "the header ends inside a string")
@@ -240,6 +245,15 @@ func special(b []byte, i int) int {
 		i++
 	}
 	return i
+}
+
+// control reads an escape from \u0000 to \u0009.
+func control(b []byte, i int) (ch byte, ok bool) {
+	if len(b)-i < 6 || binary.LittleEndian.Uint32(b[i:]) != '\\'|'u'<<8|'0'<<16|'0'<<24 || b[i+4] != '0' {
+		return 0, false
+	}
+	ch = b[i+5] - '0'
+	return ch, ch < 10
 }
 
 // escape reads the escape at the scanner's place into scratch.
