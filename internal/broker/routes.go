@@ -54,7 +54,7 @@ func (b *Broker) wire() {
 	readable := func() bool { return c.Identity.Permission&int(topic.PermRead) != 0 }
 	send := &handler.Send{
 		Log: b.store, Topics: b.topics, Groups: b.groups, Halves: b.txn, Delays: b.delays, Stats: b.stats,
-		Host: b.advertised, Cluster: c.Identity.Cluster, Region: []byte(c.Identity.Region), TraceOn: c.Trace.On,
+		Host: b.advertised, Cluster: c.Identity.Cluster, Every: header.EveryAnswer(c.Identity.Region, c.Trace.On),
 		MaxMessageSize: c.Store.MaxMessageSize, Writable: writable, RejectTransactions: c.Transactions.Reject,
 		SyncTimeout: c.Flush.SyncTimeout, Created: b.spread.add,
 	}

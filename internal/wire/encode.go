@@ -91,11 +91,15 @@ func appendJSONHeader[T string | []byte](dst []byte, h *head, remark T, ext Head
 		dst = appendExt(dst, JSON, ext, further)
 		dst = append(dst, '}')
 	}
-	dst = append(dst, `,"flag":`...)
-	dst = strconv.AppendInt(dst, int64(h.flag), 10)
-	dst = append(dst, `,"language":"`...)
-	dst = append(dst, h.language.String()...)
-	dst = append(dst, `","opaque":`...)
+	if h.flag == FlagResponse && h.language == LanguageGo { // our answers
+		dst = append(dst, `,"flag":1,"language":"GO","opaque":`...)
+	} else {
+		dst = append(dst, `,"flag":`...)
+		dst = strconv.AppendInt(dst, int64(h.flag), 10)
+		dst = append(dst, `,"language":"`...)
+		dst = append(dst, h.language.String()...)
+		dst = append(dst, `","opaque":`...)
+	}
 	dst = strconv.AppendInt(dst, int64(h.opaque), 10)
 	if len(remark) > 0 {
 		dst = append(dst, `,"remark":"`...)

@@ -90,6 +90,33 @@ func (w *ExtWriter) Bool(key string, v bool) {
 	}
 }
 
+// ExtConst is fields that are the same in many headers, written beforehand.
+type ExtConst struct{ json, binary []byte }
+
+// NewExtConst keeps what write writes.
+func NewExtConst(write func(w *ExtWriter)) *ExtConst {
+	c := &ExtConst{}
+	for enc, dst := range map[Encoding]*[]byte{JSON: &c.json, Binary: &c.binary} {
+		w := ExtWriter{enc: enc}
+		write(&w)
+		*dst = w.dst
+	}
+	return c
+}
+
+// Const writes the fields of c.
+func (w *ExtWriter) Const(c *ExtConst) {
+	if w.enc == Binary {
+		w.dst = append(w.dst, c.binary...)
+		return
+	}
+	if w.some && len(c.json) > 0 {
+		w.dst = append(w.dst, ',')
+	}
+	w.some = w.some || len(c.json) > 0
+	w.dst = append(w.dst, c.json...)
+}
+
 // field writes a field whose name may be anything.
 func (w *ExtWriter) field(f *Field) {
 	if w.enc == Binary {

@@ -87,8 +87,7 @@ type Send struct {
 
 	Host               netip.AddrPort // the store host of records
 	Cluster            string
-	Region             []byte
-	TraceOn            bool
+	Every              *wire.ExtConst // fields of every answer
 	MaxMessageSize     int
 	Writable           func() bool // the broker's own write permission
 	RejectTransactions bool
@@ -337,14 +336,14 @@ func (s *Send) flush(c *Conn) {
 		s.count(c, p)
 		if (syncs || syncsHalves && p.isHalf) && !p.noWait {
 			if later == nil {
-				later = &flushWait{region: s.Region, traceOn: s.TraceOn}
+				later = &flushWait{every: s.Every}
 			}
 			last := c.batch.Result(p.first + p.count - 1)
 			later.add(p, s.ids(nil, c, p), at.QueueOffset, last.PhysicalOffset+int64(last.Size))
 			continue
 		}
 		c.ids = s.ids(c.ids[:0], c, p)
-		c.answer = header.SendResponse{MsgID: c.ids, QueueID: p.queue, QueueOffset: at.QueueOffset, Region: s.Region, TraceOn: s.TraceOn}
+		c.answer = header.SendResponse{MsgID: c.ids, QueueID: p.queue, QueueOffset: at.QueueOffset, Every: s.Every}
 		p.ticket.Reply(&wire.Response{Code: wire.Success, Header: &c.answer})
 	}
 	clear(c.pending)
@@ -380,7 +379,7 @@ func (s *Send) ids(dst []byte, c *Conn, p *pendingSend) []byte {
 
 func (s *Send) unstored(p *pendingSend, err error) {
 	code, remark := storeFailure(err)
-	p.ticket.Reply(&wire.Response{Code: code, Remark: remark, Header: &header.SendResponse{Region: s.Region, TraceOn: s.TraceOn}})
+	p.ticket.Reply(&wire.Response{Code: code, Remark: remark, Header: &header.SendResponse{Every: s.Every}})
 }
 
 func (s *Send) refuseUnstorable(r *remoting.Request, err error) {
@@ -393,5 +392,5 @@ func (s *Send) refuseUnstorable(r *remoting.Request, err error) {
 
 // refuse answers a send that stored nothing.
 func (s *Send) refuse(r *remoting.Request, code int32, remark string) {
-	r.Reply(&wire.Response{Code: code, Remark: remark, Header: &header.SendResponse{Region: s.Region, TraceOn: s.TraceOn}})
+	r.Reply(&wire.Response{Code: code, Remark: remark, Header: &header.SendResponse{Every: s.Every}})
 }

@@ -14,11 +14,10 @@ import (
 
 // flushWait is the sends of one batch that are answered when they are on disk.
 type flushWait struct {
-	sends   []flushedSend
-	end     int64 // of the last one in the log
-	region  []byte
-	traceOn bool
-	once    sync.Once
+	sends []flushedSend
+	end   int64 // of the last one in the log
+	every *wire.ExtConst
+	once  sync.Once
 }
 
 type flushedSend struct {
@@ -54,7 +53,7 @@ func (w *flushWait) answer(code int32, remark string) {
 		for i := range w.sends {
 			s := &w.sends[i]
 			s.ticket.Reply(&wire.Response{Code: code, Remark: remark, Header: &header.SendResponse{
-				MsgID: s.ids, QueueID: s.queue, QueueOffset: s.offset, Region: w.region, TraceOn: w.traceOn,
+				MsgID: s.ids, QueueID: s.queue, QueueOffset: s.offset, Every: w.every,
 			}})
 		}
 	})

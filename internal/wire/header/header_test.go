@@ -58,6 +58,7 @@ func fill(rt *rapid.T, h any) {
 			f.SetInt(rapid.Int64().Draw(rt, name))
 		case reflect.Bool:
 			f.SetBool(rapid.Bool().Draw(rt, name))
+		case reflect.Pointer: // SendResponse.Every, see TestEveryAnswer
 		default:
 			rt.Fatalf("%T.%s is a %v", h, name, f.Kind())
 		}
@@ -284,6 +285,20 @@ func TestBooleans(t *testing.T) {
 		err := h.DecodeExt(wire.Fields{{Key: []byte("groupName")}, {Key: []byte(name), Value: []byte("true")}})
 		if err != nil || !h.RemoveOffset {
 			t.Errorf("%s: %+v, %v", name, h, err)
+		}
+	}
+}
+
+// TestEveryAnswer: what is written beforehand is what is written each time.
+func TestEveryAnswer(t *testing.T) {
+	for _, h := range []SendResponse{{}, {MsgID: []byte("id"), QueueID: 3, QueueOffset: 4}, {MsgID: []byte("id"), RecallHandle: []byte("h")}} {
+		for _, traceOn := range []bool{true, false} {
+			each, once := h, h
+			each.Region, each.TraceOn = []byte("Region \"é\" \x01"), traceOn
+			once.Every = EveryAnswer("Region \"é\" \x01", traceOn)
+			if got, want := encoded(t, &once), encoded(t, &each); !reflect.DeepEqual(got, want) {
+				t.Errorf("%+v: %q, want %q", h, got, want)
+			}
 		}
 	}
 }

@@ -8,8 +8,8 @@ import "github.com/twostage/twostage/internal/wire"
 // SendResponse is the header of the answer to every kind of send. Its slices
 // alias the command.
 //
-// An answer that stored nothing has a Region only: leave MsgID nil, and queue
-// and offset are left out.
+// An answer that stored nothing has Region and TraceOn only: leave MsgID nil, and
+// queue and offset are left out.
 type SendResponse struct {
 	MsgID         []byte // the offset id, several joined by commas for a batch
 	QueueID       int32
@@ -19,6 +19,19 @@ type SendResponse struct {
 	RecallHandle  []byte // nil is left out; 5.x only
 	Region        []byte // MSG_REGION; nil leaves it out, and TRACE_ON with it
 	TraceOn       bool   // TRACE_ON: whether the client shall trace; true when absent
+
+	// Every, when set, is written in place of Region and TraceOn.
+	Every *wire.ExtConst
+}
+
+// EveryAnswer are MSG_REGION and TRACE_ON, which every answer of a broker has.
+func EveryAnswer(region string, traceOn bool) *wire.ExtConst {
+	return wire.NewExtConst(func(w *wire.ExtWriter) { writeEvery(w, []byte(region), traceOn) })
+}
+
+func writeEvery(w *wire.ExtWriter, region []byte, traceOn bool) {
+	w.Bytes("MSG_REGION", region)
+	w.Bool("TRACE_ON", traceOn)
 }
 
 // DecodeExt reads the fields of an answer that stored a message.
@@ -68,8 +81,10 @@ func (h *SendResponse) EncodeExt(w *wire.ExtWriter) {
 	if h.RecallHandle != nil {
 		w.Bytes("recallHandle", h.RecallHandle)
 	}
-	if h.Region != nil {
-		w.Bytes("MSG_REGION", h.Region)
-		w.Bool("TRACE_ON", h.TraceOn)
+	switch {
+	case h.Every != nil:
+		w.Const(h.Every)
+	case h.Region != nil:
+		writeEvery(w, h.Region, h.TraceOn)
 	}
 }
