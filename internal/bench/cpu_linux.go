@@ -35,6 +35,21 @@ func ProcessCPU(pid int) (time.Duration, error) {
 	return time.Duration(user+sys) * clockTick, nil
 }
 
+// processReads is how many bytes a process has had read from disks, also by
+// touching mapped files. Only its owner may know.
+func processReads(pid int) (int64, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/io", pid))
+	if err != nil {
+		return 0, err
+	}
+	for line := range bytes.Lines(b) {
+		if value, ok := bytes.CutPrefix(line, []byte("read_bytes:")); ok {
+			return strconv.ParseInt(string(bytes.TrimSpace(value)), 10, 64)
+		}
+	}
+	return 0, fmt.Errorf("/proc/%d/io has no read_bytes", pid)
+}
+
 // ownCPU is the CPU time of this process.
 func ownCPU() time.Duration {
 	var u syscall.Rusage

@@ -7,8 +7,11 @@
 //
 // Each connection is one goroutine in a closed loop: it keeps a fixed number of
 // requests in flight, reads whatever has arrived, and answers every response
-// with a new request, all of them in one write. Frames are made once per slot
-// and patched in place.
+// with a new request, all of them in one write. Requests are copies of one
+// template a connection, patched in place, also of 10,000 topics; large bodies
+// are written from one place, and those of pulls go by in a small buffer, of which
+// nothing but the sizes of the records is read. With [Load].Rate the loop is open:
+// messages are due at fixed times, and latencies count from these.
 //
 // [Tx] drives transactions in the same way: each connection is one of the
 // producer group [TxGroup], tells the outcomes of its half messages, and answers
@@ -20,8 +23,10 @@
 // [Floor] is the other half of a measurement: a bare server that reads the same
 // frames and answers without doing anything. What it reaches on a machine is the
 // limit of this socket path there, and the ratio to it holds where absolute
-// figures do not.
+// figures do not. [Disk] is the same for what is written: bare writes, with and
+// without fdatasync, into reserved files.
 //
-// This package owns nothing on disk. It refuses to call a figure the broker's
-// when the loader itself took more than half of the machine: it says so.
+// This package owns nothing on disk but the files of a [Disk] run, which it
+// removes. It refuses to call a figure the broker's when the loader itself took
+// more than half of the machine: it says so.
 package bench

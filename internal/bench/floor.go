@@ -16,7 +16,8 @@ import (
 
 // Floor is a bare server: one goroutine a connection, one read and one write for
 // whatever has arrived, no allocation. It answers each frame as if a send had
-// been stored, and does nothing else.
+// been stored, and does nothing else. A pull gets as many records as it asks for,
+// of as many bytes together, out of one buffer.
 type Floor struct {
 	ln    net.Listener
 	wg    sync.WaitGroup
@@ -79,41 +80,42 @@ func (f *Floor) Close() error {
 
 // floorConn answers every frame of one connection.
 func floorConn(c net.Conn) error {
-	in := make([]byte, 256<<10)
+	in := newFrames(c)
 	out := make([]byte, 0, 256<<10)
+	var pulls floorPulls
 	answers := [2][]byte{floorAnswer(wire.JSON), floorAnswer(wire.Binary)}
-	have := 0
 	for {
-		n, err := c.Read(in[have:])
-		if err != nil {
+		if err := in.fill(); err != nil {
 			return err
 		}
-		have += n
 		out = out[:0]
-		at := 0
 		for {
-			n, err := frameAt(in[at:have])
+			frame, err := in.next()
 			if err != nil {
 				return err
 			}
-			if n == 0 {
+			if frame == nil {
 				break
 			}
-			opaque, ok := opaqueOf(in[at : at+n])
+			opaque, ok := opaqueOf(frame)
 			if !ok {
 				return io.ErrUnexpectedEOF
 			}
-			out = appendFloorAnswer(out, answers[in[at+4]&1], opaque)
-			at += n
-		}
-		have = copy(in, in[at:have])
-		if have == len(in) {
-			in = append(in, make([]byte, len(in))...)
+			if isPull(frame) {
+				if err := pulls.add(frame, opaque); err != nil {
+					return err
+				}
+				continue
+			}
+			out = appendFloorAnswer(out, answers[frame[4]&1], opaque)
 		}
 		if len(out) > 0 {
 			if _, err := c.Write(out); err != nil {
 				return err
 			}
+		}
+		if err := pulls.flush(c); err != nil {
+			return err
 		}
 	}
 }

@@ -9,46 +9,7 @@ import (
 	"fmt"
 
 	"github.com/twostage/twostage/internal/wire"
-	"github.com/twostage/twostage/internal/wire/header"
 )
-
-// firstOpaque gives every opaque the same width, so that a frame can be patched
-// in place.
-const firstOpaque = 1_000_000_000
-
-// slotFrame is the send request of one place in flight, made once. Only its
-// UNIQ_KEY changes from one use to the next.
-type slotFrame struct {
-	bytes []byte
-	key   int // where the 16 digits of the UNIQ_KEY's counter begin
-}
-
-const keyPrefix = "7F00000100000000" // 16 of a UNIQ_KEY's 32 hex digits
-
-func newSlotFrame(enc wire.Encoding, slot int, topic, broker string, queue int32, bornMillis int64, bodySize int) slotFrame {
-	props := "UNIQ_KEY\x01" + keyPrefix + "0000000000000000" + "\x02WAIT\x01true"
-	h := &header.SendRequest{
-		ProducerGroup: []byte("twostage_bench"), Topic: []byte(topic), DefaultTopic: []byte("TBW102"),
-		DefaultTopicQueueNums: 4, QueueID: queue, BornTimestamp: bornMillis,
-		Properties: []byte(props), BrokerName: []byte(broker),
-	}
-	body := bytes.Repeat([]byte("0123456789abcdef"), bodySize/16+1)[:bodySize]
-	f := wire.AppendRequest(nil, &wire.Request{
-		Code: wire.ReqSendMessageV2, Opaque: firstOpaque + int32(slot), Header: h, Body: body,
-		Encoding: enc, Language: wire.LanguageJava, Version: wire.Version,
-	})
-	return slotFrame{bytes: f, key: bytes.Index(f, []byte(keyPrefix)) + len(keyPrefix)}
-}
-
-// next gives the frame a key that was not used before.
-func (s *slotFrame) next(n uint64) []byte {
-	const digits = "0123456789ABCDEF"
-	for i := 15; i >= 0; i-- {
-		s.bytes[s.key+i] = digits[n&15]
-		n >>= 4
-	}
-	return s.bytes
-}
 
 // frameAt tells the length of the whole frame at the start of b, 0 if it has
 // not arrived completely.

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"runtime"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,27 +30,64 @@ type Target struct {
 type Load struct {
 	Targets  []Target
 	Topic    string
+	Topics   int           // above 1: the load goes to so many, whose names TopicName gives
 	Conns    int           // connections, spread over the targets
-	Inflight int           // requests each keeps in flight
+	Inflight int           // requests each keeps in flight; of an open loop, at most
+	Rate     float64       // sends: an open loop of so many messages a second in all; 0: a closed loop
 	Size     int           // bytes of a message's body
 	Encoding wire.Encoding // of the requests' headers
 	Warmup   time.Duration // before counting begins
 	Duration time.Duration // of counting
-	PID      int           // of the server, for its CPU time; 0: not measured
+	PID      int           // of the server, for its CPU time and disk reads; 0: not measured
+	Fill     bool          // sends: the warm-up lasts until every queue of every topic got a message
+	Pull     Pull          // of Consume
 	Progress func(elapsed time.Duration, perSecond float64)
+}
+
+// TopicName is the name of topic i of the load, from 0 on: of several topics
+// all names have the same length.
+func (l *Load) TopicName(i int) string {
+	if l.Topics <= 1 {
+		return l.Topic
+	}
+	return fmt.Sprintf("%s-%0*d", l.Topic, l.topicDigits(), i)
+}
+
+func (l *Load) topicDigits() int { return len(strconv.Itoa(l.Topics - 1)) }
+
+// share is how many connections there are to the broker of connection i.
+func (l *Load) share(i int) int {
+	brokers := len(l.Targets)
+	return (l.Conns - i%brokers + brokers - 1) / brokers
+}
+
+// toFill is how many messages connection i sends until, with those of the others
+// to its broker, each queue has one.
+func (l *Load) toFill(i int) int64 {
+	if !l.Fill {
+		return 0
+	}
+	queues := int64(max(l.Topics, 1)) * int64(max(l.Targets[i%len(l.Targets)].Queues, 1))
+	return queues/int64(l.share(i)) + 1 + int64(l.Inflight) // answers may come in another order
 }
 
 // Result is what a run measured.
 type Result struct {
 	Messages  int64
+	Bytes     int64 // sent: of bodies; pulled: of records
 	Elapsed   time.Duration
-	Latency   *hdrhistogram.Histogram // of requests, in nanoseconds
+	Filling   time.Duration           // what Fill took
+	Latency   *hdrhistogram.Histogram // of requests, in nanoseconds; an open loop's from when they were due
 	ServerCPU time.Duration           // 0 when not measured
+	DiskRead  int64                   // bytes that the server had read from disks; -1 when not measured
 	LoaderCPU time.Duration
 }
 
 // PerSecond is the throughput in messages.
 func (r *Result) PerSecond() float64 { return float64(r.Messages) / r.Elapsed.Seconds() }
+
+// BytesPerSecond is the throughput in bytes.
+func (r *Result) BytesPerSecond() float64 { return float64(r.Bytes) / r.Elapsed.Seconds() }
 
 // ServerMicros is the server's CPU time for one message, in microseconds.
 func (r *Result) ServerMicros() float64 {
@@ -67,9 +105,10 @@ func (r *Result) Percentile(q float64) time.Duration {
 	return time.Duration(r.Latency.ValueAtQuantile(q))
 }
 
-func newHistogram() *hdrhistogram.Histogram {
-	return hdrhistogram.New(1000, int64(2*time.Minute), 3)
-}
+// longest is the longest latency that is told from others.
+const longest = 2 * time.Minute
+
+func newHistogram() *hdrhistogram.Histogram { return hdrhistogram.New(1000, int64(longest), 3) }
 
 // worker is one connection's part of a run.
 type worker interface {
@@ -77,36 +116,25 @@ type worker interface {
 	counters() *counters
 }
 
-// counters of one worker. count is read by others while it runs; latency only
-// after it ended.
+// counters of one worker. count and bytes are read by others while it runs;
+// latency only after it ended.
 type counters struct {
-	count     atomic.Int64
-	measuring *atomic.Bool
-	latency   *hdrhistogram.Histogram
+	count, bytes atomic.Int64
+	measuring    *atomic.Bool
+	latency      *hdrhistogram.Histogram
 }
 
-func (c *counters) record(messages int64, d time.Duration) {
+// record counts what one answer brought. A latency of more than two minutes
+// counts as two.
+func (c *counters) record(messages, bytes int64, d time.Duration) {
+	c.bytes.Add(bytes) // first: whoever reads the count first never sees too few
 	c.count.Add(messages)
 	if c.measuring.Load() {
-		_ = c.latency.RecordValue(int64(d)) // beyond two minutes: not recorded
+		_ = c.latency.RecordValue(int64(min(max(d, 0), longest))) // in range
 	}
 }
 
-// Send runs a load of sends.
-func Send(ctx context.Context, l Load) (*Result, error) {
-	born := time.Now().UnixMilli()
-	var keys atomic.Uint64
-	keys.Store(uint64(time.Now().UnixNano()))
-	return l.run(ctx, func(i int, c *counters) worker {
-		t := l.Targets[i%len(l.Targets)]
-		s := &sender{own: c, sent: make([]time.Time, l.Inflight), frames: make([]slotFrame, l.Inflight), keys: &keys}
-		for j := range s.frames {
-			s.frames[j] = newSlotFrame(l.Encoding, j, l.Topic, t.Broker, int32(i+j)%max(t.Queues, 1), born, l.Size)
-		}
-		return s
-	})
-}
-
+// run drives workers made by make until the duration is over or all have ended.
 func (l Load) run(ctx context.Context, make func(i int, c *counters) worker) (*Result, error) {
 	if len(l.Targets) == 0 || l.Conns < 1 || l.Inflight < 1 || l.Size < 1 {
 		return nil, errors.New("bench: there must be a broker, and connections, requests in flight and body bytes at least 1 each")
@@ -131,6 +159,7 @@ func (l Load) run(ctx context.Context, make func(i int, c *counters) worker) (*R
 		conns = append(conns, conn)
 		workers = append(workers, make(i, &counters{measuring: &measuring, latency: newHistogram()}))
 	}
+	measuring.Store(l.Warmup == 0) // or what is quick would not be in the latencies
 	for i, w := range workers {
 		wg.Go(func() {
 			if err := w.run(conns[i], &stop); err != nil {
@@ -138,15 +167,31 @@ func (l Load) run(ctx context.Context, make func(i int, c *counters) worker) (*R
 			}
 		})
 	}
-	total := func() (n int64) {
+	total := func() (n, bytes int64) {
 		for _, w := range workers {
-			n += w.counters().count.Load()
+			c := w.counters()
+			n += c.count.Load()
+			bytes += c.bytes.Load()
 		}
-		return n
+		return n, bytes
 	}
-	res, err := l.measure(ctx, total, &measuring)
-	stop.Store(true)
 	done := ended(&wg)
+	full := func() bool {
+		for i, w := range workers {
+			if w.counters().count.Load() < l.toFill(i) {
+				return false
+			}
+		}
+		return true
+	}
+	filling, err := l.fill(ctx, full, done)
+	var res *Result
+	if err == nil {
+		if res, err = l.measure(ctx, total, &measuring, done); err == nil {
+			res.Filling = filling
+		}
+	}
+	stop.Store(true)
 	select {
 	case <-done:
 	case <-time.After(5 * time.Second): // answers that do not come
@@ -170,195 +215,4 @@ func ended(wg *sync.WaitGroup) <-chan struct{} {
 	ch := make(chan struct{})
 	go func() { wg.Wait(); close(ch) }()
 	return ch
-}
-
-// measure waits through the warm-up, then counts for the load's duration.
-func (l Load) measure(ctx context.Context, total func() int64, measuring *atomic.Bool) (*Result, error) {
-	if err := l.wait(ctx, l.Warmup, nil); err != nil {
-		return nil, err
-	}
-	server0, err := l.cpu()
-	if err != nil {
-		return nil, err
-	}
-	own0, n0, t0 := ownCPU(), total(), time.Now()
-	measuring.Store(true)
-	err = l.wait(ctx, l.Duration, func() {
-		if l.Progress != nil {
-			e := time.Since(t0)
-			l.Progress(e, float64(total()-n0)/e.Seconds())
-		}
-	})
-	if err != nil {
-		return nil, err
-	}
-	measuring.Store(false)
-	res := &Result{Messages: total() - n0, Elapsed: time.Since(t0), LoaderCPU: ownCPU() - own0}
-	server1, err := l.cpu()
-	if err != nil {
-		return nil, err
-	}
-	res.ServerCPU = server1 - server0
-	return res, nil
-}
-
-// cpu is the CPU time that the server has used; 0 when it is not to be measured.
-func (l *Load) cpu() (time.Duration, error) {
-	if l.PID == 0 {
-		return 0, nil
-	}
-	d, err := ProcessCPU(l.PID)
-	if err != nil {
-		return 0, fmt.Errorf("bench: reading the server's CPU time: %w", err)
-	}
-	return d, nil
-}
-
-// wait lets d pass, calling tick every second, and ends early when ctx does.
-func (l Load) wait(ctx context.Context, d time.Duration, tick func()) error {
-	end := time.NewTimer(d)
-	defer end.Stop()
-	second := time.NewTicker(time.Second)
-	defer second.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-end.C:
-			return nil
-		case <-second.C:
-			if tick != nil {
-				tick()
-			}
-		}
-	}
-}
-
-// sender keeps its slots in flight.
-type sender struct {
-	own    *counters
-	frames []slotFrame
-	sent   []time.Time
-	keys   *atomic.Uint64
-}
-
-func (s *sender) counters() *counters { return s.own }
-
-func (s *sender) run(conn net.Conn, stop *atomic.Bool) error {
-	var out []byte
-	now := time.Now()
-	key := s.keys.Add(1 << 32)
-	for i := range s.frames {
-		s.sent[i] = now
-		key++
-		out = append(out, s.frames[i].next(key)...)
-	}
-	if _, err := conn.Write(out); err != nil {
-		return err
-	}
-	outstanding := len(s.frames)
-	in := newFrames(conn)
-	for outstanding > 0 {
-		if err := in.fill(); err != nil {
-			if stop.Load() {
-				return nil
-			}
-			return fmt.Errorf("bench: reading answers: %w", err)
-		}
-		now = time.Now()
-		out = out[:0]
-		stopping := stop.Load()
-		for {
-			frame, err := in.next()
-			if err != nil {
-				return err
-			}
-			if frame == nil {
-				break
-			}
-			slot, err := s.slot(frame)
-			if err != nil {
-				return err
-			}
-			if slot < 0 {
-				continue // a request of the broker's own
-			}
-			s.own.record(1, now.Sub(s.sent[slot]))
-			if stopping {
-				outstanding--
-				continue
-			}
-			s.sent[slot] = now
-			key++
-			out = append(out, s.frames[slot].next(key)...)
-		}
-		if len(out) > 0 {
-			if _, err := conn.Write(out); err != nil {
-				return fmt.Errorf("bench: sending: %w", err)
-			}
-		}
-	}
-	return nil
-}
-
-// slot finds the place in flight that a frame answers, -1 for a frame that
-// answers none.
-func (s *sender) slot(frame []byte) (int, error) {
-	opaque, ok := opaqueOf(frame)
-	slot := int(opaque) - firstOpaque
-	if !ok || slot < 0 || slot >= len(s.frames) {
-		return -1, nil
-	}
-	if !succeeded(frame) {
-		return 0, refusal(frame)
-	}
-	return slot, nil
-}
-
-// refusal is the error that an answer is.
-func refusal(frame []byte) error {
-	var d wire.Decoder
-	var c wire.Command
-	if err := d.Decode(frame[4:], &c); err != nil {
-		return fmt.Errorf("bench: %w", err)
-	}
-	return fmt.Errorf("bench: the broker answered %d %s: %s", c.Code, wire.ResponseName(c.Code), c.Remark)
-}
-
-// frames reads whole frames from a connection.
-type frames struct {
-	conn     net.Conn
-	buf      []byte
-	at, have int
-}
-
-func newFrames(conn net.Conn) *frames { return &frames{conn: conn, buf: make([]byte, 256<<10)} }
-
-// fill reads once, more only until at least one byte has come.
-func (f *frames) fill() error {
-	if f.at > 0 {
-		f.have = copy(f.buf, f.buf[f.at:f.have])
-		f.at = 0
-	}
-	if f.have == len(f.buf) {
-		f.buf = append(f.buf, make([]byte, len(f.buf))...)
-	}
-	n, err := f.conn.Read(f.buf[f.have:])
-	f.have += n
-	if n > 0 {
-		return nil
-	}
-	return err
-}
-
-// next is the next whole frame that has arrived, nil if there is none. It is
-// valid until fill.
-func (f *frames) next() ([]byte, error) {
-	n, err := frameAt(f.buf[f.at:f.have])
-	if n == 0 || err != nil {
-		return nil, err
-	}
-	frame := f.buf[f.at : f.at+n]
-	f.at += n
-	return frame, nil
 }

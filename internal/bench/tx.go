@@ -143,7 +143,7 @@ func Tx(ctx context.Context, l TxLoad) (*TxResult, error) {
 	}
 	r.busy.Store(int64(l.Conns * l.Inflight))
 	s.serve(producers, fail)
-	measured, err := l.measure(ctx, r.decided, &r.measuring)
+	measured, err := l.measure(ctx, func() (n, bytes int64) { return r.decided(), 0 }, &r.measuring, nil)
 	r.stop.Store(true)
 	if err != nil {
 		return nil, err
@@ -168,7 +168,7 @@ func (r *txRun) settle(ctx context.Context) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	return r.load.wait(ctx, r.load.Linger, nil)
+	return wait(ctx, r.load.Linger, nil, nil)
 }
 
 // decided is how many transactions have an outcome; it may be called at any time.

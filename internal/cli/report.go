@@ -19,16 +19,24 @@ import (
 // figures are not the broker's.
 const fairShare = 0.5
 
+// onTime is the part of an open loop's rate below which the broker did not keep
+// up with it.
+const onTime = 0.98
+
 // figures are those of one round, or the median of several.
 type figures struct {
 	Subject      string  `json:"subject"` // broker or floor
 	Round        int     `json:"round,omitempty"`
 	Messages     int64   `json:"messages,omitempty"`
 	PerSecond    float64 `json:"messagesPerSecond"`
+	BytesPer     float64 `json:"bytesPerSecond"` // sent: of bodies; pulled: of records
 	P50          float64 `json:"p50Micros"`
 	P99          float64 `json:"p99Micros"`
 	P999         float64 `json:"p999Micros"`
+	Max          float64 `json:"maxMicros"`
 	ServerMicros float64 `json:"serverCPUMicrosPerMessage,omitempty"` // 0: not measured
+	DiskPer      float64 `json:"diskReadBytesPerSecond"`              // of the server; -1: not measured
+	FillSeconds  float64 `json:"fillSeconds,omitempty"`               // what --fill took
 	LoaderShare  float64 `json:"loaderShareOfMachine"`
 }
 
@@ -36,9 +44,15 @@ type figures struct {
 type report struct {
 	Command  string    `json:"command"`
 	Topic    string    `json:"topic"`
+	Topics   int       `json:"topics,omitempty"` // above 1
 	Conns    int       `json:"conns"`
 	Inflight int       `json:"inflight,omitempty"`
 	Size     int       `json:"size,omitempty"`
+	Rate     float64   `json:"rate,omitempty"` // asked for
+	Count    int       `json:"pullCount,omitempty"`
+	Bytes    int       `json:"pullBytes,omitempty"`
+	Once     bool      `json:"once,omitempty"`
+	Cold     bool      `json:"dropCache,omitempty"`
 	Encoding string    `json:"encoding"`
 	Seconds  float64   `json:"secondsPerRound"`
 	CPUs     int       `json:"cpus"`
@@ -50,18 +64,25 @@ type report struct {
 
 // ratios compare the medians of the broker with those of the floor.
 type ratios struct {
-	Throughput float64 `json:"throughput"` // 1 is as fast as the floor
-	P50        float64 `json:"p50"`        // 1 is as quick as the floor
+	Throughput float64 `json:"throughput"` // of messages; 1 is as fast as the floor
+	Bytes      float64 `json:"bytes"`
+	P50        float64 `json:"p50"` // 1 is as quick as the floor
 	P99        float64 `json:"p99"`
 }
 
 func newReport(command string, f *benchFlags) *report {
+	l := &f.load
 	r := &report{
-		Command: "bench " + command, Topic: f.load.Topic, Conns: f.load.Conns, Encoding: f.encoding,
-		Seconds: f.load.Duration.Seconds(), CPUs: runtime.NumCPU(),
+		Command: "bench " + command, Topic: l.Topic, Conns: l.Conns, Inflight: l.Inflight, Encoding: f.encoding,
+		Seconds: l.Duration.Seconds(), CPUs: runtime.NumCPU(), Rate: l.Rate,
+	}
+	if l.Topics > 1 {
+		r.Topics = l.Topics
 	}
 	if command == "send" {
-		r.Inflight, r.Size = f.load.Inflight, f.load.Size
+		r.Size = l.Size
+	} else {
+		r.Count, r.Bytes, r.Once, r.Cold = l.Pull.Count, l.Pull.Bytes, l.Pull.Once, f.dropCache
 	}
 	return r
 }
@@ -71,7 +92,11 @@ func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsec
 func (r *report) add(subject string, round int, res *bench.Result) {
 	g := figures{
 		Subject: subject, Round: round, Messages: res.Messages, PerSecond: res.PerSecond(), LoaderShare: res.LoaderShare(),
-		P50: micros(res.Percentile(50)), P99: micros(res.Percentile(99)), P999: micros(res.Percentile(99.9)),
+		P50: micros(res.Percentile(50)), P99: micros(res.Percentile(99)), P999: micros(res.Percentile(99.9)), Max: micros(res.Percentile(100)),
+		BytesPer: res.BytesPerSecond(), DiskPer: -1, FillSeconds: res.Filling.Seconds(),
+	}
+	if res.DiskRead >= 0 {
+		g.DiskPer = float64(res.DiskRead) / res.Elapsed.Seconds()
 	}
 	if res.ServerCPU > 0 {
 		g.ServerMicros = res.ServerMicros()
@@ -92,16 +117,21 @@ func (r *report) finish() {
 			Subject:   subject,
 			PerSecond: pick(func(g figures) float64 { return g.PerSecond }), P50: pick(func(g figures) float64 { return g.P50 }),
 			P99: pick(func(g figures) float64 { return g.P99 }), P999: pick(func(g figures) float64 { return g.P999 }),
+			BytesPer: pick(func(g figures) float64 { return g.BytesPer }), DiskPer: pick(func(g figures) float64 { return g.DiskPer }), Max: pick(func(g figures) float64 { return g.Max }),
+			FillSeconds:  pick(func(g figures) float64 { return g.FillSeconds }),
 			ServerMicros: pick(func(g figures) float64 { return g.ServerMicros }), LoaderShare: pick(func(g figures) float64 { return g.LoaderShare }),
 		}
 		r.Medians = append(r.Medians, m)
 		if subject == "broker" && m.LoaderShare > fairShare {
 			r.Warnings = append(r.Warnings, tooMuch(m.LoaderShare))
 		}
+		if r.Rate > 0 && m.PerSecond < onTime*r.Rate {
+			r.Warnings = append(r.Warnings, fmt.Sprintf("the broker took %.0f of the %.0f messages a second that were asked for: latencies grow with the length of the run", m.PerSecond, r.Rate))
+		}
 	}
 	if len(r.Medians) == 2 {
 		floor, broker := r.Medians[0], r.Medians[1]
-		r.Ratios = &ratios{ratio(broker.PerSecond, floor.PerSecond), ratio(broker.P50, floor.P50), ratio(broker.P99, floor.P99)}
+		r.Ratios = &ratios{ratio(broker.PerSecond, floor.PerSecond), ratio(broker.BytesPer, floor.BytesPer), ratio(broker.P50, floor.P50), ratio(broker.P99, floor.P99)}
 	}
 }
 
@@ -140,13 +170,9 @@ func (r *report) printJSON(w io.Writer) error {
 
 func (r *report) print(out io.Writer) error {
 	r.finish()
-	load := ""
-	if r.Inflight > 0 {
-		load = fmt.Sprintf(" x %d in flight, %d byte bodies", r.Inflight, r.Size)
-	}
-	fmt.Fprintf(out, "%s: topic %s, %d connections%s, %s headers, rounds of %gs, %d CPUs\n\n", r.Command, r.Topic, r.Conns, load, r.Encoding, r.Seconds, r.CPUs)
+	fmt.Fprintf(out, "%s: %s\n\n", r.Command, r.conditions())
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "\tmsg/s\tp50 us\tp99 us\tp99.9 us\tserver CPU us/msg\tloader share\t")
+	fmt.Fprintln(w, "\tmsg/s\tMB/s\tp50 us\tp99 us\tp99.9 us\tmax us\tserver CPU us/msg\tdisk MB/s\tloader share\t")
 	for _, g := range r.Rounds {
 		row(w, fmt.Sprintf("%s %d", g.Subject, g.Round), g)
 	}
@@ -156,10 +182,15 @@ func (r *report) print(out io.Writer) error {
 		}
 	}
 	if q := r.Ratios; q != nil {
-		fmt.Fprintf(w, "broker/floor\t%.1f%%\t%.2fx\t%.2fx\t\t\t\t\n", 100*q.Throughput, q.P50, q.P99)
+		fmt.Fprintf(w, "broker/floor\t%.1f%%\t%.1f%%\t%.2fx\t%.2fx\t\t\t\t\t\t\n", 100*q.Throughput, 100*q.Bytes, q.P50, q.P99)
 	}
 	if err := w.Flush(); err != nil {
 		return err
+	}
+	for _, g := range r.Rounds {
+		if g.FillSeconds > 0 {
+			fmt.Fprintf(out, "\nround %d: a first message for every queue took %.1fs\n", g.Round, g.FillSeconds)
+		}
 	}
 	for _, warning := range r.Warnings {
 		if _, err := fmt.Fprintf(out, "\nwarning: %s\n", warning); err != nil {
@@ -169,10 +200,43 @@ func (r *report) print(out io.Writer) error {
 	return nil
 }
 
+// conditions says what was measured.
+func (r *report) conditions() string {
+	s := fmt.Sprintf("topic %s, %d connections x %d in flight, ", r.Topic, r.Conns, r.Inflight)
+	if r.Topics > 1 {
+		s = fmt.Sprintf("%d topics %s-..., %d connections x %d in flight, ", r.Topics, r.Topic, r.Conns, r.Inflight)
+	}
+	if r.Size > 0 {
+		s += fmt.Sprintf("%d byte bodies, ", r.Size)
+	}
+	if r.Rate > 0 {
+		s += fmt.Sprintf("at %g messages/s, ", r.Rate)
+	}
+	if r.Count > 0 {
+		s += fmt.Sprintf("pulls of %d messages", r.Count)
+		if r.Bytes > 0 {
+			s += fmt.Sprintf(" and %d bytes", r.Bytes)
+		}
+		s += ", "
+	}
+	rounds := "rounds"
+	switch {
+	case r.Cold:
+		rounds = "read once from the disk, at most"
+	case r.Once:
+		rounds = "read once, at most"
+	}
+	return fmt.Sprintf("%s%s headers, %s of %gs, %d CPUs", s, r.Encoding, rounds, r.Seconds, r.CPUs)
+}
+
 func row(w io.Writer, name string, g figures) {
-	cpu := "-"
+	cpu, disk := "-", "-"
 	if g.ServerMicros > 0 {
 		cpu = fmt.Sprintf("%.2f", g.ServerMicros)
 	}
-	fmt.Fprintf(w, "%s\t%.0f\t%.0f\t%.0f\t%.0f\t%s\t%.0f%%\t\n", name, g.PerSecond, g.P50, g.P99, g.P999, cpu, 100*g.LoaderShare)
+	if g.DiskPer >= 0 {
+		disk = fmt.Sprintf("%.1f", g.DiskPer/1e6)
+	}
+	fmt.Fprintf(w, "%s\t%.0f\t%.1f\t%.0f\t%.0f\t%.0f\t%.0f\t%s\t%s\t%.0f%%\t\n",
+		name, g.PerSecond, g.BytesPer/1e6, g.P50, g.P99, g.P999, g.Max, cpu, disk, 100*g.LoaderShare)
 }
