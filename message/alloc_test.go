@@ -30,7 +30,12 @@ func TestAllocations(t *testing.T) {
 				t.Fatal(err)
 			}
 		},
-		"AppendRecord":   func() { buf = AppendRecord(buf[:0], r) },
+		"AppendRecord": func() { buf = AppendRecord(buf[:0], r) },
+		"AppendRecordCRC": func() {
+			buf = AppendRecordCRC(buf[:0], r)
+			PatchCRC(buf)
+		},
+		"EncodedSizeCRC": func() { sum += int64(EncodedSizeCRC(r)) },
 		"EncodedSize":    func() { sum += int64(EncodedSize(r)) },
 		"Check":          func() { _ = r.Check() },
 		"TagsCode":       func() { sum += r.TagsCode() },

@@ -13,14 +13,16 @@
 //
 // The package owns four formats, each drawn beside its codec:
 //
-//   - the record (record.go): versions 1 and 2, IPv4 and IPv6 hosts, and the
-//     blank marker that ends a commit log file;
+//   - the record (record.go): versions 1 and 2, IPv4 and IPv6 hosts, the CRC
+//     that may end it (record_crc.go), and the blank marker that ends a commit
+//     log file;
 //   - the properties text (properties.go);
 //   - the body of a batch (batch.go);
 //   - the two message ids (offsetid.go, uniquekey.go).
 //
 // All integers are big endian. The formats are those of Apache RocketMQ 4.9.8;
-// record version 2 (long topic names) is that of 5.x. Tests compare them byte
+// record version 2 (long topic names) and the CRC over all of a record are those
+// of 5.x. Tests compare them byte
 // for byte with stores recorded from Apache RocketMQ 4.9.8.
 //
 // # Invariants
@@ -38,6 +40,9 @@
 // given to NewIDGenerator. Bodies are stored as they came: Inflate knows zlib
 // (compression types 0 and 3), while lz4 and zstd are only named, because their
 // codecs would be dependencies of everybody who imports this package.
+//
+// A property PropertyCRC32 at the end of a record is taken for its CRC, whoever
+// has written it: who stores records that others made calls PatchCRC.
 //
 // Functions without a receiver and methods that only read may be called from
 // any number of goroutines. Message, Received and Properties have no lock: one

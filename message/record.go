@@ -89,6 +89,9 @@ var (
 	ErrProperties = errors.New("message: bad properties length")
 	// ErrBodyCRC: the body is not the one that was stored.
 	ErrBodyCRC = errors.New("message: body does not match its CRC")
+	// ErrCRC: the record is not the one that was stored, as PropertyCRC32 at its
+	// end tells.
+	ErrCRC = errors.New("message: record does not match its CRC (" + PropertyCRC32 + ")")
 )
 
 // Record is a stored message. After DecodeRecord its slices are parts of the
@@ -138,11 +141,15 @@ func (r *Record) Check() error {
 	case len(r.Topic) > maxTopicV2:
 		return fmt.Errorf("%w: %d bytes, at most %d fit", ErrTopic, len(r.Topic), maxTopicV2)
 	case len(r.Properties) > MaxPropertiesLength:
-		return fmt.Errorf("%w: %d bytes, at most %d fit", ErrProperties, len(r.Properties), MaxPropertiesLength)
+		return propertiesError(len(r.Properties))
 	case !r.encodable():
 		return fmt.Errorf("%w: a body of %d bytes makes the record larger than %d", ErrBody, len(r.Body), math.MaxInt32)
 	}
 	return nil
+}
+
+func propertiesError(n int) error {
+	return fmt.Errorf("%w: %d bytes, at most %d fit", ErrProperties, n, MaxPropertiesLength)
 }
 
 // encodable tells whether every length fits its field.

@@ -10,7 +10,8 @@ import (
 )
 
 // DecodeRecord reads the record b begins with into r and returns its size. The
-// slices of r are parts of b. With checkBody the body is compared with its CRC.
+// slices of r are parts of b. With check the body is compared with its CRC, or,
+// where the record ends with PropertyCRC32, all of the record with that.
 //
 // Errors match one of the errors of this package; r is then not to be used.
 //
@@ -18,11 +19,11 @@ import (
 //     they are, without allocation.
 //   - ErrBlank: b begins with the marker at the end of a commit log file; n is
 //     the number of bytes to skip, which may be more than b has.
-//   - ErrBodyCRC: all else is in order; n is the size of the record.
+//   - ErrBodyCRC, ErrCRC: all else is in order; n is the size of the record.
 //   - all others: n is 0.
 //
 // It does not allocate unless it fails.
-func DecodeRecord(b []byte, r *Record, checkBody bool) (n int, err error) {
+func DecodeRecord(b []byte, r *Record, check bool) (n int, err error) {
 	if len(b) < BlankSize {
 		return 0, ErrShort
 	}
@@ -112,7 +113,15 @@ func DecodeRecord(b []byte, r *Record, checkBody bool) (n int, err error) {
 		return 0, fmt.Errorf("%w: %d, its parts have %d bytes", ErrSize, size, at)
 	}
 
-	if checkBody && len(r.Body) > 0 {
+	switch {
+	case !check:
+	case endsWithCRC(r.Properties): // it covers the body and the body's own CRC too
+		covered, digits := splitCRC(b)
+		crc := recordCRC(covered)
+		if stated, ok := statedCRC(digits); !ok || stated != crc {
+			return len(b), fmt.Errorf("%w: it has %d, the record says %q, last digit first", ErrCRC, crc, digits)
+		}
+	case len(r.Body) > 0:
 		if crc := bodyCRC(r.Body); crc != r.BodyCRC {
 			return len(b), fmt.Errorf("%w: it has %#08x, the record says %#08x", ErrBodyCRC, crc, r.BodyCRC)
 		}
@@ -124,10 +133,10 @@ func DecodeRecord(b []byte, r *Record, checkBody bool) (n int, err error) {
 // answer, and calls fn for each until fn returns an error, which it returns. The
 // record is reused for the next call; its slices are parts of b. Errors of
 // DecodeRecord are returned with the place.
-func RangeRecords(b []byte, checkBody bool, fn func(*Record) error) error {
+func RangeRecords(b []byte, check bool, fn func(*Record) error) error {
 	var r Record
 	for at := 0; at < len(b); {
-		n, err := DecodeRecord(b[at:], &r, checkBody)
+		n, err := DecodeRecord(b[at:], &r, check)
 		if err != nil {
 			return fmt.Errorf("record at byte %d of %d: %w", at, len(b), err)
 		}

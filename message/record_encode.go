@@ -11,11 +11,14 @@ import (
 
 // EncodedSize is the number of bytes AppendRecord adds for r: 0 if a length of r
 // does not fit its field (see Check).
-func EncodedSize(r *Record) int {
-	if !r.encodable() {
+func EncodedSize(r *Record) int { return encodedSize(r, len(r.Properties)) }
+
+// encodedSize is the size of r with properties of that length.
+func encodedSize(r *Record, properties int) int {
+	if !r.encodable() || properties > MaxPropertiesLength {
 		return 0
 	}
-	size := MinRecordSize + len(r.Body) + len(r.Topic) + len(r.Properties)
+	size := MinRecordSize + len(r.Body) + len(r.Topic) + properties
 	if len(r.Topic) > maxTopicV1 {
 		size++
 	}
@@ -42,8 +45,14 @@ func AppendRecord(dst []byte, r *Record) []byte {
 	}
 	start := len(dst)
 	dst = slices.Grow(dst, size)[:start+size]
-	b := dst[start:]
+	copy(encode(dst[start:], r, len(r.Properties)), r.Properties)
+	return dst
+}
 
+// encode writes all of r but its properties, which have the given length, to b,
+// which has just the size of the record, and returns the place for them.
+func encode(b []byte, r *Record, properties int) []byte {
+	size := len(b)
 	magic, flag := uint32(MagicV1), r.SysFlag&^(FlagBornHostV6|FlagStoreHostV6)
 	if len(r.Topic) > maxTopicV1 {
 		magic = MagicV2
@@ -83,9 +92,8 @@ func AppendRecord(dst []byte, r *Record) []byte {
 		b = b[1:]
 	}
 	b = b[copy(b, r.Topic):]
-	be.PutUint16(b, uint16(len(r.Properties)))
-	copy(b[2:], r.Properties)
-	return dst
+	be.PutUint16(b, uint16(properties))
+	return b[2:]
 }
 
 // AppendBlank writes the marker for a commit log file of which rest bytes are
