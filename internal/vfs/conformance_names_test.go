@@ -107,12 +107,15 @@ func testLock(t *testing.T, fsys vfs.FS, dir string) {
 }
 
 func testUsage(t *testing.T, fsys vfs.FS, dir string) {
-	total, free, err := fsys.Usage(dir)
+	u, err := fsys.Usage(dir)
 	must(t, err)
-	if total <= 0 || free < 0 || free > total {
-		t.Errorf("total %d, free %d", total, free)
+	if u.Total <= 0 || u.Used < 0 || u.Free < 0 || u.Used+u.Free > u.Total {
+		t.Errorf("%+v", u)
 	}
-	_, _, err = fsys.Usage(filepath.Join(dir, "missing"))
+	if r := u.Ratio(); r < 0 || r > 1 {
+		t.Errorf("ratio %v of %+v", r, u)
+	}
+	_, err = fsys.Usage(filepath.Join(dir, "missing"))
 	wantErr(t, err, fs.ErrNotExist)
 }
 

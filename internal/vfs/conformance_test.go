@@ -37,6 +37,7 @@ var conformance = []struct {
 	{"rename", testRename},
 	{"remove all", testRemoveAll},
 	{"lock", testLock},
+	{"sync all", testSyncAll},
 	{"usage", testUsage},
 	{"concurrent writes", testConcurrentWrites},
 	{"replace and read config", testReplaceAndReadConfig},

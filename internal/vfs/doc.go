@@ -23,7 +23,14 @@
 // file says nothing about its name, and SyncDir nothing about contents. Names
 // changed by one Rename inside one directory survive together or not at all.
 //
-// After a failed Sync the unsynced bytes are in doubt for good: a later Sync
+// SyncAll of a Syncer is all of those at once, for all of a file system, and is
+// the quicker way from about ten changed files on (ext4: 64 files 0.9 ms against
+// 5 to 8, 4096 files 56 ms against 170 to 450). The price is that it writes what
+// others have changed on the same file system, and that their lost writes are
+// reported as if they were ours. OS has it where the kernel is known to report
+// what was lost: Linux 5.8, on ext2 to ext4, XFS, Btrfs, F2FS and tmpfs.
+//
+// After a failed Sync or SyncAll the unsynced bytes are in doubt for good: a later Sync
 // that succeeds does not cover them. Treat a failed Sync as the end of writing
 // to that file.
 //

@@ -18,6 +18,7 @@ const (
 	OpReadDir
 	OpStat
 	OpSyncDir
+	OpSyncAll // name is the directory of the Syncer
 	OpLock
 	OpUsage
 	OpRead
@@ -32,7 +33,7 @@ const (
 
 var opNames = [...]string{
 	OpOpen: "open", OpMkdirAll: "mkdir", OpRemove: "remove", OpRemoveAll: "removeall", OpRename: "rename",
-	OpReadDir: "readdir", OpStat: "stat", OpSyncDir: "syncdir", OpLock: "lock", OpUsage: "usage", OpRead: "read",
+	OpReadDir: "readdir", OpStat: "stat", OpSyncDir: "syncdir", OpSyncAll: "syncall", OpLock: "lock", OpUsage: "usage", OpRead: "read",
 	OpWrite: "write", OpSize: "size", OpTruncate: "truncate", OpSync: "sync", OpPreallocate: "preallocate",
 	OpNextData: "seek", OpMap: "mmap",
 }

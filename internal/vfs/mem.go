@@ -49,7 +49,7 @@ func NewMem() *Mem {
 // Fail makes every operation ask fault first, with the absolute name of the
 // file or directory. A non-nil answer becomes the error of the operation,
 // which then does nothing, but for two: a *ShortWrite makes OpWrite write a
-// part, and a failed OpSync leaves the unsynced bytes in doubt for good. fault
+// part, and a failed OpSync or OpSyncAll leaves the unsynced bytes in doubt for good. fault
 // runs on the caller's goroutine with no lock held: it may call Crash and
 // Kill. nil ends the faults.
 func (m *Mem) Fail(fault func(op Op, name string) error) {
@@ -205,15 +205,15 @@ func (l *memLock) Close() error {
 }
 
 // Usage implements FS.
-func (m *Mem) Usage(dir string) (total, free int64, err error) {
+func (m *Mem) Usage(dir string) (u Usage, err error) {
 	err = m.tree(OpUsage, dir, func(path string) error {
 		if _, err := m.lookup(path); err != nil {
 			return err
 		}
-		total, free = m.space.usage()
+		u = m.space.usage()
 		return nil
 	})
-	return total, free, err
+	return u, err
 }
 
 // space counts allocated blocks.
@@ -261,14 +261,14 @@ func (s *space) giveBack(blocks int64) {
 	s.used -= blocks * blockSize
 }
 
-func (s *space) usage() (total, free int64) {
+func (s *space) usage() Usage {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	total = s.capacity
+	total := s.capacity
 	if total == 0 {
 		total = unlimited
 	}
-	return total, max(total-s.used, 0)
+	return Usage{Total: total, Used: s.used, Free: max(total-s.used, 0)}
 }
 
 func pathError(op Op, name string, err error) error {

@@ -32,7 +32,7 @@ func TestFaultByOperationAndName(t *testing.T) {
 		vfs.OpStat:        func() error { _, _, err := m.Stat("/bad"); return err },
 		vfs.OpSyncDir:     func() error { return m.SyncDir("/bad") },
 		vfs.OpLock:        func() error { _, err := m.Lock("/bad"); return err },
-		vfs.OpUsage:       func() error { _, _, err := m.Usage("/bad"); return err },
+		vfs.OpUsage:       func() error { _, err := m.Usage("/bad"); return err },
 		vfs.OpRead:        func() error { _, err := f.ReadAt(make([]byte, 1), 0); return err },
 		vfs.OpWrite:       func() error { _, err := f.WriteAt([]byte("x"), 0); return err },
 		vfs.OpSize:        func() error { _, err := f.Size(); return err },
@@ -81,10 +81,13 @@ func TestCapacity(t *testing.T) {
 	m.SetCapacity(8 * 4096)
 	free := func(blocks int64) {
 		t.Helper()
-		total, free, err := m.Usage("/")
+		u, err := m.Usage("/")
 		must(t, err)
-		if total != 8*4096 || free != blocks*4096 {
-			t.Errorf("total %d, free %d, want %d free blocks", total, free, blocks)
+		if want := (vfs.Usage{Total: 8 * 4096, Used: (8 - blocks) * 4096, Free: blocks * 4096}); u != want {
+			t.Errorf("%+v, want %+v", u, want)
+		}
+		if r := u.Ratio(); r != float64(8-blocks)/8 {
+			t.Errorf("ratio %v with %d of 8 blocks free", r, blocks)
 		}
 	}
 	f := create(t, m, "/f")

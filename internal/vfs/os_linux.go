@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"math"
 	"os"
+	"slices"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -24,16 +25,18 @@ func (osFS) OpenFile(name string, flag int) (File, error) {
 	if flag&^allowedFlags != 0 {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fmt.Errorf("flags %#x: %w", flag, syscall.EINVAL)}
 	}
-	f, err := os.OpenFile(name, flag, 0o644)
+	f, err := openQuietly(name, flag)
 	if err != nil {
 		return nil, err
 	}
-	info, err := f.Stat()
-	if err == nil && info.IsDir() {
-		err = &fs.PathError{Op: "open", Path: name, Err: syscall.EISDIR}
-	}
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
+	if flag&(os.O_WRONLY|os.O_RDWR) == 0 { // else open has refused a directory
+		info, err := f.Stat()
+		if err == nil && info.IsDir() {
+			err = &fs.PathError{Op: "open", Path: name, Err: syscall.EISDIR}
+		}
+		if err != nil {
+			return nil, errors.Join(err, f.Close())
+		}
 	}
 	return &osFile{File: f}, nil
 }
@@ -44,15 +47,37 @@ func (osFS) RemoveAll(name string) error          { return os.RemoveAll(name) }
 func (osFS) Rename(oldName, newName string) error { return os.Rename(oldName, newName) }
 
 func (osFS) ReadDir(dir string) ([]string, error) {
-	entries, err := os.ReadDir(dir)
+	f, err := openQuietly(dir, os.O_RDONLY|unix.O_DIRECTORY)
 	if err != nil {
 		return nil, err
 	}
-	names := make([]string, len(entries))
-	for i, e := range entries {
-		names[i] = e.Name()
+	names, err := f.Readdirnames(-1)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return nil, err
 	}
+	slices.Sort(names)
 	return names, nil
+}
+
+// openQuietly opens without writing down that it was read, which costs a write
+// for each file and directory of a store that starts, and without trying to add
+// it to the poller, as os.OpenFile does. Both count with very many queues.
+func openQuietly(name string, flag int) (*os.File, error) {
+	fd := -1
+	open := func(flag int) error {
+		return retry(func() (err error) {
+			fd, err = unix.Open(name, flag|unix.O_CLOEXEC|unix.O_LARGEFILE, 0o644)
+			return err
+		})
+	}
+	err := open(flag | unix.O_NOATIME)
+	if errors.Is(err, unix.EPERM) { // somebody else's file
+		err = open(flag)
+	}
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
+	}
+	return os.NewFile(uintptr(fd), name), nil
 }
 
 func (osFS) Stat(name string) (int64, bool, error) {
@@ -74,13 +99,21 @@ func (osFS) SyncDir(dir string) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
-func (osFS) Usage(dir string) (total, free int64, err error) {
+func (osFS) Usage(dir string) (Usage, error) {
 	var st unix.Statfs_t
-	err = retry(func() error { return unix.Statfs(dir, &st) })
+	err := retry(func() error { return unix.Statfs(dir, &st) })
 	if err != nil {
-		return 0, 0, &fs.PathError{Op: "statfs", Path: dir, Err: err}
+		return Usage{}, &fs.PathError{Op: "statfs", Path: dir, Err: err}
 	}
-	return int64(st.Blocks) * st.Bsize, int64(st.Bavail) * st.Bsize, nil
+	unit := int64(st.Frsize) // FUSE may have another Bsize
+	if unit == 0 {
+		unit = int64(st.Bsize)
+	}
+	return Usage{
+		Total: int64(st.Blocks) * unit,
+		Used:  int64(st.Blocks-st.Bfree) * unit,
+		Free:  int64(st.Bavail) * unit,
+	}, nil
 }
 
 // Lock takes an open file description lock on the first byte. It is the range
@@ -145,9 +178,10 @@ func (f *osFile) Preallocate(size int64) error {
 
 func (f *osFile) NextData(off int64) (int64, error) { return f.nextData(off, nextWritten) }
 
-// nextData asks written first, and SEEK_DATA where the file system can't tell.
-// Other errors are those of the device: to find out, what is only in the page
-// cache is written.
+// nextData asks SEEK_DATA, which never passes over data, but to which reserved
+// space that was ever read, and so is in the page cache, is data. So written is
+// asked whether it is, where the file system can tell. To find that out, what is
+// only in the page cache is written: other errors are those of the device.
 func (f *osFile) nextData(off int64, written func(fd int, off, size int64) (int64, error)) (int64, error) {
 	size, err := f.Size()
 	if err != nil {
@@ -160,29 +194,27 @@ func (f *osFile) nextData(off int64, written func(fd int, off, size int64) (int6
 		return size, nil
 	}
 	var at int64
-	err = control(f.File, "fiemap", func(fd int) (err error) {
-		at, err = written(fd, off, size)
-		return err
-	})
-	if err == nil {
-		return at, nil
-	}
-	if !noExtents(err) {
-		return 0, err
-	}
 	err = control(f.File, "seek", func(fd int) (err error) {
 		at, err = unix.Seek(fd, off, unix.SEEK_DATA)
 		return err
 	})
 	switch {
-	case err == nil:
-		return at, nil
 	case errors.Is(err, unix.ENXIO):
 		return size, nil
 	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.EOPNOTSUPP):
-		return off, nil
+		at = off
+	case err != nil:
+		return 0, err
 	}
-	return 0, err
+	found := at
+	err = control(f.File, "fiemap", func(fd int) (err error) {
+		found, err = written(fd, at, size)
+		return err
+	})
+	if noExtents(err) {
+		return at, nil
+	}
+	return found, err
 }
 
 func (f *osFile) Map(size int64) (Mapping, error) {

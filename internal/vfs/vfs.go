@@ -56,9 +56,43 @@ type FS interface {
 	// by this process too.
 	Lock(name string) (io.Closer, error)
 
-	// Usage returns the size of the file system that holds dir and what is free
-	// in it for us, in bytes.
-	Usage(dir string) (total, free int64, err error)
+	// Syncer returns what makes all of the file system that holds dir durable at
+	// once. An error that is errors.ErrUnsupported says that this one cannot, or
+	// would not report what it failed to write.
+	Syncer(dir string) (Syncer, error)
+
+	// Usage tells how full the file system that holds dir is.
+	Usage(dir string) (Usage, error)
+}
+
+// Syncer syncs a file system. Its methods may be called by any goroutine.
+type Syncer interface {
+	// SyncAll makes durable what anybody has changed on the file system before it
+	// is called: contents, sizes and names. It blocks on the device for all of
+	// that, also for the files of others. An error is like one of Sync for each
+	// file: something was lost, since the Syncer was made or, if nobody was told,
+	// before; perhaps not of ours. See the package comment.
+	SyncAll() error
+
+	// Close ends the Syncer. A second Close is an error.
+	io.Closer
+}
+
+// Usage is the space of a file system, in bytes. Total may be more than Used and
+// Free together: what is kept back for the superuser is neither.
+type Usage struct {
+	Total int64 // its size
+	Used  int64 // taken by anybody
+	Free  int64 // free for us
+}
+
+// Ratio is how full the file system is, 0 to 1, as df reckons:
+// Used / (Used + Free). It is 0 for one without any space.
+func (u Usage) Ratio() float64 {
+	if u.Used+u.Free <= 0 {
+		return 0
+	}
+	return float64(u.Used) / float64(u.Used+u.Free)
 }
 
 // File is an open file. ReadAt and WriteAt may run concurrently on disjoint

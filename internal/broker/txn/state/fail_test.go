@@ -21,10 +21,9 @@ func TestNoSpace(t *testing.T) {
 	f := open(t, m)
 	f.Set(0, word(1))
 	must(t, f.Commit(mark(1)))
-	_, free, err := m.Usage(dir)
+	u, err := m.Usage(dir)
 	must(t, err)
-	used := int64(1<<40) - free
-	m.SetCapacity(used + 2*4096)
+	m.SetCapacity(u.Used + 2*4096)
 	words := map[int64]Word{0: word(1)}
 	for round := range int64(3) {
 		for off := round; off < 5*pageWords; off += 3 {
