@@ -57,11 +57,13 @@ var table = []row{
 
 	{path: "internal/remoting", layer: 2, goroutines: "a reader a connection, short-lived writers, lane workers; it waits for all of them in Close"},
 	{
-		path: "internal/store", layer: 2, also: []string{"internal/store/*", "internal/store/segment", "internal/store/consumequeue"}, never: storeNever,
-		goroutines: "flush, views and dispatch, from Open to Close, which ends them stage by stage and waits",
+		path: "internal/store", layer: 2, also: []string{"internal/store/*", "internal/store/segment", "internal/store/consumequeue", "internal/store/retention"}, never: storeNever,
+		goroutines: "flush, views, dispatch and retention, from Open to Close, which ends them stage by stage and waits",
 	},
 	{path: "internal/store/segment", layer: 2, never: storeNever},
+	{path: "internal/store/storetest", forTests: true},
 	{path: "internal/store/consumequeue", layer: 2, also: []string{"internal/store/segment"}, never: storeNever, goroutines: "a few workers inside one call, which waits for them"},
+	{path: "internal/store/retention", layer: 2, never: []string{"internal", "message"}, pure: true},
 	{path: "internal/store/*", layer: 2, also: []string{"internal/store/segment"}, never: storeNever},
 
 	{path: "internal/rpc", layer: 3},
@@ -83,6 +85,7 @@ var table = []row{
 
 	{path: "internal/admin", layer: 5},
 	{path: "internal/proxy", layer: 5},
+	{path: "internal/fsck", layer: 5},
 	{path: "internal/bench", layer: 5, also: []string{"client"}, goroutines: "load generators, waited for before a run returns"},
 	{
 		path: "client", layer: 5, never: []string{"internal/store", "internal/broker", "internal/namesrv", "internal/controller", "internal/replica", "internal/session"},

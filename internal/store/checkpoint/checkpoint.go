@@ -70,6 +70,23 @@ func Open(fsys vfs.FS, dir string) (*File, error) {
 	return c, nil
 }
 
+// Read reads the checkpoint of dir and changes nothing: what is in the file,
+// negative times too. An error that is fs.ErrNotExist says that there is none. What a
+// file is short of reads as 0.
+func Read(fsys vfs.FS, dir string) (t Times, err error) {
+	f, err := fsys.OpenFile(dir+"/"+checkpointName, os.O_RDONLY)
+	if err != nil {
+		return Times{}, fmt.Errorf("checkpoint: %w", err)
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	var b [24]byte
+	if _, err := f.ReadAt(b[:], 0); err != nil && !errors.Is(err, io.EOF) {
+		return Times{}, fmt.Errorf("checkpoint: read %s/%s: %w", dir, checkpointName, err)
+	}
+	at := func(i int) int64 { return int64(binary.BigEndian.Uint64(b[i:])) }
+	return Times{at(0), at(8), at(16)}, nil
+}
+
 // Times returns what was read, or written last.
 func (c *File) Times() Times { return c.last }
 

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/twostage/twostage/internal/store/segment"
 	"github.com/twostage/twostage/internal/vfs"
@@ -19,10 +20,15 @@ type ahead struct {
 	mu     sync.Mutex
 	cond   sync.Cond
 	wake   chan struct{}
-	wanted int64 // start of the file to reserve, or -1
-	busy   bool  // the goroutine is reserving wanted
-	ready  int64 // start of the reserved file that is not in the list yet, or -1
+	wanted int64     // start of the file to reserve, or -1
+	busy   bool      // the goroutine is reserving wanted
+	ready  int64     // start of the reserved file that is not in the list yet, or -1
+	failed time.Time // when the goroutine could not reserve a file; zero: it could
 }
+
+// reserveAgain is how long want is not heard after a reservation has failed. Who
+// needs the file at once does not wait for that.
+const reserveAgain = 10 * time.Second
 
 func (a *ahead) init() {
 	a.cond.L = &a.mu
@@ -34,7 +40,7 @@ func (a *ahead) init() {
 func (a *ahead) want(start int64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.ready == start || a.wanted == start {
+	if a.ready == start || a.wanted == start || !a.failed.IsZero() && time.Since(a.failed) < reserveAgain {
 		return
 	}
 	a.wanted = start
@@ -78,8 +84,10 @@ func (l *Log) RunAhead(ctx context.Context) {
 		err := l.reserveFile(start)
 		a.mu.Lock()
 		a.busy = false
-		if err == nil {
+		if a.failed = (time.Time{}); err == nil {
 			a.ready = start
+		} else {
+			a.failed = time.Now()
 		}
 		a.wanted = -1
 		a.cond.Broadcast()

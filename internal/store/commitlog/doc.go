@@ -30,6 +30,8 @@
 //     bytes are never taken for records after a crash.
 //   - After a failed write or fsync the log takes no more writes, ever: what the
 //     kernel has done with the dirty pages is unknown (Err tells the cause).
+//   - Files are removed from the front alone, never the last one (Trim), and only
+//     what is durable. Who holds a reference keeps what it has.
 //   - This package never reads a mapping. Mappings are handed out for writev; what
 //     this package itself reads it reads with pread, so that a medium error is
 //     an error and no signal.
@@ -38,12 +40,13 @@
 //
 // Recover walks the records from a given start. A record counts when its magic,
 // its size, its position and the CRC of its body are right, and when no sector
-// of its properties is all zeros (a power cut's trace that no CRC tells). At the first
-// position where that fails it looks further, to the end of all files, for a
-// record that counts. If there is one, the bytes in between are damaged: they
-// are copied to the damage directory, reported and skipped, and the walk goes
-// on behind them. If there is none, the log ends here: what follows is zeroed
-// and later files are removed.
+// of its properties is all zeros (a power cut's trace that no CRC tells). One
+// that ends with a CRC of all of it (message.PropertyCRC32) is judged by that
+// instead. At the first position where that fails it looks further, to the end
+// of all files, for a record that counts. If there is one, the bytes in between
+// are damaged: they are copied to the damage directory, reported and skipped,
+// and the walk goes on behind them. If there is none, the log ends here: what
+// follows is zeroed and later files are removed.
 //
 // A record that counts, but whose queue id, queue offset or store timestamp is
 // negative, or whose store timestamp is beyond Options.Newest, was written in

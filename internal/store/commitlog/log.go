@@ -74,9 +74,9 @@ type Log struct {
 	ahead  ahead
 }
 
-// Open lists and checks the files of o.Dir, which it makes when missing, and
-// brings short files (left by a crash while they were being reserved) to full
-// size. It reads no record: call Recover before anything else.
+// Open lists and checks the files of o.Dir, which it makes when missing, removes
+// those at the end that were reserved and never written to, and brings short files
+// (left by a crash while they were being reserved) to full size. It reads no record: call Recover before anything else.
 func Open(o Options) (*Log, error) {
 	if o.FileSize < MinFileSize || o.FileSize > MaxFileSize {
 		return nil, fmt.Errorf("commitlog: file size %d, must be %d to %d", o.FileSize, MinFileSize, MaxFileSize)
@@ -105,8 +105,12 @@ func Open(o Options) (*Log, error) {
 	for _, name := range list.Other {
 		o.Logger.Warn("commit log: not a log file, ignored", "dir", o.Dir, "name", name)
 	}
-	files := make([]*file, len(list.Starts))
-	for i, start := range list.Starts {
+	starts, err := l.dropUnused(list.Starts)
+	if err != nil {
+		return nil, err
+	}
+	files := make([]*file, len(starts))
+	for i, start := range starts {
 		f := l.newFile(start)
 		size, dir, err := o.FS.Stat(f.path)
 		switch {
@@ -129,6 +133,40 @@ func Open(o Options) (*Log, error) {
 		l.synced.Store(files[0].start)
 	}
 	return l, nil
+}
+
+// dropUnused removes the last files but one as long as nothing was ever written to
+// them: what was reserved ahead. On a full disk that is the room in which views can
+// be recovered.
+func (l *Log) dropUnused(starts []int64) ([]int64, error) {
+	for ; len(starts) > 1; starts = starts[:len(starts)-1] {
+		path := segment.Join(l.opt.Dir, starts[len(starts)-1])
+		unused, err := l.unused(path)
+		if err != nil {
+			return nil, fmt.Errorf("commitlog: %w", err)
+		}
+		if !unused {
+			break
+		}
+		if err := removeFile(l.opt.FS, l.opt.Dir, path); err != nil {
+			return nil, err
+		}
+	}
+	return starts, nil
+}
+
+func (l *Log) unused(path string) (_ bool, err error) {
+	size, dir, err := l.opt.FS.Stat(path)
+	if err != nil || dir || size > l.opt.FileSize {
+		return false, err // said by Open
+	}
+	f, err := l.opt.FS.OpenFile(path, os.O_RDONLY)
+	if err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	data, err := f.NextData(0)
+	return err == nil && data >= size, err
 }
 
 func (l *Log) newFile(start int64) *file {
@@ -291,10 +329,15 @@ func (l *Log) ReadRecord(dst []byte, offset int64) ([]byte, error) {
 		first = int(max(min(l.limit(offset)-offset, firstRead), message.MinRecordSize))
 	}
 	buf := slices.Grow(dst, first)[:n+first]
-	if err := l.ReadAt(buf[n:], offset); err != nil {
+	err := l.ReadAt(buf[n:], offset)
+	if err != nil && !errors.Is(err, ErrNotFound) && first > message.MinRecordSize {
+		first = message.MinRecordSize // perhaps only what follows the record can't be read
+		err = l.ReadAt(buf[n:n+first], offset)
+	}
+	if err != nil {
 		return dst, err
 	}
-	size, _, err := l.checkHead(buf[n:], offset)
+	size, _, err := l.checkHead(buf[n:n+first], offset)
 	if err != nil {
 		return dst, err
 	}

@@ -97,7 +97,7 @@ func (s *scanner) look(pos int64) (k kind, n int64, err error) {
 	if _, err := message.DecodeRecord(b, &s.rec, true); err != nil {
 		return isBad, 0, nil
 	}
-	if torn(&s.rec, pos-s.file.start) {
+	if !s.rec.HasCRC() && torn(&s.rec, pos-s.file.start) {
 		return isBad, 0, nil
 	}
 	if !s.log.plausible(&s.rec) {

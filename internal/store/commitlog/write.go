@@ -4,9 +4,11 @@
 package commitlog
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/twostage/twostage/internal/store/segment"
+	"github.com/twostage/twostage/internal/vfs"
 	"github.com/twostage/twostage/message"
 )
 
@@ -49,9 +51,10 @@ func (l *Log) Roll() error {
 	if old := l.active; old != nil && end < next {
 		var blank [message.BlankSize]byte
 		message.AppendBlank(blank[:0], int32(next-end))
-		if _, err := old.f.WriteAt(blank[:], end-old.start); err != nil {
+		if n, err := old.f.WriteAt(blank[:], end-old.start); err != nil {
 			f.release()
-			return l.Fail(fmt.Errorf("commitlog: write %s: %w", old.path, err))
+			l.ahead.put(next)
+			return l.unwritten(end, n, fmt.Errorf("commitlog: write %s: %w", old.path, err))
 		}
 	}
 	l.setActive(f)
@@ -83,8 +86,9 @@ func (l *Log) setActive(f *file) {
 }
 
 // Write appends p, whole records of at most Room bytes together whose greatest
-// store timestamp is ts (ms), with one write. After an error, which wraps
-// ErrFailed, no write is possible any more. Writer only.
+// store timestamp is ts (ms), with one write. After an error that wraps ErrFailed
+// no write is possible any more; for want of space (vfs.NoSpace) nothing is written
+// and the caller may try again. Writer only.
 func (l *Log) Write(p []byte, ts int64) error {
 	if err := l.Err(); err != nil {
 		return err
@@ -93,8 +97,8 @@ func (l *Log) Write(p []byte, ts int64) error {
 	if int64(len(p)) > l.Room() {
 		return fmt.Errorf("commitlog: %d bytes do not fit into the %d that are left in the file", len(p), l.Room())
 	}
-	if _, err := l.active.f.WriteAt(p, end-l.active.start); err != nil {
-		return l.Fail(fmt.Errorf("commitlog: write %s: %w", l.active.path, err))
+	if n, err := l.active.f.WriteAt(p, end-l.active.start); err != nil {
+		return l.unwritten(end, n, fmt.Errorf("commitlog: write %s: %w", l.active.path, err))
 	}
 	l.end.Store(end + int64(len(p)))
 	if ts > l.lastTS.Load() { // one writer
@@ -104,6 +108,22 @@ func (l *Log) Write(p []byte, ts int64) error {
 		l.ahead.want(l.active.start + l.opt.FileSize)
 	}
 	return nil
+}
+
+// unwritten deals with a write at end of which n bytes were written before err. No
+// space, which a file system gives here that does not reserve or that copies on
+// write, is no failure if those bytes can be taken back: what stands behind End
+// must be zero.
+func (l *Log) unwritten(end int64, n int, err error) error {
+	if !vfs.NoSpace(err) {
+		return l.Fail(err)
+	}
+	if n > 0 {
+		if _, undo := l.active.f.WriteAt(make([]byte, n), end-l.active.start); undo != nil {
+			return l.Fail(errors.Join(err, undo))
+		}
+	}
+	return err
 }
 
 // Sync makes everything that is written when it is called durable and returns

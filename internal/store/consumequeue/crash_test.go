@@ -15,6 +15,7 @@ import (
 // crashRun is a workload on two queues, and what is known of the log.
 type crashRun struct {
 	size   int64 // of the files
+	all    int   // Options.SyncAll
 	log    []logged
 	end    int64 // of the log
 	safe   int64 // end of the log at the last Flush that succeeded
@@ -29,13 +30,25 @@ type logged struct {
 }
 
 // newCrashRun has files of 5 entries, many of them, or of 55, of which some lie
-// in two sectors.
+// in two sectors. Each is synced, or the whole file system from one or two dirty
+// queues on.
 func newCrashRun(seed uint64) *crashRun {
-	r := &crashRun{end: 1, size: 100 + 1000*int64(seed%2)}
+	r := &crashRun{end: 1, size: 100 + 1000*int64(seed%2), all: []int{-1, 1, 2}[seed/2%3]}
 	for i := range r.models {
 		r.models[i] = &queueModel{entries: map[int64]entry{}}
 	}
 	return r
+}
+
+func (r *crashRun) options(fs vfs.FS) consumequeue.Options {
+	return consumequeue.Options{FS: fs, Dir: dir, FileSize: r.size, MaxOpen: 2, SyncAll: r.all}
+}
+
+func (r *crashRun) open(t *testing.T, fs vfs.FS) *consumequeue.Set {
+	t.Helper()
+	s, err := consumequeue.Open(r.options(fs))
+	must(t, err)
+	return s
 }
 
 // work runs steps until one fails, which must be the crash.
@@ -89,7 +102,7 @@ func (r *crashRun) work(t *testing.T, s *consumequeue.Set, rng *rand.Rand, steps
 // carry the log on from there.
 func (r *crashRun) recover(t *testing.T, fs *vfs.Mem, from int64) *consumequeue.Set {
 	t.Helper()
-	s := open(t, fs, r.size)
+	s := r.open(t, fs)
 	for id, m := range r.models {
 		q := s.Queue("T", int32(id))
 		must(t, q.TruncatePhysical(from))
@@ -153,7 +166,7 @@ func TestCrashAtEveryOperation(t *testing.T) {
 					rng := rand.New(rand.NewPCG(seed, uint64(stop)))
 					m := newMem(t)
 					r := newCrashRun(seed)
-					s := open(t, m, r.size)
+					s := r.open(t, m)
 					after := stopAt(m, stop, func() *vfs.Mem { return crash(m, rng) })
 					r.work(t, s, rand.New(rand.NewPCG(seed, 7)), 40)
 					left := after()
@@ -182,7 +195,7 @@ func TestCrashDuringRecovery(t *testing.T) {
 			after := stopAt(m, rng.IntN(60), func() *vfs.Mem {
 				return m.Crash(vfs.CrashOptions{Data: vfs.KeepSome, Names: vfs.KeepSome, Rand: tear})
 			})
-			s, err := consumequeue.Open(consumequeue.Options{FS: m, Dir: dir, FileSize: r.size, MaxOpen: 2})
+			s, err := consumequeue.Open(r.options(m))
 			for id := range r.models {
 				if err != nil {
 					break

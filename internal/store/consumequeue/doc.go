@@ -32,22 +32,31 @@
 // # In memory
 //
 // New entries gather in a tail, which a Read sees as well. It grows on demand up
-// to 64 KiB, or less when many queues have one, is then written, and is given
-// back when its queue falls silent. At most MaxOpen files are open; the least
-// recently used one is closed for the next. A queue costs about 300 bytes, with
+// to 64 KiB, or less when many queues have one (64 MiB together, but 320 bytes
+// each), is then written, and is given back when its queue falls silent. At most
+// MaxOpen files are open; the least recently used one is closed for the next. A
+// Flush of many queues, Open and Set.TruncatePhysical open a file for themselves
+// where it is not open, and close none. A queue costs about 300 bytes, with
 // nothing open and no tail.
 //
 // # What Open reads
 //
-// Per queue: its file names, then O(log FileSize) single entries of its last
-// file that has any, to find the end (the first entry that is not size > 0 and
-// offset >= 0, as in RocketMQ), and the first entry of its first file. A padded
-// front is read through. Files in between are looked at when they are used.
-// Queues are opened eight at a time. Unless Options.Clean is set, what lies
-// behind the end, in the file or in files ahead, is cleared: the queue could
-// otherwise grow up to entries that a power cut left behind a hole.
+// Per queue: its file names, and the first page of its file; when there is more,
+// O(log FileSize) single entries of its last file that has any, to find the end
+// (the first entry that is not size > 0 and offset >= 0, as in RocketMQ), and the
+// first entry of its first file. A padded front is read through. Files in between
+// are looked at when they are used. Sixteen queues are read at a time. Unless
+// Options.Clean is set, what lies behind the end, in the file or in files ahead,
+// is cleared: the queue could otherwise grow up to entries that a power cut left
+// behind a hole.
 //
 // # Durability
+//
+// Flush syncs each file that has changed. When many have (Options.SyncAll) it
+// writes all tails, on one goroutine, and syncs the file system instead, if
+// vfs.Syncer can; all of the consumequeue directory must then lie on one. That
+// also writes what others have changed there, the log too, and fails with what
+// they have lost.
 //
 // What Flush has covered survives a power cut. Of later entries any part may,
 // with holes in between. So after a stop of the machine call TruncatePhysical

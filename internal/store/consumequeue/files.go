@@ -21,7 +21,8 @@ type handle struct {
 	q          *Queue
 	start      int64 // of the file in the queue, bytes
 	refs       int   // users; a handle in use is not closed
-	dropped    bool  // no longer listed: the last user closes it
+	dropped    bool  // not, or no longer, listed: the last user closes it
+	pinned     bool  // Queue.pinned closes it
 	prev, next *handle
 }
 
@@ -59,14 +60,64 @@ func (q *Queue) openAt(start int64) *handle {
 	return nil
 }
 
-// acquire opens the file of q that starts at start, or finds it open. The
-// caller gives it back with release. create makes a missing file.
-func (c *files) acquire(q *Queue, start int64, create bool) (*handle, error) {
+// pinned runs fn, which may change the queue, with its last file open, and finds
+// it without asking files.mu. Nobody else may use the queue meanwhile.
+func (q *Queue) pinned(fn func() error) error {
+	f, err := q.set.files.openFile(q, q.last, false)
+	if err != nil {
+		return err
+	}
+	q.pin = &handle{File: f, q: q, start: q.last, pinned: true}
+	err = fn()
+	q.pin = nil
+	return errors.Join(err, f.Close())
+}
+
+func (q *Queue) pinnedAt(start int64) *handle {
+	if q.pin != nil && q.pin.start == start {
+		return q.pin
+	}
+	return nil
+}
+
+// borrow is acquire for one use of one of very many files: unless the file is
+// open already, it is closed again with release, and no other in its place.
+func (c *files) borrow(q *Queue, start int64, create bool) (*handle, error) {
+	if h := q.pinnedAt(start); h != nil {
+		return h, nil
+	}
 	c.mu.Lock()
-	if h := q.openAt(start); h != nil {
+	h := c.findLocked(q, start)
+	c.mu.Unlock()
+	if h != nil {
+		return h, nil
+	}
+	f, err := c.openFile(q, start, create)
+	if err != nil {
+		return nil, err
+	}
+	return &handle{File: f, q: q, start: start, refs: 1, dropped: true}, nil
+}
+
+// findLocked takes a reference on an open file, or returns nil.
+func (c *files) findLocked(q *Queue, start int64) *handle {
+	h := q.openAt(start)
+	if h != nil {
 		h.refs++
 		h.unlink()
 		c.pushFront(h)
+	}
+	return h
+}
+
+// acquire opens the file of q that starts at start, or finds it open. The
+// caller gives it back with release. create makes a missing file.
+func (c *files) acquire(q *Queue, start int64, create bool) (*handle, error) {
+	if h := q.pinnedAt(start); h != nil {
+		return h, nil
+	}
+	c.mu.Lock()
+	if h := c.findLocked(q, start); h != nil {
 		c.mu.Unlock()
 		return h, nil
 	}
@@ -140,6 +191,9 @@ func closeAll(handles []*handle) (err error) {
 }
 
 func (c *files) release(h *handle) error {
+	if h.pinned {
+		return nil
+	}
 	c.mu.Lock()
 	h.refs--
 	last := h.refs == 0 && h.dropped
@@ -153,6 +207,9 @@ func (c *files) release(h *handle) error {
 // drop closes the handle of one file of q (start >= 0) or of all (start < 0),
 // those in use when their last user releases them.
 func (c *files) drop(q *Queue, start int64) error {
+	if q.pin != nil && (start < 0 || q.pin.start == start) {
+		q.pin = nil // closed by pinned
+	}
 	c.mu.Lock()
 	var idle []*handle
 	for i := len(q.open) - 1; i >= 0; i-- {

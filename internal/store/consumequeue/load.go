@@ -32,37 +32,45 @@ func (s *Set) load() error {
 		}
 		return nil
 	}
-	var queues []*Queue
-	for _, topic := range topics {
-		dir := s.dir + "/" + topic
-		if strings.HasPrefix(topic, deletePrefix) {
-			if err := fsys.RemoveAll(dir); err != nil {
-				return fmt.Errorf("consumequeue: finish the deletion of a topic: %w", err)
-			}
-			continue
-		}
-		if checkTopic(topic) != nil {
-			s.log.Warn("consumequeue: not a topic, ignored", "path", dir)
-			continue
-		}
-		ids, err := fsys.ReadDir(dir)
-		if err != nil {
-			if _, isDir, statErr := fsys.Stat(dir); statErr == nil && !isDir {
-				s.log.Warn("consumequeue: not a directory, ignored", "path", dir)
-				continue
-			}
-			return fmt.Errorf("consumequeue: list %s: %w", dir, err)
-		}
-		for _, name := range ids {
-			id, err := strconv.ParseInt(name, 10, 32)
-			if err != nil || id < 0 || strconv.FormatInt(id, 10) != name {
-				s.log.Warn("consumequeue: not a queue id, ignored", "path", dir+"/"+name)
-				continue
-			}
-			queues = append(queues, s.queueLocked(topic, int32(id)))
-		}
+	if err := each(parallelRead, topics, s.loadTopic); err != nil {
+		return err
 	}
-	return each(queues, (*Queue).load)
+	return each(parallelRead, s.all(), (*Queue).load)
+}
+
+// loadTopic makes the queues of a topic, in memory.
+func (s *Set) loadTopic(topic string) error {
+	fsys := s.files.fs
+	dir := s.dir + "/" + topic
+	if strings.HasPrefix(topic, deletePrefix) {
+		if err := fsys.RemoveAll(dir); err != nil {
+			return fmt.Errorf("consumequeue: finish the deletion of a topic: %w", err)
+		}
+		return nil
+	}
+	if checkTopic(topic) != nil {
+		s.log.Warn("consumequeue: not a topic, ignored", "path", dir)
+		return nil
+	}
+	ids, err := fsys.ReadDir(dir)
+	if err != nil {
+		if _, isDir, statErr := fsys.Stat(dir); statErr == nil && !isDir {
+			s.log.Warn("consumequeue: not a directory, ignored", "path", dir)
+			return nil
+		}
+		return fmt.Errorf("consumequeue: list %s: %w", dir, err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, name := range ids {
+		id, err := strconv.ParseInt(name, 10, 32)
+		if err != nil || id < 0 || strconv.FormatInt(id, 10) != name {
+			s.log.Warn("consumequeue: not a queue id, ignored", "path", dir+"/"+name)
+			continue
+		}
+		s.queueLocked(topic, int32(id))
+	}
+	return nil
 }
 
 // load finds the files, the end and the front of a queue.
@@ -80,6 +88,22 @@ func (q *Queue) load() error {
 		return nil
 	}
 	q.first, q.last = starts[0], starts[len(starts)-1]
+	return q.pinned(func() error {
+		err := q.loadFiles(starts)
+		if err == nil && c.strict {
+			err = q.SetMin(q.set.logMin)
+		}
+		return err
+	})
+}
+
+func (q *Queue) loadFiles(starts []int64) error {
+	c := &q.set.files
+	if q.first == q.last {
+		if done, err := q.loadShort(); done || err != nil {
+			return err
+		}
+	}
 	for i := len(starts) - 1; ; i-- {
 		end, err := q.loadFile(starts[i])
 		if err != nil {
@@ -102,6 +126,67 @@ func (q *Queue) load() error {
 	return nil
 }
 
+// loadShort does all of load with one read when the one file of the queue has
+// few entries, as most have where queues are many.
+func (q *Queue) loadShort() (done bool, err error) {
+	c := &q.set.files
+	s := scratches.Get().(*scratch)
+	defer scratches.Put(s)
+	b := s[:min(page, c.fileSize)]
+	clean, err := q.readShort(b)
+	if err != nil {
+		return false, err
+	}
+	n := 0 // valid ones
+	for (n+1)*EntrySize <= len(b) && decodeEntry(b[n*EntrySize:]).valid() {
+		n++
+	}
+	for _, v := range b[n*EntrySize:] {
+		clean = clean && v == 0
+	}
+	if (n+1)*EntrySize > len(b) || !clean && !c.strict {
+		return false, nil
+	}
+	base := q.first / EntrySize
+	q.written = q.first + int64(n)*EntrySize
+	q.max.Store(base + int64(n))
+	low := 0
+	for low < n && decodeEntry(b[low*EntrySize:]).padding() {
+		low++
+	}
+	q.min.Store(base + int64(low))
+	if low < n {
+		q.minPhysical.Store(decodeEntry(b[low*EntrySize:]).Offset)
+	}
+	for i := n - 1; i >= low; i-- {
+		if e := decodeEntry(b[i*EntrySize:]); !e.padding() {
+			q.maxPhysical.Store(e.end())
+			q.lastSure = i == n-1 && !q.straddles(base+int64(i))
+			break
+		}
+	}
+	return true, nil
+}
+
+// readShort reads the beginning of the one file of q. clean says that nothing
+// but zeros follows; it is not asked after a clean stop.
+func (q *Queue) readShort(b []byte) (clean bool, err error) {
+	c, h := &q.set.files, q.pin
+	if got, err := h.ReadAt(b, 0); got < len(b) {
+		return false, fmt.Errorf("consumequeue: read %s: %w", segment.Join(q.dir(), q.first), err)
+	}
+	if c.strict {
+		return false, nil
+	}
+	next := c.fileSize
+	if int64(len(b)) < c.fileSize {
+		if next, err = h.NextData(int64(len(b))); err != nil {
+			return false, err
+		}
+	}
+	return next >= c.fileSize, nil
+}
+
 // loadFile returns where the entries of a file end, in bytes from its start.
 func (q *Queue) loadFile(start int64) (end int64, err error) {
 	c := &q.set.files
@@ -117,11 +202,15 @@ func (q *Queue) loadFile(start int64) (end int64, err error) {
 	return n * EntrySize, nil
 }
 
+const (
+	page  = 4096 // bytes, what file systems mostly reserve at once
+	block = page / EntrySize
+)
+
 // findEnd returns the index of the first of n entries that is not valid, given
 // that none after it is. It reads one block, which is all there is in most
 // files, or else single entries at doubling distances and then by halves.
 func findEnd(f io.ReaderAt, n int64) (int64, error) {
-	const block = 4096 / EntrySize
 	s := scratches.Get().(*scratch)
 	defer scratches.Put(s)
 	// read tells how many of count entries from i on are valid.
@@ -165,7 +254,7 @@ func findEnd(f io.ReaderAt, n int64) (int64, error) {
 // clearRest leaves nothing but zeros behind the end, where a stop of the machine
 // may have left entries behind a hole: they would come back once the queue has
 // grown up to them.
-func (q *Queue) clearRest() error {
+func (q *Queue) clearRest() (err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	c := &q.set.files
@@ -182,17 +271,22 @@ func (q *Queue) clearRest() error {
 	s := scratches.Get().(*scratch)
 	defer scratches.Put(s)
 	for at := q.written - q.last; at < c.fileSize; {
-		if at, err = h.NextData(at); err != nil {
-			return err
+		// Behind the last entry its page is there to be read; what comes then not.
+		b := s[:page-at%page]
+		if at != q.written-q.last {
+			if at, err = h.NextData(at); err != nil {
+				return err
+			}
+			b = s[:]
 		}
-		b := s[:max(0, min(int64(len(s)), c.fileSize-at))]
+		b = b[:max(0, min(int64(len(b)), c.fileSize-at))]
 		if got, err := h.ReadAt(b, at); got < len(b) {
 			return err
 		}
 		for i, v := range b {
 			if v != 0 {
 				clear(b)
-				if err := q.writeFile(q.last, b[i:], at+int64(i)); err != nil {
+				if err := q.writeFile(q.set.files.acquire, q.last, b[i:], at+int64(i)); err != nil {
 					return err
 				}
 				break

@@ -44,6 +44,7 @@ type Queue struct {
 	lastSure  bool // the last entry is a record and cannot be torn
 
 	open []*handle // files.mu
+	pin  *handle   // see pinned
 }
 
 func newQueue(s *Set, topic string, id int32) *Queue {
@@ -153,7 +154,7 @@ func (q *Queue) fill(index int64) error {
 // Queue locked.
 func (q *Queue) push(e Entry) error {
 	if len(q.tail)+EntrySize > cap(q.tail) && !q.grow() {
-		if err := q.writeTail(); err != nil {
+		if err := q.writeTail(q.set.files.acquire); err != nil {
 			return err
 		}
 	}
@@ -199,16 +200,19 @@ func (q *Queue) list() {
 	q.set.dirtyMu.Unlock()
 }
 
+// opener is files.acquire or files.borrow.
+type opener func(q *Queue, start int64, create bool) (*handle, error)
+
 // writeTail writes the tail to its files and keeps what could not be written.
 // Queue locked.
-func (q *Queue) writeTail() error {
+func (q *Queue) writeTail(open opener) error {
 	done := 0
 	defer func() { q.tail = q.tail[:copy(q.tail, q.tail[done:])] }()
 	for done < len(q.tail) {
 		start := segment.Start(q.written, q.set.files.fileSize)
 		part := q.tail[done:]
 		part = part[:min(int64(len(part)), start+q.set.files.fileSize-q.written)]
-		if err := q.writeFile(start, part, q.written-start); err != nil {
+		if err := q.writeFile(open, start, part, q.written-start); err != nil {
 			return err
 		}
 		q.written += int64(len(part))
@@ -218,7 +222,7 @@ func (q *Queue) writeTail() error {
 }
 
 // writeFile writes to a file, which it makes when there is none.
-func (q *Queue) writeFile(start int64, b []byte, at int64) error {
+func (q *Queue) writeFile(open opener, start int64, b []byte, at int64) error {
 	if q.first < 0 {
 		if err := checkTopic(q.topic); err != nil {
 			return err
@@ -229,7 +233,7 @@ func (q *Queue) writeFile(start int64, b []byte, at int64) error {
 			return err
 		}
 	}
-	h, err := q.set.files.acquire(q, start, true)
+	h, err := open(q, start, true)
 	if err != nil {
 		return err
 	}
@@ -251,7 +255,7 @@ func (q *Queue) changeNames() error {
 	if q.names {
 		// It does not exist when it could not be made.
 		if err := notExistIsNil(q.set.files.fs.SyncDir(q.dir())); err != nil {
-			return err
+			return fmt.Errorf("%w: %w", errSync, err)
 		}
 	}
 	q.names = true

@@ -110,15 +110,45 @@ func (q *Queue) lost(index int64, err error) error {
 // where it is; end when there is none. It may be a hole. sure passes over those
 // that a stop of the machine may have torn.
 func (q *Queue) nextRecord(from, end int64, sure bool) (int64, Entry, error) {
-	s := scratches.Get().(*scratch)
-	defer scratches.Put(s)
-	for size := 2 * EntrySize; from < end; size = len(s) { // that is mostly enough
-		b, err := q.bytes(s[:size], from, end)
+	w := q.newWindow()
+	defer w.close()
+	return w.nextRecord(from, end, sure)
+}
+
+// window reads entries of a queue and keeps the last ones that it has read.
+type window struct {
+	q    *Queue
+	s    *scratch
+	from int64  // first entry of b
+	b    []byte // in s
+}
+
+func (q *Queue) newWindow() window { return window{q: q, s: scratches.Get().(*scratch)} }
+
+func (w *window) close() { scratches.Put(w.s) }
+
+// entries returns some entries from from on, of at most so many that are read,
+// to end at the latest.
+func (w *window) entries(from, end int64, most int) ([]byte, error) {
+	if at := (from - w.from) * EntrySize; at < 0 || at >= int64(len(w.b)) {
+		b, err := w.q.bytes(w.s[:most*EntrySize], from, end)
+		if err != nil {
+			return nil, err
+		}
+		w.from, w.b = from, b
+	}
+	b := w.b[(from-w.from)*EntrySize:]
+	return b[:min(int64(len(b)), (end-from)*EntrySize)], nil
+}
+
+func (w *window) nextRecord(from, end int64, sure bool) (int64, Entry, error) {
+	for most := 2; from < end; most = len(w.s) / EntrySize { // that is mostly enough
+		b, err := w.entries(from, end, most)
 		if err != nil {
 			return 0, Entry{}, err
 		}
 		for ; len(b) > 0; b = b[EntrySize:] {
-			if e := decodeEntry(b); !e.padding() && !(sure && q.straddles(from)) {
+			if e := decodeEntry(b); !e.padding() && !(sure && w.q.straddles(from)) {
 				return from, e, nil
 			}
 			from++
@@ -141,10 +171,20 @@ func (q *Queue) straddles(index int64) bool {
 // Only entries that cannot be torn decide, and then the one that is left.
 func (q *Queue) search(lo, hi int64, reached func(at int64, before, e Entry) bool) (int64, Entry, error) {
 	var before Entry
+	w := q.newWindow()
+	defer w.close()
 	end := hi
-	for lo < hi {
-		mid := lo + (hi-lo)/2
-		at, e, err := q.nextRecord(mid, hi, true)
+	const most = int64(len(scratch{}) / EntrySize)
+	mid := max(lo, hi-most) // it is mostly near the end
+	for all := false; lo < hi; {
+		if !all && hi-lo <= most { // the rest in one read, but for the border of files
+			all, w.b = true, nil
+			if _, err := w.entries(lo, hi, int(most)); err != nil {
+				return 0, Entry{}, err
+			}
+			mid = lo + (hi-lo)/2
+		}
+		at, e, err := w.nextRecord(mid, hi, true)
 		switch {
 		case err != nil:
 			return 0, Entry{}, err
@@ -153,9 +193,10 @@ func (q *Queue) search(lo, hi int64, reached func(at int64, before, e Entry) boo
 		default:
 			lo, before = at+1, e
 		}
+		mid = lo + (hi-lo)/2
 	}
 	for {
-		at, e, err := q.nextRecord(lo, end, false)
+		at, e, err := w.nextRecord(lo, end, false)
 		if err != nil || at == end || reached(at, before, e) {
 			return at, e, err
 		}

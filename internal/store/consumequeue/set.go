@@ -42,8 +42,13 @@ const (
 	maxTail      = 64 << 10 / EntrySize * EntrySize // of a queue, bytes
 	firstTail    = 16 * EntrySize
 	maxTails     = 64 << 20 // of all queues, bytes; beyond, tails no longer grow
-	parallel     = 8        // files read or synced at once by Open and Flush
-	deletePrefix = ".deleted."
+	parallel     = 8        // files synced at once by Flush
+	parallelRead = 16       // queues read at once by Open and TruncatePhysical, so that a device has enough to do
+
+	// defaultSyncAll is where one syncfs is sure to be quicker than an fdatasync
+	// for each file, however much else it may have to write: see doc.go.
+	defaultSyncAll = 64
+	deletePrefix   = ".deleted."
 )
 
 // Options of a Set.
@@ -53,10 +58,19 @@ type Options struct {
 	FileSize int64  // bytes, a multiple of EntrySize [DefaultFileSize]
 	MaxOpen  int    // files open at once, besides those in use by more callers [DefaultMaxOpen]
 
+	// SyncAll is the number of queues with changes from which on Flush makes all of
+	// the file system durable, which takes one step, instead of each file; below 0
+	// it never does. [64]
+	SyncAll int
+
 	// Clean says that the last writer stopped in order, so that a file shorter
 	// than FileSize means another configuration. Otherwise it may be the trace
 	// of a stop of the machine and is given its size.
 	Clean bool
+
+	// LogMin is where the log begins. With Clean, Open does Queue.SetMin with it,
+	// which costs less than later; else what is not flushed must be dropped first.
+	LogMin int64
 
 	Logger *slog.Logger // [none]
 }
@@ -69,12 +83,16 @@ type Set struct {
 	tails atomic.Int64 // memory of all tails, bytes
 	limit int64        // of tails
 
+	logMin int64 // where the log began at Open
+
 	mu     sync.RWMutex // held for writing while a queue is made, Delete renames
 	topics map[string]map[int32]*Queue
 	closed bool
 
 	flushing sync.Mutex // one Flush at a time
 	failed   error      // the first failed fsync; flushing
+	syncAll  int        // Options.SyncAll
+	syncer   vfs.Syncer // nil: not yet needed, or not to be had; flushing
 
 	dirtyMu sync.Mutex
 	dirty   []*Queue
@@ -98,7 +116,10 @@ func Open(o Options) (*Set, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Set{dir: o.Dir, log: o.Logger, limit: maxTails, topics: make(map[string]map[int32]*Queue)}
+	if o.SyncAll == 0 {
+		o.SyncAll = defaultSyncAll
+	}
+	s := &Set{dir: o.Dir, log: o.Logger, limit: maxTails, syncAll: o.SyncAll, logMin: o.LogMin, topics: make(map[string]map[int32]*Queue)}
 	s.files.init(o.FS, o.FileSize, o.MaxOpen, o.Clean)
 	if err := s.load(); err != nil {
 		return nil, err
@@ -236,6 +257,12 @@ func (s *Set) Close() error {
 		q.gone.Store(true)
 		err = errors.Join(err, s.files.drop(q, -1))
 	}
+	s.flushing.Lock()
+	defer s.flushing.Unlock()
+	if s.syncer != nil {
+		err = errors.Join(err, s.syncer.Close())
+		s.syncer = nil
+	}
 	return err
 }
 
@@ -247,15 +274,16 @@ func checkTopic(topic string) error {
 	return nil
 }
 
-// each runs fn for all items, a few at a time, and joins the first errors.
-func each[T any](items []T, fn func(T) error) error {
+// each runs fn for all items, at most so many at a time, and joins the first
+// errors.
+func each[T any](atOnce int, items []T, fn func(T) error) error {
 	var (
 		next atomic.Int64
 		wg   sync.WaitGroup
 		mu   sync.Mutex
 		errs []error
 	)
-	for range min(parallel, len(items)) {
+	for range min(atOnce, len(items)) {
 		wg.Go(func() {
 			for {
 				i := int(next.Add(1)) - 1

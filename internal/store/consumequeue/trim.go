@@ -9,6 +9,10 @@ import (
 	"github.com/twostage/twostage/internal/store/segment"
 )
 
+// ErrSync is wrapped by an error of SetMin after which it is in doubt what is
+// durable.
+var ErrSync = errSync
+
 // SetMin drops the entries of records that the log no longer has: those below
 // the log offset physicalMin. Min becomes the first entry at or behind it, or
 // Max. Files wholly below Min are removed, but for the last. It never goes back.
@@ -48,15 +52,33 @@ func (q *Queue) SetMin(physicalMin int64) error {
 	return nil
 }
 
+// TruncatePhysical is Queue.TruncatePhysical for every queue, several at a time;
+// without all only for those whose last entry is at or beyond end.
+func (s *Set) TruncatePhysical(end int64, all bool) error {
+	return each(parallelRead, s.all(), func(q *Queue) error {
+		if !all && q.maxPhysical.Load() <= end || q.below(end) {
+			return nil
+		}
+		if q.last < 0 {
+			return q.TruncatePhysical(end)
+		}
+		return q.pinned(func() error { return q.TruncatePhysical(end) })
+	})
+}
+
+// below tells whether all records of the queue are sure to be below end.
+func (q *Queue) below(end int64) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.min.Load() == q.max.Load() || q.lastSure && q.maxPhysical.Load() <= end
+}
+
 // TruncatePhysical drops the entries of records that are not wholly below the
 // log offset end.
 // Max falls to the first of them. Nobody may use the queue meanwhile. After an
 // error a part may be left: call it again.
 func (q *Queue) TruncatePhysical(end int64) error {
-	q.mu.Lock()
-	whole := q.min.Load() == q.max.Load() || q.lastSure && q.maxPhysical.Load() <= end
-	q.mu.Unlock()
-	if whole {
+	if q.below(end) {
 		return nil
 	}
 	index, _, err := q.search(q.min.Load(), q.max.Load(), func(at int64, before, e Entry) bool {
@@ -111,7 +133,7 @@ func (q *Queue) cut(pos int64) error {
 	var zeros [4096 / EntrySize * EntrySize]byte
 	for q.written > pos {
 		from := max(pos, q.written-int64(len(zeros)))
-		if err := q.writeFile(q.last, zeros[:q.written-from], from-q.last); err != nil {
+		if err := q.writeFile(q.set.files.borrow, q.last, zeros[:q.written-from], from-q.last); err != nil {
 			return err
 		}
 		q.written = from

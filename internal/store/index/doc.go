@@ -59,6 +59,11 @@
 // before it, from a later one, so nothing is lost; RocketMQ instead removes files and
 // does not always fill them again.
 //
+// The first Flush after a Put makes a file even if no record had a key, so there
+// is one whenever anything is claimed. When there is none, the index was taken
+// away, and Complete says so; the caller puts everything again. RocketMQ takes a
+// file of zeros for an empty one too (IndexHeader.load: a count of 0 is 1).
+//
 // After a failed fsync Put and Flush fail for good. After a failed write a later
 // one may succeed, and a Put that failed may be put again.
 //

@@ -25,7 +25,7 @@ func (x *Index) Flush() (safe int64, err error) {
 	closed := x.closed
 	safe = x.last
 	if !closed {
-		err = x.makeDir()
+		err = x.begin()
 	}
 	x.mu.Unlock()
 	if closed {

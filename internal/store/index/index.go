@@ -71,6 +71,7 @@ type Index struct {
 	flushed sync.Cond // a flush has ended
 	resume  int64     // records below need not be put
 	again   int64     // the record that may have a part of its keys here; -1 none
+	done    int       // how many of them are, for sure; holds tells of others
 	last    int64     // store time of the last Put
 	made    bool      // the directory is there
 	failed  error
@@ -124,9 +125,9 @@ func (x *Index) ResumeFrom() int64 {
 }
 
 // Complete is the store time (ms since 1970) below which everything is here:
-// Options.Trusted, unless Open has not found what was durable by then (the
-// directory is gone, a file was damaged). The directory is made by the first
-// Flush even when there is nothing to put into it, so that its absence tells.
+// Options.Trusted, unless Open has not found what was durable by then (there is no
+// file, or a damaged one). The first Flush makes a file even when no record put
+// had a key, so that its absence tells.
 func (x *Index) Complete() int64 { return x.complete }
 
 // Put adds a record: its UNIQ_KEY and each of its space-separated KEYS, none of
@@ -146,6 +147,9 @@ func (x *Index) Put(topic, uniq, keys []byte, offset, storeTime int64) error {
 		return fmt.Errorf("index: record at log offset %d, stored at %d", offset, storeTime)
 	}
 	if offset >= x.resume {
+		if offset != x.again {
+			x.done = 0
+		}
 		if err := x.putKeys(topic, uniq, keys, offset, storeTime); err != nil {
 			x.again = offset
 			return fmt.Errorf("index: put the keys of the record at log offset %d: %w", offset, err)
@@ -155,15 +159,28 @@ func (x *Index) Put(topic, uniq, keys []byte, offset, storeTime int64) error {
 	return nil
 }
 
+// putKeys puts the keys of a record but for the first x.done, which is then how
+// many it has put.
 func (x *Index) putKeys(topic, uniq, keys []byte, offset, storeTime int64) error {
+	n := 0
+	put := func(key []byte) error {
+		if n++; n <= x.done {
+			return nil
+		}
+		err := x.putKey(message.KeyHash(topic, key), offset, storeTime)
+		if err == nil {
+			x.done = n
+		}
+		return err
+	}
 	if len(uniq) > 0 {
-		if err := x.putKey(message.KeyHash(topic, uniq), offset, storeTime); err != nil {
+		if err := put(uniq); err != nil {
 			return err
 		}
 	}
 	var err error
 	message.RangeKeys(keys, func(key []byte) bool {
-		err = x.putKey(message.KeyHash(topic, key), offset, storeTime)
+		err = put(key)
 		return err == nil
 	})
 	return err
@@ -252,15 +269,20 @@ func (x *Index) create() (*file, error) {
 	return f, nil
 }
 
-// makeDir makes the directory, durably. Index.mu held.
-func (x *Index) makeDir() error {
-	if x.made {
-		return nil
+// begin makes the directory and, once a record was put, the first file, durably,
+// even when there is no key to put into it: so the absence of either tells that
+// the index was taken away, and a log without keys is not read again and again.
+// RocketMQ takes a file of zeros for an empty one too. Index.mu held.
+func (x *Index) begin() error {
+	if !x.made {
+		if err := vfs.MkdirAllSync(x.fs, x.dir); err != nil {
+			return err
+		}
+		x.made = true
 	}
-	if err := vfs.MkdirAllSync(x.fs, x.dir); err != nil {
-		return err
+	if len(x.files) == 0 && x.last > 0 {
+		return x.roll()
 	}
-	x.made = true
 	return nil
 }
 

@@ -83,8 +83,11 @@ func (x *Index) load(trusted int64) error {
 		damaged = damaged || torn
 	}
 	x.noteEnd()
-	if damaged {
+	switch {
+	case damaged:
 		x.complete = min(trusted, x.last)
+	case len(x.files) == 0: // there is one after each Flush: see begin
+		x.complete = 0
 	}
 	return err
 }
@@ -158,7 +161,8 @@ func (x *Index) verify(trusted int64) (damaged bool, err error) {
 
 // rebuild makes file i the last one. It keeps its entries up to the first for
 // which beyond holds or that does not follow from those before it, and makes its
-// slots from them. A file of which nothing is left is removed.
+// slots from them. A file of which nothing is left is removed, unless it is the
+// only one.
 func (x *Index) rebuild(i int, beyond func(item) bool) error {
 	if err := x.remove(i + 1); err != nil {
 		return err
@@ -174,8 +178,11 @@ func (x *Index) rebuild(i int, beyond func(item) bool) error {
 	if err != nil {
 		return fmt.Errorf("index: rebuild %s: %w", f.name, err)
 	}
-	if f.empty() {
+	if f.empty() && i > 0 {
 		return x.remove(i)
+	}
+	if f.empty() {
+		f.hdr = Header{Count: 1}
 	}
 	if cut {
 		// Before anything takes the place of what was cut off.
@@ -211,7 +218,9 @@ func (x *Index) removeFile(f *file) error {
 		err = nil
 	}
 	if err == nil {
-		err = x.fs.SyncDir(x.dir)
+		if err = x.fs.SyncDir(x.dir); err != nil {
+			err = fmt.Errorf("%w: %w", errSync, err)
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("index: remove %s: %w", f.name, err)
@@ -221,7 +230,7 @@ func (x *Index) removeFile(f *file) error {
 
 // noteEnd sets what is known of the last record.
 func (x *Index) noteEnd() {
-	x.resume, x.again, x.last = 0, -1, 0
+	x.resume, x.again, x.done, x.last = 0, -1, 0, 0
 	for n := len(x.files) - 1; n >= 0; n-- {
 		if f := x.files[n]; !f.empty() {
 			x.resume, x.again, x.last = f.hdr.EndOffset, f.hdr.EndOffset, f.hdr.EndTime

@@ -5,6 +5,10 @@ package index
 
 import "fmt"
 
+// ErrSync is wrapped by an error of SetMin after which it is in doubt what is
+// durable.
+var ErrSync = errSync
+
 // SetMin removes the files whose records are all below the log offset min, but
 // for the last. After an error the next call goes on.
 func (x *Index) SetMin(min int64) error {
