@@ -4,6 +4,7 @@
 package broker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -125,6 +126,9 @@ func (b *Broker) Open(ctx context.Context) error {
 // configDir holds RocketMQ's JSON files.
 func (b *Broker) configDir() string { return filepath.Join(b.cfg.Store.Dir, "config") }
 
+// readChecks are the values of checkCRCOnRead.
+var readChecks = map[string]store.ReadCheck{"NONE": store.CheckNone, "COLD": store.CheckCold, "ALL": store.CheckAll}
+
 func (b *Broker) openStore() error {
 	c := b.cfg
 	levels := make([]int64, len(c.Delays.Levels))
@@ -143,6 +147,8 @@ func (b *Broker) openStore() error {
 		DelayLevels:           levels,
 		ColdDistance:          max(memory()*int64(c.Pull.MemoryPercent)/100, 1),
 		ColdBytes:             c.Pull.MaxBytesOnDisk, ColdCount: c.Pull.MaxCountOnDisk,
+		PropertyCRC: c.Store.PropertyCRC, CheckReads: readChecks[c.Store.CheckReads],
+		Retention: b.retentionPolicy(), RetentionInterval: c.Retention.Interval, BeforeDelete: b.beforeDelete,
 		Logger:   b.log,
 		OnArrive: b.arrived,
 		OnReplay: b.replayed,
@@ -220,7 +226,9 @@ func (b *Broker) openServices() error {
 		return err
 	}
 	b.group.Defer("transactions", b.txn.Close)
-	err = b.txn.Repair(b.replay)
+	if err = b.txn.Repair(b.replay); err == nil {
+		b.store.ReplayDone()
+	}
 	b.replay = nil
 	return err
 }
@@ -362,10 +370,16 @@ func (b *Broker) Ready() error {
 	if !b.opened.Load() {
 		return errors.New("the broker is starting")
 	}
-	if err := b.store.ReadOnly(); err != nil {
+	if err := b.refusing(); err != nil {
 		return err
 	}
 	return b.naming.ready()
+}
+
+// refusing is why no message is stored now, nil when they are. All but the first
+// end by themselves.
+func (b *Broker) refusing() error {
+	return cmp.Or(b.store.ReadOnly(), b.store.NoSpace(), b.store.DiskFull())
 }
 
 // registerBody is what the name servers get.

@@ -47,9 +47,16 @@ func start(t testing.TB, fs vfs.FS, keys ...string) *world {
 // startAt starts a broker with a clock of its own.
 func startAt(t testing.TB, fs vfs.FS, now func() int64, keys ...string) *world {
 	t.Helper()
+	return startLogged(t, fs, now, slog.New(slog.DiscardHandler), keys...)
+}
+
+// startLogged starts a broker that logs. Retention runs when the test says so.
+func startLogged(t testing.TB, fs vfs.FS, now func() int64, logger *slog.Logger, keys ...string) *world {
+	t.Helper()
 	flags := map[string]string{
 		"listenPort": "0", "bindAddress": "127.0.0.1", "brokerIP1": "127.0.0.1", "brokerName": "broker-a", "storePathRootDir": "/store",
 		"mappedFileSizeCommitLog": "1048576", "mappedFileSizeConsumeQueue": "2000", "maxHashSlotNum": "1000", "maxIndexNum": "4000",
+		"cleanResourceInterval": "3600000",
 	}
 	for i := 0; i+1 < len(keys); i += 2 {
 		flags[keys[i]] = keys[i+1]
@@ -58,7 +65,7 @@ func startAt(t testing.TB, fs vfs.FS, now func() int64, keys ...string) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := New(Options{Config: cfg.Broker, Values: cfg.BrokerValues, FS: fs, Logger: slog.New(slog.DiscardHandler), NowMillis: now})
+	b := New(Options{Config: cfg.Broker, Values: cfg.BrokerValues, FS: fs, Logger: logger, NowMillis: now})
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	w := &world{Broker: b, t: t, ctx: ctx}
 	if err := b.Open(ctx); err != nil {

@@ -45,6 +45,12 @@ var (
 	descUnflushed  = desc("storage_flush_behind_bytes", "Bytes of the commit log that are not known to be on disk.")
 	descUndispatch = desc("storage_dispatch_behind_bytes", "Bytes of the commit log that are not in their queues yet.")
 	descDamage     = desc("storage_damaged_bytes", "Bytes of the commit log that the last start found damaged.")
+	descDamaged    = desc("storage_damaged_reads_total", "Records that were found damaged when they were read, and skipped, since the start.")
+	descDisk       = desc("storage_disk_used", "How full the disk of the store is, 0 to 1, as retention sees it; -1 when that is not known.")
+	descRefusing   = desc("storage_refusing", "1 while messages are refused, by what for: an I/O error, no space for a file, or the disk counts as full.", "because")
+	descDeleted    = desc("storage_deleted_files_total", "Commit log files that retention has deleted since the start.")
+	descUnexpired  = desc("storage_deleted_unexpired_files_total", "Of them, those that fileReservedTime would have kept: the disk was too full.")
+	descUnconsumed = desc("storage_deleted_unconsumed_messages_total", "Messages in those that a group had not consumed, for each group, since the start.")
 	descHeld       = desc("held_pulls", "Pulls that wait for a message.")
 	descReadOnly   = desc("storage_read_only", "1 after an I/O error: no message is stored any more.")
 )
@@ -101,11 +107,21 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(descUnflushed, float64(st.Unflushed))
 	gauge(descUndispatch, float64(max(st.End-st.Dispatched, 0)))
 	gauge(descDamage, float64(st.DamagedBytes))
-	readOnly := 0.0
-	if b.store.ReadOnly() != nil {
-		readOnly = 1
+	is := func(err error) float64 {
+		if err != nil {
+			return 1
+		}
+		return 0
 	}
-	gauge(descReadOnly, readOnly)
+	gauge(descReadOnly, is(b.store.ReadOnly()))
+	gauge(descRefusing, is(b.store.ReadOnly()), "error")
+	gauge(descRefusing, is(b.store.NoSpace()), "space")
+	gauge(descRefusing, is(b.store.DiskFull()), "full")
+	gauge(descDisk, st.DiskUsed)
+	total(descDamaged, float64(st.DamagedReads))
+	total(descDeleted, float64(st.DeletedFiles))
+	total(descUnexpired, float64(st.DeletedUnexpired))
+	total(descUnconsumed, float64(b.stats.unconsumed.Load()))
 }
 
 // latency is the histogram of one topic's commits.

@@ -26,8 +26,9 @@ type table struct {
 // newServer makes a listener of the broker.
 func (b *Broker) newServer(addr string) *remoting.Server {
 	return remoting.NewServer(remoting.ServerConfig{
-		Addr:   addr,
-		Routes: func(code int32) (remoting.Route, bool) { r, ok := b.table().routes[code]; return r, ok },
+		OnFault: func(*remoting.Conn) { b.store.CheckAllReads() },
+		Addr:    addr,
+		Routes:  func(code int32) (remoting.Route, bool) { r, ok := b.table().routes[code]; return r, ok },
 		OnClose: func(c *remoting.Conn) {
 			b.holds.Drop(c)
 			b.session.ConnClosed(c)

@@ -14,6 +14,8 @@ import (
 type stats struct {
 	in  counted[string]
 	out counted[groupTopic]
+
+	unconsumed atomic.Int64 // messages that were deleted before a group had consumed them, for each group
 }
 
 type groupTopic struct{ group, topic string }

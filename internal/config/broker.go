@@ -12,6 +12,7 @@ type Broker struct {
 	Network      Network
 	Registration Registration
 	Store        Store
+	Retention    Retention
 	Flush        Flush
 	Topics       Topics
 	Groups       Groups
@@ -61,6 +62,20 @@ type Store struct {
 	IndexSlots           int    // maxHashSlotNum
 	IndexEntries         int    // maxIndexNum, of which a file holds one less
 	MaxMessageSize       int    // maxMessageSize: bytes of a body
+	PropertyCRC          bool   // enabledAppendPropCRC: records get a CRC over all that is not the body's
+	CheckReads           string // checkCRCOnRead: NONE, COLD or ALL
+}
+
+// Retention is when files of the log are deleted, and when a full disk refuses messages. Ratios are percent of the disk.
+type Retention struct {
+	Reserved      time.Duration // fileReservedTime: age at which a file has expired; may be 0
+	Hours         []int         // deleteWhen: hours of the local day, 0 to 23, at which expired files go
+	MaxUsed       int           // diskMaxUsedSpaceRatio: above it they go at any hour
+	CleanForcibly int           // diskSpaceCleanForciblyRatio: above it files that have not expired go as well
+	Warning       int           // diskSpaceWarningLevelRatio: above it messages are refused
+	Forcibly      bool          // cleanFileForciblyEnable
+	Interval      time.Duration // cleanResourceInterval
+	Batch         int           // deleteFileBatchMax: files deleted at once
 }
 
 // FlushPolicy says when a send is answered.

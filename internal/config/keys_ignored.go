@@ -117,6 +117,18 @@ var ignoredBroker = []setting{
 	{"transactionOpMsgMaxSize", kindInt, "4096"},
 	{"transactionOpBatchInterval", kindInt, "3000"},
 
+	// how Java spaces out its deletions, waits for readers of a file, and corrects minimum offsets. Here a file goes at
+	// once and stays readable for who has it open, and minimum offsets are right.
+	{"logicalDiskSpaceCleanForciblyThreshold", kindDouble, "0.8"},
+	{"replicasPerDiskPartition", kindInt, "1"},
+	{"deleteCommitLogFilesInterval", kindInt, "100"},
+	{"deleteConsumeQueueFilesInterval", kindInt, "100"},
+	{"destroyMapedFileIntervalForcibly", kindInt, "120000"},
+	{"redeleteHangedFileInterval", kindInt, "120000"},
+	{"maxBatchDeleteFilesNum", kindInt, "50"},
+	{"correctLogicMinOffsetSleepInterval", kindInt, "1"},
+	{"correctLogicMinOffsetForceInterval", kindInt, "300000"},
+
 	// how Java talks to clients and name servers
 	{"enableSingleTopicRegister", kindBool, "false"},
 	{"forceRegister", kindBool, "true"}, // every registration is whole here, changes or not

@@ -42,24 +42,7 @@ func meaning(name string) string {
 }
 
 var pendingBroker = []part{
-	{"retention", "old files are kept, and nothing is deleted or refused as the disk fills up", []setting{
-		{"fileReservedTime", kindInt, "72"},
-		{"deleteWhen", kindText, "04"},
-		{"diskMaxUsedSpaceRatio", kindInt, "75"},
-		{"diskSpaceWarningLevelRatio", kindInt, "90"},
-		{"diskSpaceCleanForciblyRatio", kindInt, "85"},
-		{"logicalDiskSpaceCleanForciblyThreshold", kindDouble, "0.8"},
-		{"replicasPerDiskPartition", kindInt, "1"},
-		{"cleanFileForciblyEnable", kindBool, "true"},
-		{"cleanResourceInterval", kindInt, "10000"},
-		{"deleteCommitLogFilesInterval", kindInt, "100"},
-		{"deleteConsumeQueueFilesInterval", kindInt, "100"},
-		{"destroyMapedFileIntervalForcibly", kindInt, "120000"},
-		{"redeleteHangedFileInterval", kindInt, "120000"},
-		{"deleteFileBatchMax", kindInt, "10"},
-		{"maxBatchDeleteFilesNum", kindInt, "50"},
-		{"correctLogicMinOffsetSleepInterval", kindInt, "1"},
-		{"correctLogicMinOffsetForceInterval", kindInt, "300000"},
+	{"cleaning of offsets", "offsets of groups and topics that are gone stay", []setting{
 		{"enableCleanExpiredOffset", kindBool, "false"},
 	}},
 	{"replication", "there is one copy of the data", []setting{

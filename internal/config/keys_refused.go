@@ -41,7 +41,7 @@ const (
 	noTimer      = "arbitrary delay arrives in a later version: the delay levels work"
 	noPop        = "pop consumption is not there yet"
 	noLMQ        = "light message queues are not there yet"
-	noPropCRC    = "a CRC over properties is not there yet: bodies have one"
+	noForcedCRC  = "a record without a CRC over its properties can't be told from one written before enabledAppendPropCRC; those that have one are always verified"
 	noCold       = "flow control of cold reads is not there yet"
 	noDiscovery  = "finding name servers by address server or DNS is not there yet: list them in namesrvAddr"
 	noContainer  = "the broker container does not exist here: start one process for each broker"
@@ -155,8 +155,7 @@ var refusedBroker = []refusal{
 	{"enablePopMessageThreshold", kindBool, "false", noPop + ", nor its limit of messages in flight"},
 	{"enableLmq", kindBool, "false", noLMQ},
 	{"enableMultiDispatch", kindBool, "false", noLMQ},
-	{"enabledAppendPropCRC", kindBool, "false", noPropCRC},
-	{"forceVerifyPropCRC", kindBool, "false", noPropCRC},
+	{"forceVerifyPropCRC", kindBool, "false", noForcedCRC},
 	{"coldCtrStrategyEnable", kindBool, "false", noCold},
 	{"coldDataFlowControlEnable", kindBool, "false", noCold},
 	{"coldDataScanEnable", kindBool, "false", noCold},

@@ -200,7 +200,7 @@ func TestNobodyIsMisled(t *testing.T) {
 		"enableCompaction=true":                   "compaction",
 		"enablePropertyFilter=true":               "SQL92",
 		"defaultMessageRequestMode=POP":           "pop",
-		"enabledAppendPropCRC=true":               "CRC",
+		"forceVerifyPropCRC=true":                 "CRC",
 		"tls.server.mode=enforcing":               "TLS",
 		"tls.server.mode=permissive":              "TLS",
 		"useTLS=true":                             "TLS",

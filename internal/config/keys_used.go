@@ -25,6 +25,8 @@ const (
 	anyInt = math.MaxInt32
 	// maxMillis bounds every time in milliseconds to a year, so that no sum of times overflows.
 	maxMillis = 365 * 24 * 3600 * 1000
+	// maxHours bounds a time in hours to ten years.
+	maxHours = 10 * 365 * 24
 	// maxMessage is the largest maxMessageSize: what fits into a frame, which is 16 MiB in RocketMQ too.
 	maxMessage = 16 << 20
 	maxPort    = 65535
@@ -79,6 +81,20 @@ func usedBroker() []*key {
 		whole("maxHashSlotNum", "5000000", 1, 100_000_000),
 		whole("maxIndexNum", "20000000", 2, 100_000_000),
 		whole("maxMessageSize", "4194304", 1, maxMessage),
+
+		// retention
+		whole("fileReservedTime", "72", 0, maxHours),
+		text("deleteWhen", "04"),
+		whole("diskMaxUsedSpaceRatio", "75", 1, 100),
+		whole("diskSpaceCleanForciblyRatio", "85", 1, 100),
+		whole("diskSpaceWarningLevelRatio", "90", 1, 100),
+		flag("cleanFileForciblyEnable", "true"),
+		whole("cleanResourceInterval", "10000", 1, maxMillis),
+		whole("deleteFileBatchMax", "10", 1, anyInt),
+
+		// checks
+		flag("enabledAppendPropCRC", "false"),
+		text("checkCRCOnRead", "COLD", "NONE", "COLD", "ALL"),
 
 		// flush
 		text("flushDiskType", "ASYNC_FLUSH", "ASYNC_FLUSH", "SYNC_FLUSH"),

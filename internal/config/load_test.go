@@ -49,7 +49,9 @@ func TestDefaults(t *testing.T) {
 		Network:      Network{BindAddress: "0.0.0.0", ListenPort: 10911, HAPort: 10912, IdleTimeout: 2 * time.Minute},
 		Registration: Registration{Timeout: 24 * time.Second, Period: 30 * time.Second},
 		Store: Store{Dir: "/d/store", CommitLogDir: "/d/store/commitlog", CommitLogFileSize: 1 << 30, ConsumeQueueFileSize: 6_000_000,
-			IndexSlots: 5_000_000, IndexEntries: 20_000_000, MaxMessageSize: 4 << 20},
+			IndexSlots: 5_000_000, IndexEntries: 20_000_000, MaxMessageSize: 4 << 20, CheckReads: "COLD"},
+		Retention: Retention{Reserved: 72 * time.Hour, Hours: []int{4}, MaxUsed: 75, CleanForcibly: 85, Warning: 90, Forcibly: true,
+			Interval: 10 * time.Second, Batch: 10},
 		Flush: Flush{CommitLogInterval: 500 * time.Millisecond, CommitLogLeastPages: 4, CommitLogThoroughInterval: 10 * time.Second,
 			ConsumeQueueInterval: time.Second, SyncTimeout: 5 * time.Second},
 		Topics: Topics{DefaultQueues: 8, AutoCreate: true, Cluster: true, Broker: true},
@@ -136,14 +138,23 @@ func TestGoldenConfiguration(t *testing.T) {
 			if got, want := c.BrokerValues.Ignored(), []string{"flushConsumeQueueThoroughInterval", "osPageCacheBusyTimeOutMills", "waitTimeMillsInSendQueue"}; !reflect.DeepEqual(got, want) {
 				t.Errorf("ignored %v, want %v", got, want)
 			}
-			pending := c.BrokerValues.Pending()
-			if len(pending) != 1 || pending[0].Part != "retention" || !strings.Contains(pending[0].String(), "old files are kept") ||
-				!reflect.DeepEqual(pending[0].Keys, []string{"diskMaxUsedSpaceRatio", "fileReservedTime"}) {
+			if pending := c.BrokerValues.Pending(); pending != nil {
 				t.Errorf("pending %v", pending)
+			}
+			if b.Retention.Reserved != 720*time.Hour || b.Retention.MaxUsed != 98 {
+				t.Errorf("retention %+v", b.Retention)
 			}
 		})
 	}
 	wantError(t, brokerFile("enablePropertyFilter=true\n"+goldenConf), "broker.conf:1: enablePropertyFilter=true: SQL92 filters are not there yet", "set false")
+}
+
+func TestDeleteWhen(t *testing.T) {
+	for value, want := range map[string][]int{"04": {4}, "4": {4}, "00;12; 23": {0, 12, 23}, "04;": {4}, ";": nil} {
+		if c := mustLoad(t, brokerFile("deleteWhen="+value)); !reflect.DeepEqual(c.Broker.Retention.Hours, want) {
+			t.Errorf("deleteWhen=%s: hours %v, want %v", value, c.Broker.Retention.Hours, want)
+		}
+	}
 }
 
 func TestWrongValues(t *testing.T) {
@@ -157,6 +168,11 @@ func TestWrongValues(t *testing.T) {
 		{"flushIntervalCommitLog=5s", []string{"flushIntervalCommitLog=5s", "whole number without unit"}},
 		{"mapedFileSizeCommitLog=1G", []string{"mapedFileSizeCommitLog=1G", "from 4096 to 2147483647"}},
 		{"autoCreateTopicEnable=yes", []string{"autoCreateTopicEnable=yes: accepted are true and false"}},
+		{"deleteWhen=04;24", []string{"deleteWhen=04;24: accepted are hours from 00 to 23, separated by semicolons"}},
+		{"deleteWhen=4am", []string{"deleteWhen=4am: accepted are hours from 00 to 23"}},
+		{"diskMaxUsedSpaceRatio=101", []string{"diskMaxUsedSpaceRatio=101", "from 1 to 100"}},
+		{"diskSpaceWarningLevelRatio=80", []string{"diskSpaceWarningLevelRatio=80: must not be below diskSpaceCleanForciblyRatio (85)"}},
+		{"checkCRCOnRead=sometimes", []string{"checkCRCOnRead=sometimes: accepted are NONE, COLD, ALL"}},
 		{"flushDiskType=SYNC", []string{"flushDiskType=SYNC: accepted are ASYNC_FLUSH, SYNC_FLUSH"}},
 		{"sendMessageThreadPoolNums=many", []string{"sendMessageThreadPoolNums=many", "whole number"}},
 		{"logicalDiskSpaceCleanForciblyThreshold=NaN", []string{"accepted is a number"}},

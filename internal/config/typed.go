@@ -4,6 +4,7 @@
 package config
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
 	"strconv"
@@ -43,7 +44,8 @@ func (s *settings) broker() Broker {
 			Period:      min(max(s.millis("registerNameServerPeriod"), minRegisterPeriod), maxRegisterPeriod),
 			Compressed:  s.flag("compressedRegister"),
 		},
-		Store: s.store(),
+		Store:     s.store(),
+		Retention: s.retention(),
 		Flush: Flush{
 			Policy:                    s.flushPolicy("flushDiskType"),
 			CommitLogInterval:         s.millis("flushIntervalCommitLog"),
@@ -109,6 +111,8 @@ func (s *settings) store() Store {
 		IndexSlots:           s.int("maxHashSlotNum"),
 		IndexEntries:         s.int("maxIndexNum"),
 		MaxMessageSize:       s.int("maxMessageSize"),
+		PropertyCRC:          s.flag("enabledAppendPropCRC"),
+		CheckReads:           s.text("checkCRCOnRead"),
 	}
 	if strings.Contains(st.CommitLogDir, ",") {
 		s.reject(keyCommitLog, "a commit log over several directories is not there yet: name one")
@@ -118,6 +122,41 @@ func (s *settings) store() Store {
 		s.reject("maxIndexNum", "an index file of 40 + 4*maxHashSlotNum + 20*maxIndexNum bytes must stay below 2 GiB")
 	}
 	return st
+}
+
+func (s *settings) retention() Retention {
+	r := Retention{
+		Reserved:      time.Duration(s.int64("fileReservedTime")) * time.Hour,
+		Hours:         s.hours("deleteWhen"),
+		MaxUsed:       s.int("diskMaxUsedSpaceRatio"),
+		CleanForcibly: s.int("diskSpaceCleanForciblyRatio"),
+		Warning:       s.int("diskSpaceWarningLevelRatio"),
+		Forcibly:      s.flag("cleanFileForciblyEnable"),
+		Interval:      s.millis("cleanResourceInterval"),
+		Batch:         s.int("deleteFileBatchMax"),
+	}
+	if r.Warning < r.CleanForcibly {
+		s.reject("diskSpaceWarningLevelRatio", fmt.Sprintf("must not be below diskSpaceCleanForciblyRatio (%d): messages would be refused before files are deleted to make room", r.CleanForcibly))
+	}
+	return r
+}
+
+// hours reads hours of the day, separated by semicolons as in RocketMQ.
+func (s *settings) hours(key string) []int {
+	var hours []int
+	for _, part := range strings.Split(s.text(key), ";") {
+		part = strings.TrimSpace(part)
+		if part == "" {
+			continue
+		}
+		h, err := strconv.Atoi(part)
+		if err != nil || h < 0 || h > 23 {
+			s.reject(key, "accepted are hours from 00 to 23, separated by semicolons")
+			return nil
+		}
+		hours = append(hours, h)
+	}
+	return hours
 }
 
 func (s *settings) namesrv() Namesrv {

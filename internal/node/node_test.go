@@ -348,15 +348,15 @@ func TestPrometheusListener(t *testing.T) {
 }
 
 func TestReports(t *testing.T) {
-	c := load(t, config.RoleAll, "useEpollNativeSelector=true", "deleteWhen=04", "namesrv.useEpollNativeSelector=true")
+	c := load(t, config.RoleAll, "useEpollNativeSelector=true", "haTransferBatchSize=1", "namesrv.useEpollNativeSelector=true")
 	c.Foreign = []string{"TWOSTAGE_X"}
 	r := start(t, c, config.RoleAll, vfs.NewMem())
 	log := r.log.String()
 	if strings.Count(log, "useEpollNativeSelector,useEpollNativeSelector") != 1 {
 		t.Error("not one line with all ignored keys")
 	}
-	if strings.Count(log, "deleteWhen") != 1 || !strings.Contains(log, "TWOSTAGE_X") {
-		t.Error("not one warning about deleteWhen, or none about a foreign variable")
+	if strings.Count(log, "haTransferBatchSize") != 1 || !strings.Contains(log, "TWOSTAGE_X") {
+		t.Error("not one warning about haTransferBatchSize, or none about a foreign variable")
 	}
 }
 

@@ -105,6 +105,11 @@ type ServerConfig struct {
 	// has arrived was handled, before the answers are written; also before the
 	// reader pauses because too much is in flight.
 	EndOfBatch func(*Conn)
+	// OnFault, when set, is called when a body could not be written because its
+	// memory could not be read (EFAULT: a page of a mapped file that the disk does
+	// not give), with the connection that is closed for that, before it is. It runs
+	// on the writing goroutine and must not block.
+	OnFault func(*Conn)
 	// MaxConns bounds open connections; one more is closed at once. Zero: no bound.
 	MaxConns int
 	// DrainTimeout bounds how long Close waits for requests in flight. Default 5 s.

@@ -35,6 +35,7 @@ type endpoint struct {
 	routes  func(code int32) (Route, bool)
 	unknown Handler
 	onOpen  func(*Conn)
+	onFault func(*Conn)
 	onClose func(*Conn)
 	onBatch func(*Conn)
 	lang    wire.Language

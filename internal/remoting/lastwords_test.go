@@ -95,7 +95,13 @@ func (brokenConn) Write([]byte) (int, error) { return 0, syscall.EFAULT }
 // Half a frame may have gone out then: the peer must see the connection end
 // instead of waiting for answers that do not come.
 func TestFailedWriteClosesTheConnection(t *testing.T) {
+	var faults atomic.Int32
 	s := NewServer(ServerConfig{
+		OnFault: func(c *Conn) {
+			if faults.Add(1); c.Cause() != nil {
+				t.Errorf("told after the connection has ended: %v", c.Cause())
+			}
+		},
 		Addr: "127.0.0.1:0",
 		Listen: func(addr string) (net.Listener, error) {
 			ln, err := net.Listen("tcp", addr)
@@ -122,6 +128,9 @@ func TestFailedWriteClosesTheConnection(t *testing.T) {
 	}
 	if n, err := c.Read(make([]byte, 1)); n != 0 || errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("read %d bytes, %v; want the end of the connection", n, err)
+	}
+	if n := faults.Load(); n != 1 {
+		t.Errorf("told of %d faults", n)
 	}
 	_ = c.Close()
 	if err := errors.Join(s.Close(), <-ran); err != nil {

@@ -241,6 +241,9 @@ func (c *Conn) writeFailed(err error) {
 		c.failLogged(fmt.Errorf("%w for %v", err, c.ep.limits.WriteTimeout))
 		return
 	}
+	if errors.Is(err, syscall.EFAULT) && c.ep.onFault != nil {
+		c.ep.onFault(c)
+	}
 	switch gone := errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET); {
 	case gone && c.ep.server:
 		c.deafen(err)

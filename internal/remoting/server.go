@@ -40,6 +40,7 @@ func NewServer(cfg ServerConfig) *Server {
 	ep.server = true
 	ep.routes, ep.unknown = cfg.Routes, cfg.Unknown
 	ep.onOpen, ep.onClose, ep.onBatch = cfg.OnOpen, cfg.OnClose, cfg.EndOfBatch
+	ep.onFault = cfg.OnFault
 	return &Server{cfg: cfg, ep: ep, closing: make(chan struct{}), closed: make(chan struct{})}
 }
 

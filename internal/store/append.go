@@ -27,16 +27,18 @@ var (
 //
 // Consumers see them a little later (Dispatched). After an error b.Written
 // records are stored all the same, none if b.Atomic. Errors: ErrTooLarge (an
-// atomic batch larger than a file), ErrReadOnly, ErrClosed, ErrDeleted, or an
-// error of reserving the next log file (no space), after which Append may be
-// tried again. Any number of goroutines may call it. It does not allocate once
-// b is warm.
+// atomic batch larger than a file), ErrReadOnly, ErrClosed, ErrDeleted, for
+// batches that are not Vital ErrDiskFull and ErrNoSpace, or an error of reserving
+// the next log file (no space), after which Append may be tried again. Any number
+// of goroutines may call it. It does not allocate once b is warm.
 func (s *Store) Append(b *Batch) error {
 	b.written = 0
 	if len(b.items) == 0 {
 		return nil
 	}
-	s.dispatch.waitForRoom()
+	if err := s.dispatch.waitForRoom(); err != nil {
+		return err
+	}
 	s.mu.Lock()
 	err := s.appendLocked(b)
 	s.mu.Unlock()
@@ -55,6 +57,9 @@ func (s *Store) appendLocked(b *Batch) error {
 		return ErrClosed
 	}
 	if err := s.ReadOnly(); err != nil {
+		return err
+	}
+	if err := s.refusal(); err != nil && !b.Vital {
 		return err
 	}
 	for i := range b.items {
@@ -95,7 +100,7 @@ func (s *Store) roll() error {
 	if err != nil && s.log.Err() != nil {
 		return s.ReadOnly()
 	}
-	return err
+	return s.rolled(err)
 }
 
 // writeRun writes as many items from first on as the present file has room for,
@@ -114,7 +119,11 @@ func (s *Store) writeRun(b *Batch, first int, now int64) (n int, err error) {
 			it.at.QueueOffset = it.q.next
 			it.q.next++
 		}
-		message.PatchPosition(b.buf[it.off:it.off+it.size], it.at.QueueOffset, it.at.PhysicalOffset, now)
+		rec := b.buf[it.off : it.off+it.size]
+		message.PatchPosition(rec, it.at.QueueOffset, it.at.PhysicalOffset, now)
+		if it.crc {
+			message.PatchCRC(rec)
+		}
 		end = it.off + it.size
 		n++
 	}
@@ -124,9 +133,21 @@ func (s *Store) writeRun(b *Batch, first int, now int64) (n int, err error) {
 				it.q.next--
 			}
 		}
-		return 0, s.ReadOnly()
+		if ro := s.ReadOnly(); ro != nil {
+			return 0, ro
+		}
+		return 0, s.lacks(writeSpace, err)
 	}
+	s.has(writeSpace)
 	return n, nil
+}
+
+// refusal is nil, or why only vital batches are taken.
+func (s *Store) refusal() error {
+	if err := s.noSpace(); err != nil {
+		return err
+	}
+	return s.DiskFull()
 }
 
 // ReadOnly is nil, or wraps ErrReadOnly and the cause for which the store takes

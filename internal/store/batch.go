@@ -28,6 +28,10 @@ type Batch struct {
 	// queues until they are on disk, as Config.SyncFlush does for all records. The
 	// caller sees to it that they soon are (WhenFlushed). Reset leaves it.
 	Durable bool
+	// Vital records are stored even while the disk counts as full (ErrDiskFull), or
+	// views wait for space (ErrNoSpace): those that let something be deleted.
+	// Reset leaves it.
+	Vital bool
 
 	buf     []byte
 	items   []item
@@ -44,6 +48,7 @@ type item struct {
 	delay  int64 // ms; tags code is store timestamp + delay when not negative
 	queued bool  // gets a queue offset and an entry
 	index  bool  // gets index entries
+	crc    bool  // ends with a CRC of all of it
 	at     Appended
 }
 
@@ -93,20 +98,33 @@ func (b *Batch) Encoded(i int) []byte {
 }
 
 // Add encodes r behind the records that are there, as a record of queue q: it
-// sets r.Topic and r.QueueID. Offsets and store timestamp of r are ignored.
+// sets r.Topic and r.QueueID. Offsets and store timestamp of r are ignored. With
+// Config.PropertyCRC the record gets a CRC of all of it.
 // ErrTooLarge, or an error of message.Record.Check, leaves the batch as it was.
 // r's slices are copied.
 func (b *Batch) Add(q *Queue, r *message.Record) error {
 	r.Topic, r.QueueID = q.raw, q.id
-	if err := errors.Join(q.check(), r.Check()); err != nil {
+	crc := q.store.cfg.PropertyCRC
+	size, err := message.EncodedSize(r), r.Check()
+	props := len(r.Properties)
+	if crc {
+		whole := message.EncodedSizeCRC(r)
+		props += whole - size
+		size, err = whole, r.CheckCRC()
+	}
+	if err := errors.Join(q.check(), err); err != nil {
 		return err
 	}
-	if err := q.store.checkSize(len(r.Body), message.EncodedSize(r)); err != nil {
+	if err := q.store.checkSize(len(r.Body), size); err != nil {
 		return err
 	}
 	off := len(b.buf)
-	b.buf = message.AppendRecord(b.buf, r)
-	b.add(q, off, r)
+	if crc {
+		b.buf = message.AppendRecordCRC(b.buf, r)
+	} else {
+		b.buf = message.AppendRecord(b.buf, r)
+	}
+	b.add(q, off, r, props, crc || r.HasCRC())
 	return nil
 }
 
@@ -129,12 +147,13 @@ func (b *Batch) AddEncoded(q *Queue, rec []byte) error {
 	}
 	off := len(b.buf)
 	b.buf = append(b.buf, rec...)
-	b.add(q, off, &r)
+	b.add(q, off, &r, len(r.Properties), r.HasCRC())
 	return nil
 }
 
-func (b *Batch) add(q *Queue, off int, r *message.Record) {
-	it := item{q: q, off: off, size: len(b.buf) - off, props: len(r.Properties)}
+// add notes the record at off, which has so many bytes of properties.
+func (b *Batch) add(q *Queue, off int, r *message.Record, props int, crc bool) {
+	it := item{q: q, off: off, size: len(b.buf) - off, props: props, crc: crc}
 	it.queued, it.index = views(r.SysFlag)
 	it.tags, it.delay = q.store.tagsCode(r)
 	b.items = append(b.items, it)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/twostage/twostage/internal/store/commitlog"
+	"github.com/twostage/twostage/internal/store/retention"
 	"github.com/twostage/twostage/internal/vfs"
 	"github.com/twostage/twostage/message"
 )
@@ -40,9 +41,30 @@ type Config struct {
 	ColdBytes    int   // (maxTransferBytesOnMessageInDisk) [64 KiB]
 	ColdCount    int   // (maxTransferCountOnMessageInDisk) [8]
 
+	// CheckReads says which records Get, Query and Record compare with their CRC
+	// before they hand them out [CheckCold].
+	CheckReads ReadCheck
+
+	PropertyCRC bool // records end with a CRC over all of them (enabledAppendPropCRC)
+
 	MaxBacklog    int // bytes of dispatch entries that may wait before Append does [64 MiB]
 	MaxOpenLogs   int // log files open and mapped at once [1024]
 	MaxOpenQueues int // queue files open at once [1024]
+	SyncAllFrom   int // changed queues from which on a flush of the views syncs the whole file system, not each file; below 0: never [64]
+
+	// Retention says what is deleted, and when the disk counts as full. nil:
+	// nothing is ever deleted or refused.
+	Retention         *retention.Policy
+	RetentionInterval time.Duration           // between rounds (cleanResourceInterval) [10 s]
+	DiskUsed          func() (float64, error) // how full the disk is, 0 to 1 [of those with log and queues, the fullest]
+
+	// BeforeDelete, when set, is called before log files go, on the goroutine of
+	// Retain: the records from d.From up to d.End are about to be deleted, and can
+	// still be read. It may append, best with Batch.Vital, and Flush; all that it
+	// has appended is durable before a file goes. An error postpones the deletion:
+	// it is called again for it in the next round, as after a crash. It must not
+	// call Retain or Close.
+	BeforeDelete func(d Deletion) error
 
 	Logger *slog.Logger // [none]
 
@@ -54,12 +76,18 @@ type Config struct {
 	OnArrive func(q *Queue, offset, tagsCode, storeTimestamp int64, props []byte)
 
 	// OnReplay, when set, is called during Open for each record that recovery
-	// reads again, in log order; it is valid during the call.
+	// reads again, in log order; it is valid during the call. After a crash
+	// ReplayDone must follow.
 	OnReplay func(*message.Record)
 
 	// OnDamage, when set, is called during Open for each damaged range that
 	// recovery has skipped.
 	OnDamage func(commitlog.Damage)
+
+	// OnDamagedRead, when set, is called once for each record that a read finds
+	// damaged, the first few thousand of them, on the goroutine of the reader. It
+	// must be quick and must not read.
+	OnDamagedRead func(DamagedRead)
 }
 
 // recordOverhead is how much larger than MaxMessageSize a record may be, as in
@@ -106,6 +134,10 @@ func (c *Config) complete() error {
 	fill(&c.FlushLeastPages, 4)
 	fillTime(&c.FlushThoroughInterval, 10*time.Second)
 	fillTime(&c.ViewFlushInterval, 10*time.Second)
+	fillTime(&c.RetentionInterval, 10*time.Second)
+	if c.DiskUsed == nil {
+		c.DiskUsed = c.diskUsed
+	}
 	fill(&c.ColdBytes, 64<<10)
 	fill(&c.ColdCount, 8)
 	fill(&c.MaxBacklog, 64<<20)
@@ -114,7 +146,8 @@ func (c *Config) complete() error {
 	for name, v := range map[string]int64{
 		"MaxMessageSize": int64(c.MaxMessageSize), "FlushInterval": int64(c.FlushInterval), "FlushLeastPages": int64(c.FlushLeastPages),
 		"FlushThoroughInterval": int64(c.FlushThoroughInterval), "ViewFlushInterval": int64(c.ViewFlushInterval),
-		"IndexSlots": int64(c.IndexSlots), "IndexEntries": int64(c.IndexEntries), "MaxBacklog": int64(c.MaxBacklog),
+		"RetentionInterval": int64(c.RetentionInterval),
+		"IndexSlots":        int64(c.IndexSlots), "IndexEntries": int64(c.IndexEntries), "MaxBacklog": int64(c.MaxBacklog),
 	} {
 		if v < 0 {
 			return fmt.Errorf("store: %s is %d, must be positive", name, v)
@@ -122,6 +155,13 @@ func (c *Config) complete() error {
 	}
 	if c.ConsumeQueueFileSize < entrySize || c.ConsumeQueueFileSize%entrySize != 0 {
 		return fmt.Errorf("store: ConsumeQueueFileSize is %d, must be a multiple of %d", c.ConsumeQueueFileSize, entrySize)
+	}
+	if c.Retention != nil {
+		if err := c.Retention.Check(); err != nil {
+			return fmt.Errorf("store: %w", err)
+		}
+		p := *c.Retention
+		c.Retention = &p
 	}
 	if int64(c.MaxMessageSize) > commitlog.MaxRecordSize-recordOverhead {
 		return fmt.Errorf("store: MaxMessageSize is %d, at most %d is possible", c.MaxMessageSize, commitlog.MaxRecordSize-recordOverhead)

@@ -79,6 +79,9 @@ func (r *crashRun) config() Config {
 func (r *crashRun) work(t *testing.T, rng *rand.Rand, e ending, sync bool) {
 	cfg := r.config()
 	cfg.SyncFlush = sync
+	if !sync { // else each queue file is synced
+		cfg.SyncAllFrom = 1
+	}
 	s, err := Open(cfg)
 	if err != nil {
 		return // ended during Open

@@ -58,16 +58,23 @@ func (t *tombstones) covers(topic []byte, physical int64) bool {
 }
 
 // set durably buries topic up to end, forgetting tombstones at or before min.
+// After an error that is vfs.NoSpace nothing has changed.
 func (t *tombstones) set(topic string, end, min int64) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for name, e := range t.ends {
-		if e <= min {
-			delete(t.ends, name)
+	old := t.ends
+	t.ends = make(map[string]int64, len(old)+1)
+	for name, e := range old {
+		if e > min {
+			t.ends[name] = e
 		}
 	}
 	t.ends[topic] = end
-	return t.saveLocked()
+	err := t.saveLocked()
+	if err != nil {
+		t.ends = old
+	}
+	return err
 }
 
 // lower makes no tombstone reach beyond the end of the log, where it is after a
@@ -99,8 +106,10 @@ func (t *tombstones) saveLocked() error {
 // returns nil, and a queue got afterwards under the same name starts at 0 and
 // never sees the old records. Handles of the topic are refused by Append from
 // now on. The records stay in the log and can be found by offset and by key
-// until retention takes them. A topic without queues is no error. It must not
-// be called from OnArrive or RangeQueues.
+// until retention takes them. A topic without queues is no error. With
+// ErrNoSpace the topic is as it was (an Append meanwhile may have got ErrDeleted);
+// every other error of writing makes the store read-only. It must not be called
+// from OnArrive or RangeQueues.
 func (s *Store) DeleteTopic(topic string) error {
 	s.queues.mu.Lock()
 	defer s.queues.mu.Unlock()
@@ -125,8 +134,14 @@ func (s *Store) DeleteTopic(topic string) error {
 	if closed {
 		return ErrClosed
 	}
-	delete(s.queues.topics, topic)
 	err := s.deleted.set(topic, end, s.log.Min())
+	if vfs.NoSpace(err) {
+		for _, q := range ids { // no entry has passed them by: hold
+			q.gone.Store(false)
+		}
+		return fmt.Errorf("store: delete topic %q: %w: %w", topic, ErrNoSpace, err)
+	}
+	delete(s.queues.topics, topic)
 	if err == nil {
 		err = s.cqs.Delete(topic)
 	}

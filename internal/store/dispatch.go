@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/twostage/twostage/internal/store/consumequeue"
-	"github.com/twostage/twostage/message"
+	"github.com/twostage/twostage/internal/vfs"
 )
 
 // entry is what the views need to know of one record.
@@ -36,7 +36,7 @@ const entryMemory = 80
 type chunk struct {
 	entries []entry
 	props   []byte
-	next    int // first entry that the queue stage has not read
+	next    int // first entry that the stage that has it has not done
 	kept    int // what it counts for among the free ones
 }
 
@@ -54,6 +54,11 @@ const maxChunk = 1 << 20
 // nobody but its consumers; with SyncFlush, and for what is left at the end, on a
 // goroutine of its own. The index stage has one, and is woken when much waits for
 // it, when somebody does, or after indexDelay.
+//
+// A stage that has no space for an entry keeps it and all behind it, says so
+// (Store.lacks) and tries again after spaceInterval. Appenders are refused then,
+// and nobody waits for the dispatcher. Who runs the queue stage meanwhile, such as
+// a flush that has synced something, tries too.
 type dispatcher struct {
 	s *Store
 
@@ -61,11 +66,14 @@ type dispatcher struct {
 	indexWake chan struct{}
 	later     *time.Timer // wakes the index stage
 	armed     atomic.Bool // later is set
+	again     *time.Timer // wakes the queue stage, which had no space
 
 	wanted atomic.Bool // there is work for the queue stage
 	held   atomic.Bool // the queue stage waits for a sync
 	stage  sync.Mutex  // held by who runs the queue stage
 	mine   []*chunk    // not yet wholly in the queues, oldest first; stage
+
+	incomplete bool // the index lacks entries for good; runIndex
 
 	mu       sync.Mutex
 	cond     sync.Cond // progress, or the store has failed
@@ -93,6 +101,8 @@ func (d *dispatcher) init(s *Store, offset, ts int64) {
 		wake(d.indexWake)
 	})
 	d.later.Stop()
+	d.again = time.AfterFunc(time.Hour, func() { wake(d.queueWake) })
+	d.again.Stop()
 	d.dispatched.Store(offset)
 	d.dispatchedTS.Store(ts)
 	d.indexed.Store(offset)
@@ -157,17 +167,30 @@ const (
 // advance carries at most so many entries; d.stage is held.
 func (d *dispatcher) advance(entries int) (left bool) {
 	d.mu.Lock()
+	if d.drained { // Close has given up what there was no space for
+		d.mu.Unlock()
+		return false
+	}
 	d.mine = append(d.mine, d.filling...)
 	clear(d.filling)
 	d.filling = d.filling[:0]
 	d.mu.Unlock()
 
 	done, left, err := d.carry(d.mine, entries)
-	if err != nil {
+	switch {
+	case err == nil:
+		d.s.has(queueSpace)
+	case vfs.NoSpace(err):
+		_ = d.s.lacks(queueSpace, err)
+		d.again.Reset(spaceInterval)
+	default:
 		d.s.fail(err)
 	}
 	if done == 0 {
 		return left
+	}
+	for _, c := range d.mine[:done] {
+		c.next = 0 // for the index stage
 	}
 	d.mu.Lock()
 	d.indexing = append(d.indexing, d.mine[:done]...)
@@ -186,13 +209,18 @@ func (d *dispatcher) advance(entries int) (left bool) {
 }
 
 // waitForRoom blocks while too much waits, so that a slow view slows senders
-// down instead of filling the memory.
-func (d *dispatcher) waitForRoom() {
+// down instead of filling the memory. An error, which wraps ErrNoSpace, says that
+// nobody knows for how long.
+func (d *dispatcher) waitForRoom() error {
 	d.mu.Lock()
+	defer d.mu.Unlock()
 	for d.backlog > d.s.cfg.MaxBacklog && !d.closing && d.s.log.Err() == nil {
+		if err := d.s.noSpace(); err != nil {
+			return err
+		}
 		d.cond.Wait()
 	}
-	d.mu.Unlock()
+	return nil
 }
 
 // stopWaiting lets everybody look again whether the store has failed.
@@ -241,7 +269,8 @@ func (d *dispatcher) add(b *Batch, first, n int) {
 }
 
 // runQueues runs the queue stage for what no appender has carried. It ends when
-// closing is set and everything has been carried, or when the store has failed.
+// closing is set and everything has been carried that there is space for, or when
+// the store has failed.
 func (d *dispatcher) runQueues() {
 	for {
 		d.mu.Lock()
@@ -258,11 +287,12 @@ func (d *dispatcher) runQueues() {
 		if d.wanted.Load() {
 			continue // and could not just now, for that look
 		}
-		if d.s.log.Err() != nil || closing && left == 0 {
+		if d.s.log.Err() != nil || closing && (left == 0 || d.s.lackOf(1<<queueSpace) != nil) {
 			d.mu.Lock()
 			d.drained = true
 			d.cond.Broadcast()
 			d.mu.Unlock()
+			d.again.Stop()
 			wake(d.indexWake)
 			return
 		}
@@ -322,75 +352,9 @@ func (d *dispatcher) carryChunk(c *chunk, most int) (n int, err error) {
 	return n, nil
 }
 
-// runIndex is the index stage.
-func (d *dispatcher) runIndex() {
-	var mine []*chunk
-	for {
-		d.mu.Lock()
-		mine, d.indexing = d.indexing, mine[:0]
-		last := d.drained && len(mine) == 0
-		d.mu.Unlock()
-		for _, c := range mine {
-			if err := d.indexChunk(c); err != nil {
-				d.s.fail(err)
-			}
-			d.recycle(c)
-		}
-		clear(mine)
-		if last {
-			return
-		}
-		if len(mine) == 0 {
-			<-d.indexWake
-		}
-	}
-}
-
-func (d *dispatcher) indexChunk(c *chunk) error {
-	if d.s.log.Err() != nil {
-		return nil // the index stays behind; recovery puts the rest
-	}
-	for i := range c.entries {
-		e := &c.entries[i]
-		if e.index {
-			if err := d.s.putIndex(e.q.raw, c.props[e.from:e.to], e.physical, e.ts); err != nil {
-				return err
-			}
-		}
-		d.indexed.Store(e.physical + int64(e.size))
-	}
-	return nil
-}
-
-const (
-	maxFree     = 8192    // chunks that are kept for reuse
-	maxFreeSize = 8 << 20 // and the bytes that they have held together
-)
-
-func (d *dispatcher) recycle(c *chunk) {
-	memory := c.memory()
-	clear(c.entries) // no handles kept
-	c.entries, c.props, c.next = c.entries[:0], c.props[:0], 0
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.backlog -= memory
-	if len(d.free) < maxFree && d.freeSize+memory <= maxFreeSize {
-		c.kept = memory
-		d.freeSize += memory
-		d.free = append(d.free, c)
-	}
-	d.cond.Broadcast()
-}
-
-// putIndex puts the keys of a record, if it has any, into the index.
-func (s *Store) putIndex(topic, props []byte, physical, ts int64) error {
-	uniq, _ := message.Property(props, message.PropertyUniqueKey)
-	keys, _ := message.Property(props, message.PropertyKeys)
-	return s.index.Put(topic, uniq, keys, physical, ts)
-}
-
 // WaitDispatched blocks until every record below the log offset can be found
-// through its queue and its keys. The error is that of ReadOnly, or ErrClosed.
+// through its queue and its keys. The error is that of ReadOnly, or ErrClosed, or
+// wraps ErrNoSpace: some of them wait for space, and nobody knows for how long.
 func (s *Store) WaitDispatched(offset int64) error {
 	d := &s.dispatch
 	d.mu.Lock()
@@ -402,6 +366,9 @@ func (s *Store) WaitDispatched(offset int64) error {
 		}
 		if d.drained {
 			return ErrClosed
+		}
+		if err := s.lackOf(behind); err != nil {
+			return err
 		}
 		d.cond.Wait()
 	}

@@ -30,6 +30,8 @@
 //	checkpoint, abort, lock                  see package checkpoint
 //	damaged/<offset>-<length>                copies of damaged bytes (ours alone)
 //	deletedTopics.json                       see DeleteTopic (ours alone)
+//	*.replaced, replaced.removed             old views, during Rebuild (ours alone)
+//	keptOffsets.json                         next offsets of queues, during Open (ours alone)
 //
 // # What is promised
 //
@@ -57,14 +59,39 @@
 //
 // After a failed write or fsync (also of a view) the store is read-only for
 // good, with its cause (ReadOnly): the kernel may have dropped dirty pages and
-// will not say so twice. Opening again recovers what is really there. Failing
-// to reserve a log file (no space) is no such failure: Append may be tried
-// again. Bytes that a disk changes later are found by recovery, where it reads
-// them, by the CRC of the body. Nothing covers the rest of a record: in its fixed
+// will not say so twice. Opening again recovers what is really there. Running out
+// of space is no such failure, see below.
+//
+// Bytes that a disk changes later are found by recovery, where it reads them, and
+// by reads that Config.CheckReads has checked (see ReadCheck), by the CRC of the
+// body, or, with Config.PropertyCRC, that of the whole record. Without it nothing
+// covers the rest of a record: in its fixed
 // part a change is found when it makes the record impossible (size, magic,
 // position, ports, lengths; a negative queue id, queue offset or store timestamp;
 // a timestamp ten years ahead of clock and checkpoint; a queue offset with too
 // little log for the records before it), in topic and properties mostly not.
+//
+// # Without space
+//
+// ENOSPC and EDQUOT of anything but a sync or a close (vfs.NoSpace) end by
+// themselves: nothing has been acknowledged that is not there, and what could not
+// be written is still in memory, or in the log.
+//
+//	no space for           | what happens                              | tried again
+//	-----------------------|-------------------------------------------|--------------------
+//	the next log file      | Append of what does not fit: ErrNoSpace   | with the next Append
+//	a queue or index entry | the stage keeps it and all behind it;     | every second
+//	                       | Append, WaitDispatched: ErrNoSpace        |
+//	a flush of the views   | the checkpoint stays; Append: ErrNoSpace  | every second
+//	a note of DeleteTopic  | ErrNoSpace, the topic is as it was        | by the caller
+//	anything during Open   | Open fails; recovery loses nothing        | by the caller
+//
+// Reads go on and see what is in the queues; flushes of the log and of all that
+// waits for them go on. Vital batches are taken while the log has room and
+// Config.MaxBacklog allows. Nobody waits for space but the stages. NoSpace says
+// what lacks it. Close while entries wait leaves abort, so that recovery puts
+// them into their views, and returns ErrNoSpace. With space again they go there
+// in order, each once.
 //
 // # Recovery
 //
@@ -87,6 +114,30 @@
 // It takes time in proportion to what was written since the checkpoint, which
 // follows every ViewFlushInterval, and at least one log file after a crash.
 //
+// Rebuild makes the views from nothing but the log, and changes nothing in it.
+// Queues never go back by it: where the log has lost their last records, blank
+// entries stand for those (keep.go), which a later recovery keeps as well.
+//
+// # Retention
+//
+// With Config.Retention a round every RetentionInterval, or Retain, measures the
+// disk and asks the policy (package retention) how many log files go, and whether
+// the disk counts as full. Times are store timestamps: the first record of a file
+// bounds those of the one before. Each step is durable before the next:
+//
+//	queue entries of all that goes ──> BeforeDelete ──> log, with what that appended
+//	   ──> log files, oldest first, one at a time ──> MinPhysical moves
+//	   ──> tombstones ──> queues: Min, files ──> index files
+//
+// A stop in between leaves a log without a gap, and Open lets the views follow to
+// where it begins. A queue keeps its last file, and so its next offset. Until
+// the views have followed, Get passes over entries whose records are gone; a
+// reader of offsets below Min gets OffsetTooSmall. While the disk counts as full
+// Append takes nothing but batches that are Vital.
+//
+// A log file that cannot be removed, and a queue that cannot be read, are left to
+// the next round; a failed sync is a failure of the store.
+//
 // # Invariants
 //
 //   - One writer: queue offsets, log offsets and store timestamps are given
@@ -97,15 +148,17 @@
 //     entry.
 //   - The checkpoint never claims what is not fsynced.
 //   - Records from Get and Query alias the mapped log. The store itself reads the
-//     log with pread only (Record), so that a disk error is an error; who looks
-//     into mapped records must hold against a fault.
+//     log with pread only (Record, and what is checked), so that a disk error is
+//     an error; who looks into mapped records must hold against a fault, and calls
+//     CheckAllReads for it.
 //
 // # Lock order
 //
-// queues.mu, dispatcher.stage, dispatcher.hold, Store.mu, dispatcher.mu;
+// retainer.mu, queues.mu, dispatcher.stage, dispatcher.hold, Store.mu, dispatcher.mu, shortage.mu;
+// viewFlush before those of the children;
 // flusher.mu is never held together with those but the last. No lock is held
 // while WhenFlushed's functions run; OnArrive runs under dispatcher.stage and
-// hold, on the goroutine of an appender or of the store.
+// hold, on the goroutine of an appender or of the store. readChecks.mu is a leaf.
 //
 // # Limits
 //

@@ -5,11 +5,13 @@ package store
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/twostage/twostage/internal/store/checkpoint"
+	"github.com/twostage/twostage/internal/vfs"
 )
 
 // pageSize is the page that Config.FlushLeastPages counts, in bytes.
@@ -192,26 +194,52 @@ func (s *Store) runViews(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-s.short.look:
+			s.lookForLog()
+			continue
 		case <-s.viewWake:
 		case <-tick.C:
 		}
 		if s.log.Err() != nil {
 			return
 		}
-		if err := s.flushViews(); err != nil {
+		begin := time.Now() // monotonic
+		if err := s.flushViews(); err != nil && !errors.Is(err, ErrNoSpace) {
 			s.fail(err)
 			return
 		}
+		// With very many queues a flush takes longer than the interval. It rests
+		// as long as it worked.
+		tick.Reset(max(s.cfg.ViewFlushInterval, time.Since(begin)))
 	}
 }
 
 // flushViews makes the queues and the index durable as far as they are, and
-// then lets the checkpoint say so. One caller at a time.
+// then lets the checkpoint say so. For want of space the error wraps ErrNoSpace:
+// what was not written stays in memory, and runViews tries again soon.
 func (s *Store) flushViews() error {
+	s.viewFlush.Lock()
+	defer s.viewFlush.Unlock()
+	err := s.flushViewsLocked()
+	switch {
+	case err == nil:
+		s.has(viewSpace)
+	case vfs.NoSpace(err):
+		s.short.again.Reset(spaceInterval)
+		return s.lacks(viewSpace, err)
+	}
+	return err
+}
+
+func (s *Store) flushViewsLocked() error {
 	t := checkpoint.Times{Physic: s.flush.physicTS.Load(), Logics: s.dispatch.dispatchedTS.Load()}
+	queued := s.Dispatched()
+	covered := s.dispatch.dispatched.Load()
 	if err := s.cqs.Flush(); err != nil {
 		return err
 	}
+	s.retain.covered.Store(covered)
+	s.retain.covered.Store(max(queued, s.retain.covered.Load()))
 	safe, err := s.index.Flush()
 	if err != nil {
 		return err

@@ -145,7 +145,9 @@ func TestConcurrentUse(t *testing.T) {
 					}
 					next = r.NextOffset
 					r.Release()
-					s.OffsetByTime(q, 1_700_000_005_000)
+					if _, err := s.OffsetByTime(q, 1_700_000_005_000, Lower); err != nil {
+						t.Error(err)
+					}
 					_ = s.Stats()
 				}
 			})

@@ -58,6 +58,7 @@ type pull struct {
 	records [][]byte
 	refs    []commitlog.Ref
 	entries []consumequeue.Entry
+	window  window
 	release func()
 }
 
@@ -79,6 +80,7 @@ func (p *pull) free() {
 	clear(p.refs)
 	clear(p.records)
 	p.refs, p.records = p.refs[:0], p.records[:0]
+	p.window.drop() // the next one may be another store's
 	pulls.Put(p)
 }
 
@@ -94,8 +96,10 @@ const (
 // match accepts (nil: all). Records are parts of the mapped log, meant for
 // writev: code that reads them faults when the disk does, so use Record for
 // that. Statuses, next offsets and limits are those of RocketMQ's getMessage;
-// Config.ColdDistance adds its limits for old records. An error means that the
-// queue could not be read, or ErrClosed. It does not allocate when warm.
+// Config.ColdDistance adds its limits for old records. Records that
+// Config.CheckReads finds damaged are passed over, as those that are gone are. An
+// error means that the queue could not be read, or the first record (see
+// ErrUnreadable), or ErrClosed. It does not allocate when warm.
 func (s *Store) Get(q *Queue, from int64, maxCount, maxBytes int, match func(tagsCode int64) bool) (GetResult, error) {
 	r := GetResult{NextOffset: from, Min: q.Min(), Max: q.Max(), Release: nothing}
 	switch {
@@ -128,12 +132,20 @@ func (s *Store) get(p *pull, r *GetResult, q *Queue, from int64, maxCount, maxBy
 	r.Status = NoMatched
 	end := s.log.End()
 	scan := max(maxScan, int64(maxCount))
-	skipBelow := int64(math.MinInt64) // entries whose log file has gone
+	skipBelow := int64(math.MinInt64) // entries whose log file is known to be gone
 	next := from
 	for next < r.Max && next-from < scan {
 		n := int(min(readEntries, r.Max-next, scan-(next-from)))
 		var err error
-		if p.entries, err = q.cq.Read(p.entries[:0], next, n); err != nil {
+		p.entries, err = q.cq.Read(p.entries[:0], next, n)
+		if errors.Is(err, consumequeue.ErrBelowMin) { // deleted meanwhile
+			if r.NextOffset = next; len(p.records) == 0 {
+				r.Min = q.Min()
+				r.Status, r.NextOffset = OffsetTooSmall, r.Min
+			}
+			return nil
+		}
+		if err != nil {
 			return fmt.Errorf("store: queue %d of %q at %d: %w", q.id, q.topic, next, err)
 		}
 		if len(p.entries) == 0 {
@@ -158,15 +170,23 @@ func (s *Store) get(p *pull, r *GetResult, q *Queue, from int64, maxCount, maxBy
 			if match != nil && !match(e.Tags) {
 				continue
 			}
-			if err := s.take(p, r, e); errors.Is(err, commitlog.ErrNotFound) {
+			err := s.verify(&p.window, e.Offset, int(e.Size), end)
+			if err == nil {
+				err = s.take(p, r, e)
+			}
+			switch {
+			case err == nil:
+				r.Status = Found
+			case errors.Is(err, ErrNotFound): // gone, or damaged
 				if len(p.records) == 0 {
 					r.Status = MessageWasRemoving
 				}
-				skipBelow = e.Offset - e.Offset%s.cfg.CommitLogFileSize + s.cfg.CommitLogFileSize
-			} else if err != nil {
-				return err
-			} else {
-				r.Status, skipBelow = Found, math.MinInt64
+				skipBelow = s.log.Min()
+			case len(p.records) > 0: // the next Get tells
+				r.NextOffset = next - 1
+				return nil
+			default:
+				return fmt.Errorf("store: queue %d of %q at %d: %w", q.id, q.topic, next-1, err)
 			}
 		}
 	}

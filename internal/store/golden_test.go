@@ -380,8 +380,8 @@ func checkGoldenTimes(t *testing.T, s *Store, m *manifest) {
 		if last := int64(len(list) - 1); q.Timestamp > list[last] {
 			want = last
 		}
-		got := s.OffsetByTime(s.LookupQueue(q.Topic, q.QueueID), q.Timestamp)
-		if got != want {
+		got, err := s.OffsetByTime(s.LookupQueue(q.Topic, q.QueueID), q.Timestamp, Nearest)
+		if err != nil || got != want {
 			t.Errorf("offset of %s-%d at %d: %d, want %d", q.Topic, q.QueueID, q.Timestamp, got, want)
 		}
 		// Java's answer, where it does not go by file times, is as near.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/twostage/twostage/internal/store/commitlog"
 	"github.com/twostage/twostage/internal/store/consumequeue"
+	"github.com/twostage/twostage/message"
 )
 
 // ErrNotFound: there is no record, or no entry, at that offset.
@@ -19,14 +20,23 @@ var records = sync.Pool{New: func() any { return new([]byte) }}
 
 // Record returns a copy of the record at a log offset, valid until release,
 // which is called once. ErrNotFound when no record stands there: magic, position
-// and size are checked, whatever the offset, so it may come from a stranger. The
-// body's CRC is not checked.
+// and size are checked, whatever the offset, so it may come from a stranger.
+// ErrDamaged, which is ErrNotFound too, when it does not match its CRC and
+// Config.CheckReads wants to know; ErrUnreadable when the disk does not give it.
 func (s *Store) Record(physicalOffset int64) (rec []byte, release func(), err error) {
 	if s.ended.Load() {
 		return nil, nothing, ErrClosed
 	}
 	b := records.Get().(*[]byte)
 	rec, err = s.log.ReadRecord((*b)[:0], physicalOffset)
+	if err != nil {
+		err = s.readError(physicalOffset, err)
+	} else if s.checks(physicalOffset, s.log.End()) {
+		var r message.Record
+		if _, e := message.DecodeRecord(rec, &r, true); e != nil {
+			err = s.damaged(physicalOffset, e)
+		}
+	}
 	if err != nil {
 		records.Put(b)
 		return nil, nothing, err
@@ -78,6 +88,9 @@ func (s *Store) StoreTimeAt(q *Queue, offset int64) (int64, error) {
 	}
 	var buf [1]consumequeue.Entry
 	entries, err := q.cq.Read(buf[:0], offset, 1)
+	if errors.Is(err, consumequeue.ErrBelowMin) {
+		return 0, ErrNotFound // deleted meanwhile
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -85,7 +98,10 @@ func (s *Store) StoreTimeAt(q *Queue, offset int64) (int64, error) {
 		return 0, ErrNotFound
 	}
 	_, ts, err := s.log.Head(entries[0].Offset)
-	return ts, err
+	if err != nil {
+		return 0, s.readError(entries[0].Offset, err)
+	}
+	return ts, nil
 }
 
 // EarliestTime returns the store timestamp (ms) of the first record of the log,
@@ -101,82 +117,6 @@ func (s *Store) EarliestTime() int64 {
 		return -1
 	}
 	return ts
-}
-
-// OffsetByTime returns the offset of the entry of q whose store timestamp is
-// nearest to ts (ms): the first entry for earlier times, the last one (not Max)
-// for later ones, the earlier one of two equally near. Of entries with the same
-// timestamp it is the first. 0 for an empty queue. Store timestamps rise along a
-// queue, so this is a binary search that reads the log about log2(entries)
-// times.
-func (s *Store) OffsetByTime(q *Queue, ts int64) int64 {
-	low, high := q.Min(), q.Max()
-	// The first entry in [low, high) that is not older than ts.
-	first := low
-	for l, h := low, high; l < h; {
-		mid := l + (h-l)/2
-		at, t, ok := s.timeFrom(q, mid, h)
-		if !ok { // nothing known in [mid, h)
-			h = mid
-			continue
-		}
-		if t < ts {
-			l = at + 1
-			first = l
-		} else {
-			h = mid
-			first = at
-		}
-	}
-	after, t, ok := s.timeFrom(q, first, high)
-	before, tBefore, okBefore := s.timeBefore(q, first, low)
-	switch {
-	case ok && okBefore:
-		if ts-tBefore <= t-ts {
-			return s.firstOf(q, tBefore, before, low)
-		}
-		return after
-	case ok:
-		return after
-	case okBefore:
-		return before // the last one, whatever shares its time
-	}
-	return low
-}
-
-// firstOf returns the first entry with the time t that the entry at offset has.
-func (s *Store) firstOf(q *Queue, t, offset, low int64) int64 {
-	for {
-		before, tBefore, ok := s.timeBefore(q, offset, low)
-		if !ok || tBefore != t {
-			return offset
-		}
-		offset = before
-	}
-}
-
-// timeFrom returns the first entry in [from, to) whose record is there.
-func (s *Store) timeFrom(q *Queue, from, to int64) (at, ts int64, ok bool) {
-	for at = from; at < to; at++ {
-		if ts, err := s.StoreTimeAt(q, at); err == nil {
-			return at, ts, true
-		} else if !errors.Is(err, ErrNotFound) {
-			return 0, 0, false
-		}
-	}
-	return 0, 0, false
-}
-
-// timeBefore returns the last entry in [low, to) whose record is there.
-func (s *Store) timeBefore(q *Queue, to, low int64) (at, ts int64, ok bool) {
-	for at = to - 1; at >= low; at-- {
-		if ts, err := s.StoreTimeAt(q, at); err == nil {
-			return at, ts, true
-		} else if !errors.Is(err, ErrNotFound) {
-			return 0, 0, false
-		}
-	}
-	return 0, 0, false
 }
 
 // QueryResult is the answer of Query. Records and Release are as in GetResult.
@@ -198,7 +138,7 @@ func (s *Store) Query(topic, key string, max int, begin, end int64) (QueryResult
 	if s.ended.Load() {
 		return r, ErrClosed
 	}
-	if err := s.WaitDispatched(s.Dispatched()); err != nil && !errors.Is(err, ErrReadOnly) {
+	if err := s.WaitDispatched(s.Dispatched()); err != nil && !errors.Is(err, ErrReadOnly) && !errors.Is(err, ErrNoSpace) {
 		return r, err
 	}
 	offsets, lastTS, lastPhysical, err := s.index.Query(topic, key, max, begin, end)
@@ -210,15 +150,11 @@ func (s *Store) Query(topic, key string, max int, begin, end int64) (QueryResult
 	}
 	r.LastTimestamp, r.LastPhysical = lastTS, lastPhysical
 	p := getPull()
+	logEnd := s.log.End()
 	for _, offset := range offsets {
-		size, _, err := s.log.Head(offset)
-		if errors.Is(err, ErrNotFound) {
-			continue // deleted, or damaged
-		}
-		var b []byte
-		var ref commitlog.Ref
-		if err == nil {
-			b, ref, err = s.log.View(offset, int(size))
+		b, ref, err := s.indexed(p, offset, logEnd)
+		if errors.Is(err, ErrNotFound) || errors.Is(err, ErrUnreadable) {
+			continue // deleted, or damaged: see Config.CheckReads
 		}
 		if err != nil {
 			p.free()
@@ -227,8 +163,21 @@ func (s *Store) Query(topic, key string, max int, begin, end int64) (QueryResult
 		p.refs = append(p.refs, ref)
 		p.records = append(p.records, b)
 		r.Offsets = append(r.Offsets, offset)
-		r.Bytes += int(size)
+		r.Bytes += len(b)
 	}
 	r.Records, r.Release = p.records, p.release
 	return r, nil
+}
+
+// indexed returns the record at a log offset that the index names, checked if
+// the policy wants it.
+func (s *Store) indexed(p *pull, offset, end int64) ([]byte, commitlog.Ref, error) {
+	size, _, err := s.log.Head(offset)
+	if err != nil {
+		return nil, commitlog.Ref{}, s.readError(offset, err)
+	}
+	if err := s.verify(&p.window, offset, int(size), end); err != nil {
+		return nil, commitlog.Ref{}, err
+	}
+	return s.log.View(offset, int(size))
 }

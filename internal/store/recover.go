@@ -21,6 +21,9 @@ import (
 // comment. On error the caller releases what is open.
 func (s *Store) recover() error {
 	cfg := &s.cfg
+	if err := s.resumeRebuild(); err != nil {
+		return err
+	}
 	aborted, err := checkpoint.Aborted(cfg.FS, cfg.Dir)
 	if err != nil {
 		return err
@@ -40,7 +43,7 @@ func (s *Store) recover() error {
 		return err
 	}
 	if s.cqs, err = consumequeue.Open(consumequeue.Options{FS: cfg.FS, Dir: cfg.Dir + "/consumequeue",
-		FileSize: cfg.ConsumeQueueFileSize, MaxOpen: cfg.MaxOpenQueues, Clean: !aborted, Logger: cfg.Logger}); err != nil {
+		FileSize: cfg.ConsumeQueueFileSize, MaxOpen: cfg.MaxOpenQueues, SyncAll: cfg.SyncAllFrom, Clean: !aborted, LogMin: s.log.Min(), Logger: cfg.Logger}); err != nil {
 		return err
 	}
 	trusted := int64(math.MaxInt64)
@@ -72,6 +75,9 @@ func (s *Store) recover() error {
 	return s.replay()
 }
 
+// followers is how many queues Open looks at at once.
+const followers = 8
+
 const (
 	// tooNew is how far in the future, in ms, no store timestamp can be: ten years.
 	tooNew = 10 * 366 * 24 * 3600 * 1000
@@ -93,9 +99,13 @@ func (s *Store) replay() error {
 	if err != nil {
 		return err
 	}
+	keep, err := s.nextOffsets()
+	if err != nil {
+		return err
+	}
 	if !s.recovery.Clean {
 		// What the queues hold beyond may be torn. The log has all of it.
-		if err := s.truncateQueues(queuesFrom, true); err != nil {
+		if err := s.cqs.TruncatePhysical(queuesFrom, true); err != nil {
 			return err
 		}
 	}
@@ -103,13 +113,14 @@ func (s *Store) replay() error {
 	if err != nil {
 		return err
 	}
-	r, err := s.log.Recover(min(queuesFrom, indexFrom), func(rec *message.Record) error {
+	r, err := s.readLog(min(queuesFrom, indexFrom), func(rec *message.Record) error {
 		if rec.PhysicalOffset >= queuesFrom {
 			if err := s.requeue(rec); err != nil {
 				return err
 			}
 		}
 		if s.cfg.OnReplay != nil {
+			s.replaying.Store(!s.recovery.Clean)
 			s.cfg.OnReplay(rec)
 		}
 		if _, indexed := views(rec.SysFlag); indexed && rec.PhysicalOffset >= indexFrom {
@@ -127,13 +138,19 @@ func (s *Store) replay() error {
 			s.cfg.OnDamage(d)
 		}
 	}
-	if err := s.truncateQueues(r.End, false); err != nil {
+	if err := s.cqs.TruncatePhysical(r.End, false); err != nil {
 		return err
 	}
 	if err := s.index.TruncatePhysical(r.End); err != nil {
 		return err
 	}
 	if err := s.deleted.lower(r.End); err != nil {
+		return err
+	}
+	if err := s.followLog(followers); err != nil { // a deletion may have been interrupted
+		return err
+	}
+	if err := s.keepOffsets(keep); err != nil {
 		return err
 	}
 	for _, ids := range s.queues.topics {
@@ -232,6 +249,9 @@ func (s *Store) lastQueued(starts []int64) (int64, error) {
 	}
 	var buf [1]consumequeue.Entry
 	entries, err := last.cq.Read(buf[:0], last.cq.Max()-1, 1)
+	if errors.Is(err, consumequeue.ErrBelowMin) {
+		return from, nil // the log has it no more, and nothing newer that is queued
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -324,21 +344,6 @@ func possible(topic string, id int32) bool {
 		}
 	}
 	return true
-}
-
-// truncateQueues drops entries at or beyond the log offset end; with all it
-// also looks at queues whose last entry seems to be below it.
-func (s *Store) truncateQueues(end int64, all bool) error {
-	for _, ids := range s.queues.topics {
-		for _, q := range ids {
-			if all || q.cq.MaxPhysical() > end {
-				if err := q.cq.TruncatePhysical(end); err != nil {
-					return fmt.Errorf("truncate queue %d of %q: %w", q.id, q.topic, err)
-				}
-			}
-		}
-	}
-	return nil
 }
 
 func emptyDir(cfg *Config, dir string) (bool, error) {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,11 +37,22 @@ type Store struct {
 	deleted  tombstones
 	dispatch dispatcher
 	flush    flusher
+	retain   retainer
+	reads    readChecks
+	short    shortage
 	viewWake chan struct{}
 	recovery Recovery
 
+	viewFlush sync.Mutex // one flush of the views at a time
+
+	rebuilding context.Context // of Rebuild; nil otherwise
+	oldQueues  bool            // until the rebuild of the queues is finished
+	kept       []KeptOffset    // by the recovery
+
 	mu     sync.Mutex // the one writer: log, Queue.next
 	closed bool
+
+	replaying atomic.Bool // what OnReplay was told is not dealt with
 
 	ended     atomic.Bool // nothing more will become durable
 	done      chan struct{}
@@ -92,13 +104,20 @@ func Open(cfg Config) (_ *Store, err error) {
 
 func (s *Store) start() {
 	ts := s.log.LastTimestamp()
+	s.reads.init(s.log.End(), s.newest())
 	s.dispatch.init(s, s.log.End(), ts)
 	s.flush.init(s, ts)
+	s.short.init(s.viewWake)
+	s.retain.covered.Store(s.recovery.Start)
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	s.work.Go(func() { s.flush.run(ctx) })
 	s.work.Go(func() { s.runViews(ctx) })
 	s.work.Go(func() { s.log.RunAhead(ctx) })
+	if s.cfg.Retention != nil {
+		s.look(*s.cfg.Retention, nil, false)
+		s.work.Go(func() { s.runRetention(ctx) })
+	}
 	s.stages.Go(s.dispatch.runQueues)
 	s.stages.Go(s.dispatch.runIndex)
 	s.log.Prepare()
@@ -134,6 +153,7 @@ func (s *Store) close() error {
 	s.mu.Unlock()
 	s.stop()
 	s.work.Wait()
+	s.retain.close()
 	err := s.Flush(s.log.End())
 	s.ended.Store(true)
 	s.flush.mu.Lock()
@@ -146,17 +166,23 @@ func (s *Store) close() error {
 	s.stages.Wait()
 	s.dispatch.stopWaiting()
 	if err == nil {
-		err = s.ReadOnly() // a view may have failed
+		err = errors.Join(s.ReadOnly(), s.lackOf(behind)) // a view may have failed, or lack entries
 	}
 	if err == nil {
 		err = s.flushViews()
 	}
+	s.short.stop()
 	close(s.done)
 	if err != nil {
 		err = fmt.Errorf("store: close %s: %w", s.cfg.Dir, err)
 	}
-	return errors.Join(err, s.release(err == nil))
+	return errors.Join(err, s.release(err == nil && !s.replaying.Load()))
 }
+
+// ReplayDone says that what OnReplay was told has been dealt with, durably or in
+// the log. Until then Close leaves the directory as a crash would, so that the next
+// Open tells all of it again.
+func (s *Store) ReplayDone() { s.replaying.Store(false) }
 
 // release closes what is open, in reverse order of opening. clean: everything
 // is durable, so that abort may go.
@@ -211,8 +237,14 @@ type Stats struct {
 	FirstTime, LastTime int64 // store timestamps, ms; LastTime 0 when empty, FirstTime as EarliestTime
 	DamagedRanges       int   // found by the recovery of this Open
 	DamagedBytes        int64
+	DamagedReads        int64 // times that a read has passed over a damaged record since Open
 	Recovery            Recovery
 	Unflushed           int64 // End - Flushed
+
+	DiskUsed         float64 // 0 to 1, as last measured; negative when not known; 0 without Config.Retention
+	DiskFull         bool    // Append refuses: see DiskFull
+	DeletedFiles     int64   // log files that retention has deleted since Open
+	DeletedUnexpired int64   // of them, those that Policy.Reserved would have kept
 }
 
 // Stats returns the numbers of this moment.
@@ -220,7 +252,9 @@ func (s *Store) Stats() Stats {
 	st := Stats{Min: s.log.Min(), End: s.log.End(), Flushed: s.log.Synced(), Dispatched: s.dispatch.dispatched.Load(),
 		Indexed: s.dispatch.indexed.Load(), FirstTime: s.EarliestTime(), LastTime: s.log.LastTimestamp(),
 		DamagedRanges: len(s.recovery.Damage), Recovery: s.recovery}
-	st.Unflushed = st.End - st.Flushed
+	st.Unflushed, st.DamagedReads = st.End-st.Flushed, s.reads.count.Load()
+	st.DiskUsed, st.DiskFull = math.Float64frombits(s.retain.used.Load()), s.DiskFull() != nil
+	st.DeletedFiles, st.DeletedUnexpired = s.retain.deleted.Load(), s.retain.unexpired.Load()
 	for _, d := range s.recovery.Damage {
 		st.DamagedBytes += d.Length
 	}

@@ -280,7 +280,7 @@ func TestOffsetByTime(t *testing.T) {
 	cfg.NowMillis = now.Load
 	s := open(t, cfg)
 	q := s.Queue("T", 0)
-	if got := s.OffsetByTime(q, 5); got != 0 {
+	if got, err := s.OffsetByTime(q, 5, Nearest); got != 0 || err != nil {
 		t.Fatalf("empty queue: %d", got)
 	}
 	for i, ts := range []int64{1000, 1100, 1100, 1100, 1200, 1300} {
@@ -289,8 +289,8 @@ func TestOffsetByTime(t *testing.T) {
 	}
 	dispatched(t, s)
 	for ts, want := range map[int64]int64{-5: 0, 999: 0, 1000: 0, 1050: 0, 1051: 1, 1100: 1, 1149: 1, 1150: 1, 1151: 4, 1200: 4, 1250: 4, 1251: 5, 1300: 5, 9999: 5} {
-		if got := s.OffsetByTime(q, ts); got != want {
-			t.Errorf("OffsetByTime(%d) = %d, want %d", ts, got, want)
+		if got, err := s.OffsetByTime(q, ts, Nearest); got != want || err != nil {
+			t.Errorf("OffsetByTime(%d) = %d, %v, want %d", ts, got, err, want)
 		}
 	}
 }

@@ -14,11 +14,12 @@ import (
 )
 
 // resume sets where each level goes on: where the file says, and beyond that
-// behind the entries whose messages are found in the log.
-func (s *Service) resume() error {
+// behind the entries whose messages are found in the log. noted tells whether the
+// file would do for another resume.
+func (s *Service) resume() (noted bool, err error) {
 	f, err := s.readOffsets()
 	if err != nil {
-		return err
+		return false, err
 	}
 	for _, number := range slices.Sorted(maps.Keys(f.OffsetTable)) {
 		if offset := f.OffsetTable[number]; int(number) > len(s.levels) {
@@ -30,22 +31,22 @@ func (s *Service) resume() error {
 	s.reportStray()
 	end := s.cfg.Log.MaxPhysical()
 	for _, lv := range s.levels {
-		noted := lv.next
-		if lv.next = min(max(lv.next, lv.q.Min()), lv.arrived); lv.next != noted && noted > 0 {
-			s.cfg.Logger.Error("the delay offset is outside of the queue", "level", lv.number, "offset", noted, "used", lv.next)
+		at := lv.next
+		if lv.next = min(max(lv.next, lv.q.Min()), lv.arrived); lv.next != at && at > 0 {
+			s.cfg.Logger.Error("the delay offset is outside of the queue", "level", lv.number, "offset", at, "used", lv.next)
 		}
 		if f.LogOffset == nil || *f.LogOffset < end {
 			from := search{s: s, after: f.LogOffset, lv: lv, at: make(map[*store.Queue]int64)}
 			if err := from.run(); err != nil {
-				return err
+				return false, err
 			}
 		}
-		if lv.next > max(noted, lv.q.Min()) {
-			s.cfg.Logger.Info("delayed messages had been delivered without being noted", "level", lv.number, "noted", noted, "offset", lv.next)
+		if lv.next > max(at, lv.q.Min()) {
+			s.cfg.Logger.Info("delayed messages had been delivered without being noted", "level", lv.number, "noted", at, "offset", lv.next)
 		}
 		lv.eras.passed(lv.next)
 	}
-	return nil
+	return f.LogOffset != nil, nil
 }
 
 // reportStray logs what waits in levels that are not configured: as in RocketMQ
@@ -178,7 +179,7 @@ func (f *search) find(q *store.Queue, want *message.Record, entryAt int64) (bool
 // begin is where the search in q begins.
 func (f *search) begin(q *store.Queue, want *message.Record) (int64, error) {
 	if f.after == nil {
-		return f.s.cfg.Log.OffsetByTime(q, want.StoreTimestamp), nil
+		return f.s.cfg.Log.OffsetByTime(q, want.StoreTimestamp, store.Lower)
 	}
 	// From the end back to the note, which is not far.
 	low, offset := q.Min(), q.Max()

@@ -23,7 +23,7 @@ type Log interface {
 	LookupQueue(topic string, id int32) *store.Queue
 	Entries(dst []store.Entry, q *store.Queue, from int64, n int) ([]store.Entry, error)
 	Record(physicalOffset int64) (rec []byte, release func(), err error)
-	OffsetByTime(q *store.Queue, ts int64) int64
+	OffsetByTime(q *store.Queue, ts int64, b store.Boundary) (int64, error)
 	Append(*store.Batch) error
 	Flush(offset int64) error
 	MaxPhysical() int64
@@ -91,7 +91,8 @@ type level struct {
 type stray struct{ level, offset int64 }
 
 // Open reads the offsets, finds out what has been delivered since they were
-// noted (see the package comment), and notes the result. Nothing may be appended
+// noted (see the package comment), and notes the result; where there is no space
+// for that, but an older note that says a log offset, Run does it later. Nothing may be appended
 // to the log before it has returned. Entries that arrive afterwards are to be told
 // to Arrived: others are found when Run begins and every FlushInterval. Errors name the file, or come from the store.
 func Open(cfg Config) (*Service, error) {
@@ -125,11 +126,15 @@ func Open(cfg Config) (*Service, error) {
 		lv.eras.open(lv.arrived, s.clock.wallAtStart)
 		s.levels = append(s.levels, lv)
 	}
-	if err := s.resume(); err != nil {
+	noted, err := s.resume()
+	if err != nil {
 		return nil, err
 	}
 	if err := s.Persist(); err != nil {
-		return nil, err
+		if !noted || !vfs.NoSpace(err) {
+			return nil, err
+		}
+		cfg.Logger.Error("how far delayed delivery is could not be noted; what was noted before will do until there is space", "error", err)
 	}
 	return s, nil
 }

@@ -4,6 +4,8 @@
 package handler
 
 import (
+	"strings"
+
 	"github.com/twostage/twostage/internal/remoting"
 	"github.com/twostage/twostage/internal/store"
 	"github.com/twostage/twostage/internal/wire"
@@ -14,7 +16,7 @@ import (
 // QueueLog is what the offset requests need of the store.
 type QueueLog interface {
 	LookupQueue(topic string, id int32) *store.Queue
-	OffsetByTime(q *store.Queue, ts int64) int64
+	OffsetByTime(q *store.Queue, ts int64, b store.Boundary) (int64, error)
 	StoreTimeAt(q *store.Queue, offset int64) (int64, error)
 }
 
@@ -87,12 +89,35 @@ func (o *Offset) Min(r *remoting.Request) {
 	}
 }
 
-// Search serves SEARCH_OFFSET_BY_TIMESTAMP: the entry nearest to the time.
+// Search serves SEARCH_OFFSET_BY_TIMESTAMP.
 func (o *Offset) Search(r *remoting.Request) {
 	var h header.SearchOffsetRequest
-	if decode(r, &h) {
-		o.answer(r, h.Topic, h.QueueID, func(q *store.Queue) int64 { return o.Log.OffsetByTime(q, h.Timestamp) })
+	if !decode(r, &h) {
+		return
 	}
+	var res header.OffsetResponse
+	if q := o.Log.LookupQueue(h.Topic, h.QueueID); q != nil {
+		var err error
+		if res.Offset, err = o.Log.OffsetByTime(q, h.Timestamp, boundary(h.BoundaryType, r.Version)); err != nil {
+			fail(r, wire.SystemError, "%s", err)
+			return
+		}
+	}
+	succeed(r, &res)
+}
+
+// boundary is what a client means by a time. It reads boundaryType as RocketMQ 5
+// does: what is not upper, in any case of letters, is lower. Clients that do not
+// say it get what the brokers of their own age give: LOWER from 5.0 on, before
+// that the nearest.
+func boundary(boundaryType string, version int32) store.Boundary {
+	switch {
+	case strings.EqualFold(boundaryType, "upper"):
+		return store.Upper
+	case boundaryType != "" || version >= wire.VersionV500:
+		return store.Lower
+	}
+	return store.Nearest
 }
 
 // answer gives an offset of a queue, 0 for a queue that nothing was sent to.

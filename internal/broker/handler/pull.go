@@ -25,6 +25,8 @@ import (
 type PullLog interface {
 	Queue(topic string, id int32) *store.Queue
 	Get(q *store.Queue, from int64, maxCount, maxBytes int, match func(tagsCode int64) bool) (store.GetResult, error)
+	// CheckAllReads is called when a record that Get gave could not be read.
+	CheckAllReads()
 }
 
 // Topics finds topics.
@@ -266,7 +268,8 @@ func (pl *pulling) get() (res store.GetResult, resp *wire.Response, ok bool) {
 
 // compareTags drops records whose tag has the hash of a subscribed one but is
 // none. It is the one place that reads the mapped log: a disk that fails to give
-// a page is an error here, not the end of the process.
+// a page is an error here, not the end of the process, and the client's next try
+// passes over what can't be read.
 func (pl *pulling) compareTags(res *store.GetResult) (err error) {
 	if len(pl.tags.TagsSet) == 0 {
 		return nil
@@ -278,6 +281,7 @@ func (pl *pulling) compareTags(res *store.GetResult) (err error) {
 			if !ok {
 				panic(p)
 			}
+			pl.p.Log.CheckAllReads()
 			err = fmt.Errorf("topic %s, queue %d, offset %d: the disk gave no data for a stored message (address %#x)", pl.topic, pl.queue.ID(), pl.offset, fault.Addr())
 		}
 	}()

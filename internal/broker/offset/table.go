@@ -289,14 +289,20 @@ func (t *Table) Len() int {
 
 // All is every offset, by "topic@group" and queue. It is the caller's.
 func (t *Table) All() body.ConsumerOffsetSerializeWrapper {
+	w := body.ConsumerOffsetSerializeWrapper{OffsetTable: make(map[string]map[int32]int64, t.Len())}
+	t.Range(func(group, topic string, queues map[int32]int64) { w.OffsetTable[topic+separator+group] = queues })
+	return w
+}
+
+// Range calls fn with the offsets of each group in each topic, by queue. The map is
+// fn's; fn may call everything.
+func (t *Table) Range(fn func(group, topic string, queues map[int32]int64)) {
 	t.mu.RLock()
 	pairs := maps.Clone(t.pairs)
 	t.mu.RUnlock()
-	w := body.ConsumerOffsetSerializeWrapper{OffsetTable: make(map[string]map[int32]int64, len(pairs))}
 	for p, q := range pairs {
-		w.OffsetTable[p.topic+separator+p.group] = q.all()
+		fn(p.group, p.topic, q.all())
 	}
-	return w
 }
 
 func newTable(cfg Config) *Table {

@@ -198,17 +198,24 @@ func (s *Service) comesFrom(rec *message.Record, h *stored) bool {
 	return err == nil && copied
 }
 
-// byKey calls fn for the records of a topic with a UNIQ_KEY, in log order.
+// byKey calls fn for the records of a topic with a UNIQ_KEY, in log order. It reads
+// them by their offsets: what a query gives is mapped, and faults when the disk
+// does.
 func (s *Service) byKey(topic, key string, fn func(*message.Record)) error {
 	res, err := s.cfg.Log.Query(topic, key, searchMost, 0, 1<<62)
 	if err != nil {
 		return err
 	}
 	defer res.Release()
-	for _, b := range res.Records {
-		var rec message.Record
-		if _, err := message.DecodeRecord(b, &rec, true); err == nil && string(rec.Topic) == topic && text(&rec, message.PropertyUniqueKey) == key {
-			fn(&rec)
+	for _, offset := range res.Offsets {
+		err := s.withRecord(offset, func(rec *message.Record) error {
+			if string(rec.Topic) == topic && text(rec, message.PropertyUniqueKey) == key {
+				fn(rec)
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, errDamaged) {
+			return err
 		}
 	}
 	return nil

@@ -76,7 +76,7 @@ func (s *Service) brokenStart() {
 	var open []pending.Info
 	s.table.Range(0, func(i pending.Info) bool { open = append(open, i); return true })
 	for _, i := range open {
-		s.finish(i, Commit, false, "committed although nobody said so")
+		_ = s.finish(i, Commit, false, "committed although nobody said so")
 	}
 }
 

@@ -56,6 +56,7 @@ type ending struct {
 	stored  bool   // the outcome's own record is in the log already
 	at      int64  // when it was asked for, if that is told in the story, wall clock
 	why     string // of a discard
+	untaken *error // when set, gets the error of the append
 }
 
 // gatherBytes is how much an Ends holds before it is carried out.
@@ -162,7 +163,9 @@ func (s *Service) Carry(b *Ends) {
 	}
 	list := b.list
 	b.list = nil
-	b.batch.Atomic, b.batch.Durable = true, s.cfg.Sync
+	// Vital: a decision that is refused while the disk counts as full would be asked
+	// for until its checks are used up.
+	b.batch.Atomic, b.batch.Durable, b.batch.Vital = true, s.cfg.Sync, true
 	err := s.appendOutcomes(&b.batch, list)
 	if !b.alone && (errors.Is(err, store.ErrTooLarge) || errors.Is(err, store.ErrDeleted)) {
 		// Together they do not fit into one file, or a topic was deleted just now.
@@ -182,6 +185,11 @@ func (s *Service) Carry(b *Ends) {
 	b.batch.Reset()
 	switch {
 	case err != nil:
+		for i := range list {
+			if e := &list[i]; e.untaken != nil {
+				*e.untaken = err
+			}
+		}
 		s.unstored(list, err)
 	case !s.cfg.Sync:
 		s.settled(list)
@@ -345,10 +353,10 @@ func (s *Service) discard(d *pending.Decision, why string) {
 }
 
 // DiscardBelow parks every undecided transaction with a half message below a log
-// offset, and returns how many there were: retention is about to delete those
-// records, and a message that nobody decided about is not to vanish unseen. The
-// caller makes the log durable before it deletes.
-func (s *Service) DiscardBelow(physical int64) int {
+// offset: retention is about to delete those records, and a message that nobody
+// decided about is not to vanish unseen. The caller makes the log durable, asks
+// Below whether anything is left, and deletes if not.
+func (s *Service) DiscardBelow(physical int64) {
 	s.mu.Lock()
 	var list []*pending.Decision
 	for _, off := range s.table.Below(physical) {
@@ -362,5 +370,12 @@ func (s *Service) DiscardBelow(physical int64) int {
 	for _, d := range list {
 		s.discard(d, "its half message is about to be deleted with the log file that it is in")
 	}
-	return len(list)
+}
+
+// Below is how many half messages below a log offset are undecided or being
+// decided.
+func (s *Service) Below(physical int64) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.table.Below(physical))
 }

@@ -161,6 +161,7 @@ func (r *rig) start(change ...option) error {
 		_ = r.st.Close()
 		return err
 	}
+	r.st.ReplayDone()
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = r.svc.Run(ctx) })

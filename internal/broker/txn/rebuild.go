@@ -95,7 +95,9 @@ func (s *Service) rebuild() error {
 		s.cfg.Logger.Info("undecided transactions", "halfMessages", n)
 	}
 	s.lost = st.lost // see Repair
-	s.complete(st.short)
+	if err := s.complete(st.short); err != nil {
+		return err
+	}
 	s.brokenStart()
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/twostage/twostage/internal/broker/txn/pending"
 	"github.com/twostage/twostage/internal/store"
@@ -110,9 +111,18 @@ func (s *Service) withHalf(queueOffset, physical int64, fn func(*message.Record)
 // again will not help.
 var errDamaged = errors.New("the record is damaged or gone")
 
+// openTries is how often, a second apart, the start tries to read a record that
+// the disk does not give: a bad place on a disk must not keep the broker from
+// starting, nor a disk that is late make it forget an outcome.
+const openTries = 150
+
 // withRecord reads a record and calls fn with it, which does not keep it.
 func (s *Service) withRecord(physical int64, fn func(*message.Record) error) error {
 	stored, release, err := s.cfg.Log.Record(physical)
+	for try := 0; s.opening.Load() && errors.Is(err, store.ErrUnreadable) && try < openTries; try++ {
+		time.Sleep(time.Second) // until the store takes it for damaged
+		stored, release, err = s.cfg.Log.Record(physical)
+	}
 	if errors.Is(err, store.ErrNotFound) {
 		return fmt.Errorf("record at %d: %w: %w", physical, errDamaged, err)
 	}

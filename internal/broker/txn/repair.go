@@ -9,6 +9,7 @@ import (
 
 	"github.com/twostage/twostage/internal/broker/txn/pending"
 	"github.com/twostage/twostage/internal/broker/txn/state"
+	"github.com/twostage/twostage/internal/store"
 	"github.com/twostage/twostage/message"
 )
 
@@ -39,14 +40,20 @@ func Outcomes(rec *message.Record) (r Replayed, ok bool) {
 }
 
 // Repair completes outcomes of which a power cut left one half. It is called
-// between Open and Run, also with an empty list.
+// between Open and Run, also with an empty list. After an error (no space, say)
+// nothing may be decided: Close the service and begin with Open again, and with a
+// list that is not shorter (store.ReplayDone).
 func (s *Service) Repair(list []Replayed) error {
-	if err := s.mend(list); err != nil {
+	err := s.mend(list)
+	if err == nil {
+		// Only then: of what was carried out again by a start that a power cut has ended,
+		// the new record may be there beside the old op message.
+		err = s.redo(s.lost)
+	}
+	if err != nil {
+		s.torn = true
 		return fmt.Errorf("transactions: %w", err)
 	}
-	// Only then: of what was carried out again by a start that a power cut has ended,
-	// the new record may be there beside the old op message.
-	s.redo(s.lost)
 	s.lost = nil
 	return nil
 }
@@ -86,7 +93,9 @@ func (s *Service) mend(list []Replayed) error {
 			return err
 		}
 		if o != pending.None {
-			s.finish(i, o, true, "an outcome was cut short; its op message is written now")
+			if err := s.finish(i, o, true, "an outcome was cut short; its op message is written now"); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -152,7 +161,7 @@ func (s *Service) outcomeIn(i *pending.Info, physical int64) (o Outcome, err err
 }
 
 // redo carries outcomes out again of which only the op record is there.
-func (s *Service) redo(lost []opRecord) {
+func (s *Service) redo(lost []opRecord) error {
 	for _, o := range lost {
 		s.mu.Lock()
 		i, ok := s.table.Get(o.half)
@@ -160,8 +169,12 @@ func (s *Service) redo(lost []opRecord) {
 		if !ok { // with another half message of the same transaction
 			continue
 		}
-		s.finish(i, o.outcome(), false, fmt.Sprintf("the op message at %d has lost its outcome; it is stored again", o.physical))
+		err := s.finish(i, o.outcome(), false, fmt.Sprintf("the op message at %d has lost its outcome; it is stored again", o.physical))
+		if err != nil {
+			return err
+		}
 	}
+	return nil
 }
 
 // shortOf is a half message whose transaction has an op record of another one.
@@ -173,7 +186,7 @@ type shortOf struct {
 // complete writes op records that a power cut has taken from the end of a write,
 // so that every half message of the transaction has one. A Java broker writes none
 // for the copies that it makes, and needs none.
-func (s *Service) complete(list []shortOf) {
+func (s *Service) complete(list []shortOf) error {
 	for _, x := range list {
 		if x.op.kind() == state.Decided || broken("lost-op") {
 			continue
@@ -183,25 +196,35 @@ func (s *Service) complete(list []shortOf) {
 		s.table.Add(x.half)
 		i, _ := s.table.Get(x.half.QueueOffset)
 		s.mu.Unlock()
-		s.finish(i, x.op.outcome(), true, fmt.Sprintf("the op message at %d is one of several, and this half message has none; it is written now", x.op.physical))
+		err := s.finish(i, x.op.outcome(), true, fmt.Sprintf("the op message at %d is one of several, and this half message has none; it is written now", x.op.physical))
+		if err != nil {
+			return err
+		}
 	}
+	return nil
 }
 
-// finish carries out an outcome that a power cut has torn.
-func (s *Service) finish(i pending.Info, o Outcome, stored bool, what string) {
+// finish carries out an outcome that a power cut has torn. An error says that the
+// log did not take it: its other half is there, so nothing else may be decided. A
+// half message that can't be read is logged, and left undecided.
+func (s *Service) finish(i pending.Info, o Outcome, stored bool, what string) error {
 	s.mu.Lock()
 	d, err := s.table.Decide(i.QueueOffset, i.Physical, i.Group, o)
 	s.mu.Unlock()
 	if err != nil { // settled with another record of the same transaction
-		return
+		return nil
 	}
 	s.cfg.Logger.Warn(what, "queueOffset", i.QueueOffset, "halfAt", i.Physical, "outcome", o.String())
 	// The new op record must not outlive the record that it stands for.
 	if err := s.cfg.Log.Flush(s.cfg.Log.MaxPhysical()); err != nil {
 		s.unstored([]ending{{d: d}}, err)
-		return
+		return err
 	}
 	var b Ends
-	s.gather(&b, ending{d: d, stored: stored})
+	s.gather(&b, ending{d: d, stored: stored, untaken: &err})
 	s.Carry(&b)
+	if err != nil && !errors.Is(err, store.ErrTooLarge) { // which it stays, and is logged
+		return fmt.Errorf("the outcome of the half message at queue offset %d, which a power cut has torn, can't be completed: %w", i.QueueOffset, err)
+	}
+	return nil
 }

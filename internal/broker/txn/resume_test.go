@@ -147,10 +147,14 @@ func TestDiscardBelow(t *testing.T) {
 		r.half("g", "a")
 		r.half("g", "b")
 		c := r.half("g", "c")
-		if n := r.svc.DiscardBelow(c.PhysicalOffset); n != 2 {
-			t.Errorf("%d discarded", n)
+		if n := r.svc.Below(c.PhysicalOffset); n != 2 {
+			t.Errorf("%d below", n)
 		}
+		r.svc.DiscardBelow(c.PhysicalOffset)
 		synctest.Wait()
+		if n := r.svc.Below(c.PhysicalOffset); n != 0 {
+			t.Errorf("%d left", n)
+		}
 		if got := r.keys(message.TopicCheckMax, 0); got != "a b" || r.pending() != 1 {
 			t.Errorf("parked %q, %d pending", got, r.pending())
 		}

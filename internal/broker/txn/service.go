@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twostage/twostage/internal/broker/txn/pending"
@@ -107,8 +108,10 @@ type Service struct {
 	story  *story.Log
 	marks  noted // of KeepNotes, then of Close
 
-	lost     []opRecord // outcomes that Repair carries out again
-	resuming sync.Mutex // one at a time
+	opening  atomic.Bool // Run has not begun
+	lost     []opRecord  // outcomes that Repair carries out again
+	torn     bool        // Repair has failed
+	resuming sync.Mutex  // one at a time
 	counts   counters
 }
 
@@ -122,6 +125,7 @@ func Open(cfg Config) (*Service, error) {
 		op:     cfg.Log.Queue(message.TopicOpHalf, 0),
 		parked: cfg.Log.Queue(message.TopicCheckMax, 0),
 	}
+	s.opening.Store(true)
 	if err := s.open(); err != nil {
 		if s.states != nil {
 			_ = s.states.Close()
@@ -206,6 +210,7 @@ func (s *Service) KeepNotes(ctx context.Context) error {
 
 // Run sends checks and discards what nobody decides, until ctx ends.
 func (s *Service) Run(ctx context.Context) error {
+	s.opening.Store(false)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -226,11 +231,12 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 }
 
-// Close waits for the log to be on disk, and notes how far everything is. Run and
-// KeepNotes must have ended, and nothing may be decided any more.
+// Close waits for the log to be on disk, and notes how far everything is, unless
+// Repair has failed. Run and KeepNotes must have ended, and nothing may be decided
+// any more.
 func (s *Service) Close() error {
 	err := s.cfg.Log.Flush(s.cfg.Log.MaxPhysical())
-	if err == nil {
+	if err == nil && !s.torn {
 		s.marks.end = 0
 		s.capture()
 		err = s.publish()

@@ -66,7 +66,7 @@ type SearchOffsetRequest struct {
 	Topic        string
 	QueueID      int32
 	Timestamp    int64  // milliseconds
-	BoundaryType string // LOWER or UPPER; 5.x
+	BoundaryType string // lower or upper, in any case of letters, "" when it is not said; 5.x
 }
 
 // DecodeExt reads the fields.

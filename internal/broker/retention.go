@@ -1,0 +1,110 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/twostage/twostage/internal/store"
+	"github.com/twostage/twostage/internal/store/retention"
+	"github.com/twostage/twostage/message"
+)
+
+// retentionPolicy is what the store is told about deleting, nil: nothing goes.
+func (b *Broker) retentionPolicy() *retention.Policy {
+	c := b.cfg.Retention
+	if c.Interval == 0 {
+		return nil
+	}
+	return &retention.Policy{
+		Reserved: c.Reserved, Hours: c.Hours, MaxUsed: c.MaxUsed, CleanForcibly: c.CleanForcibly, Warning: c.Warning,
+		Forcibly: c.Forcibly, Batch: c.Batch,
+	}
+}
+
+// beforeDelete is told by the store that log files are about to go. A transaction
+// that is undecided is discarded first, so that it can be found afterwards.
+func (b *Broker) beforeDelete(d store.Deletion) error {
+	if !b.opened.Load() {
+		return errors.New("the broker is starting")
+	}
+	if b.txn.Below(d.End) > 0 {
+		b.txn.DiscardBelow(d.End)
+		if err := b.store.Flush(b.store.MaxPhysical()); err != nil {
+			return err
+		}
+		if n := b.txn.Below(d.End); n > 0 {
+			return fmt.Errorf("%d half messages in them are still being decided", n)
+		}
+	}
+	if d.Unexpired > 0 {
+		b.sayUnconsumed(d)
+	}
+	return nil
+}
+
+// unconsumed says how many messages a group loses.
+type unconsumed struct {
+	group, topic string
+	messages     int64
+}
+
+// sayUnconsumed names the groups that have not consumed what goes although it has
+// not expired. Who never said how far it is (a group that never consumed, a
+// broadcast consumer) can't be named.
+func (b *Broker) sayUnconsumed(d store.Deletion) {
+	var list []unconsumed
+	add := func(group, topic string, queues map[int32]int64) {
+		if n := b.behind(topic, queues, d); n > 0 {
+			list = append(list, unconsumed{group, topic, n})
+		}
+	}
+	b.offsets.Range(func(group, topic string, queues map[int32]int64) {
+		if group != message.GroupTransCheck { // undecided transactions have been discarded
+			add(group, topic, queues)
+		}
+	})
+	levels := map[int32]int64{}
+	for level, offset := range b.delays.Offsets() {
+		levels[level-1] = offset
+	}
+	add("delayed delivery", message.TopicSchedule, levels)
+	slices.SortFunc(list, func(a, b unconsumed) int {
+		return cmp.Or(cmp.Compare(b.messages, a.messages), cmp.Compare(a.group, b.group), cmp.Compare(a.topic, b.topic))
+	})
+	for i, u := range list {
+		b.stats.unconsumed.Add(u.messages)
+		if i < maxNamed {
+			b.log.Error("messages that a group has not consumed are deleted, for lack of space", "group", u.group, "topic", u.topic, "messages", u.messages)
+		}
+	}
+	if n := len(list) - maxNamed; n > 0 {
+		b.log.Error("messages that groups have not consumed are deleted, for lack of space: more groups", "number", n)
+	}
+}
+
+// behind counts the entries of records that d deletes which are not consumed when
+// the offsets of the queues are those.
+func (b *Broker) behind(topic string, queues map[int32]int64, d store.Deletion) (n int64) {
+	for id, consumed := range queues {
+		q := b.store.LookupQueue(topic, id)
+		if q == nil || consumed >= q.Max() {
+			continue
+		}
+		first, err := b.store.OffsetFrom(q, d.From)
+		next, errNext := b.store.OffsetFrom(q, d.End)
+		if err = cmp.Or(err, errNext); err != nil {
+			b.log.Warn("how much of a queue is deleted can't be read", "topic", topic, "queue", id, "error", err)
+			continue
+		}
+		n += max(next-max(consumed, first), 0)
+	}
+	return n
+}
+
+// maxNamed is how many groups one deletion names in the log.
+const maxNamed = 100
