@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package cli is the command line of Twostage: commands by noun over packages
-// node, admin, client and bench. It parses, calls and prints, and decides
+// node, admin, client, bench and fsck. It parses, calls and prints, and decides
 // nothing else.
 //
 // Results go to standard output, one line each where scripts may read them;

@@ -15,6 +15,8 @@ import (
 
 	"github.com/twostage/twostage/client"
 	"github.com/twostage/twostage/internal/admin"
+	"github.com/twostage/twostage/internal/fsck"
+	"github.com/twostage/twostage/internal/store/checkpoint"
 )
 
 // Variables that this package acts on itself.
@@ -105,6 +107,12 @@ func hint(err error) string {
 		return "say which with --broker HOST:PORT"
 	case errors.Is(err, admin.ErrNoTransaction):
 		return "see what there is with `twostage tx list --state all`"
+	case errors.Is(err, fsck.ErrNoStore):
+		return "give the directory that holds commitlog/, or the server's --data"
+	case errors.Is(err, checkpoint.ErrInUse):
+		return "stop the broker first"
+	case errors.Is(err, errDamage):
+		return "views can be built again with `twostage store rebuild`; see docs/operations.md"
 	case errors.Is(err, admin.ErrCluster):
 		return "say which with --cluster NAME"
 	}
@@ -119,7 +127,7 @@ func rootCommand(p Process) *cobra.Command {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usagef("%w", err) })
-	root.AddCommand(serverCommand(p), topicCommand(p), txCommand(p), benchCommand(p), versionCommand(p))
+	root.AddCommand(serverCommand(p), topicCommand(p), txCommand(p), storeCommand(p), benchCommand(p), versionCommand(p))
 	root.Args = noun
 	root.RunE = help
 	return root
