@@ -172,7 +172,9 @@ func (s *Server) start(bin string) error {
 // environment is that of the test without what the server would take for a
 // configuration key.
 func environment() []string {
-	return slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "TWOSTAGE_") })
+	env := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "TWOSTAGE_") })
+	// Nothing is to depend on how full this machine's disk is. Flags go before.
+	return append(env, "TWOSTAGE_DISK_MAX_USED_SPACE_RATIO=100", "TWOSTAGE_DISK_SPACE_CLEAN_FORCIBLY_RATIO=100", "TWOSTAGE_DISK_SPACE_WARNING_LEVEL_RATIO=100")
 }
 
 func (s *Server) parse(line string) error {

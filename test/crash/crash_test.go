@@ -86,16 +86,7 @@ type reading struct {
 
 func newStore(t *testing.T, policy string) *store {
 	data := t.TempDir()
-	args := []string{"server", "--data", data, "--namesrv-set", "listenPort=0"}
-	for _, kv := range []string{
-		"listenPort=0", "httpListenPort=0", "brokerIP1=127.0.0.1", "brokerName=broker-crash", "flushDiskType=" + policy,
-		// Small files, so that a round crosses many of their ends.
-		"mappedFileSizeCommitLog=1048576", "mappedFileSizeConsumeQueue=4000", "maxHashSlotNum=1000", "maxIndexNum=4000", "maxMessageSize=65536",
-		"flushConsumerOffsetInterval=50", "flushIntervalCommitLog=20", "flushIntervalConsumeQueue=20",
-		"transactionTimeOut=500", "transactionCheckInterval=200", "transactionCheckMax=100000",
-	} {
-		args = append(args, "--set", kv)
-	}
+	args := smallArgs(data, policy, "transactionTimeOut=500", "transactionCheckInterval=200", "transactionCheckMax=100000")
 	e := &store{
 		data: data, server: proctest.Start(t, args...), topics: newLedger(), groups: newLedger(),
 		offsets: newOffsets(data, "Offsets"), ended: make(map[string]bool),

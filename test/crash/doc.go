@@ -36,6 +36,24 @@
 // The checks are pure functions (check_test.go), and checker_test.go holds that
 // they find each kind of damage.
 //
+// # With retention
+//
+// TestKillWithRetention kills a broker that deletes every log file but the one
+// that is written as soon as it may, while readers follow that are overtaken all
+// the time. What was acknowledged from a queue's first offset on is there; that
+// offset and the end never go back; readers of what is gone are told where to go
+// on; log, queues and index give their space back.
+//
+// # With a disk of its own
+//
+// TestFullDisk gives the broker a small tmpfs and fills it below a running load:
+// sends are refused with the cause, reading goes on, the broker is killed, and
+// stopped, in that state, and sends resume by themselves when space comes back.
+// TestReadOnlyDisk has the kernel make an ext4 read-only below a running broker.
+// Both mount in a namespace of their own, so nothing is left behind, whatever
+// happens to the test. That takes root, or a machine that lets users make
+// namespaces; the log of the test says what ran.
+//
 // The process dies, the machine does not: what a power cut leaves is the
 // business of internal/store's tests on the in-memory file system.
 package crash
