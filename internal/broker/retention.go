@@ -38,7 +38,12 @@ func (b *Broker) beforeDelete(d store.Deletion) error {
 			return err
 		}
 		if n := b.txn.Below(d.End); n > 0 {
-			return fmt.Errorf("%d half messages in them are still being decided", n)
+			if b.store.NoSpace() == nil {
+				return fmt.Errorf("%d half messages in them are still being decided", n)
+			}
+			// Nothing can be parked without space, and only the deletion makes some.
+			b.log.Error("half messages that nobody has decided about are deleted and could not be parked, for lack of space: they count as discarded once they are due",
+				"number", n, "from", d.From, "end", d.End)
 		}
 	}
 	if d.Unexpired > 0 {

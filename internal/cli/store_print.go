@@ -20,7 +20,7 @@ import (
 // printRecord prints a record, or what stands in its place.
 func printRecord(w io.Writer, r *fsck.Record, body bool) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %d size=%d file=%s at=%d\n", r.What, r.Offset, r.Size, r.File, r.FileOffset)
+	fmt.Fprintf(&b, "%s %d size=%d file=%s at=%d\n", r.What, r.Offset, r.Size, printable([]byte(r.File)), r.FileOffset)
 	line := func(name, format string, args ...any) {
 		fmt.Fprintf(&b, "  %-10s %s\n", name, fmt.Sprintf(format, args...))
 	}
@@ -64,12 +64,12 @@ func printRecord(w io.Writer, r *fsck.Record, body bool) error {
 }
 
 func printQueueEntry(w io.Writer, e *fsck.QueueEntry) error {
-	_, err := fmt.Fprintf(w, "%s %s %d offset=%d record=%d size=%d tags=%d file=%s at=%d\n", e.What, printable([]byte(e.Topic)), e.Queue, e.Offset, e.LogOffset, e.Size, e.Tags, e.File, e.FileOffset)
+	_, err := fmt.Fprintf(w, "%s %s %d offset=%d record=%d size=%d tags=%d file=%s at=%d\n", e.What, printable([]byte(e.Topic)), e.Queue, e.Offset, e.LogOffset, e.Size, e.Tags, printable([]byte(e.File)), e.FileOffset)
 	return err
 }
 
 func printIndexFile(w io.Writer, h *fsck.IndexFile) error {
-	_, err := fmt.Fprintf(w, "header file=%s bytes=%d times=%s..%s records=%d..%d slots=%d next=%d\n", h.File, h.Bytes, fsck.Time(h.BeginTime), fsck.Time(h.EndTime), h.BeginOffset, h.EndOffset, h.UsedSlots, h.Next)
+	_, err := fmt.Fprintf(w, "header file=%s bytes=%d times=%s..%s records=%d..%d slots=%d next=%d\n", printable([]byte(h.File)), h.Bytes, fsck.Time(h.BeginTime), fsck.Time(h.EndTime), h.BeginOffset, h.EndOffset, h.UsedSlots, h.Next)
 	return err
 }
 
@@ -84,7 +84,7 @@ func printCheckpoint(w io.Writer, c *fsck.Checkpoint) error {
 }
 
 func printMark(w io.Writer, m *fsck.TransactionMark) error {
-	_, err := fmt.Fprintf(w, "mark half=%d op=%d log=%d last-op=%d file=%s\n", m.Half, m.Op, m.Log, m.Last, m.File)
+	_, err := fmt.Fprintf(w, "mark half=%d op=%d log=%d last-op=%d file=%s\n", m.Half, m.Op, m.Log, m.Last, printable([]byte(m.File)))
 	return err
 }
 
@@ -98,7 +98,7 @@ func printWord(w io.Writer, t *fsck.TransactionWord) error {
 	case t.ResumedAs > 0:
 		text = fmt.Sprintf(" as=%d", t.ResumedAs)
 	}
-	_, err := fmt.Fprintf(w, "%s half=%d %q%s file=%s at=%d\n", t.What, t.Half, t.State, text, t.File, t.FileOffset)
+	_, err := fmt.Fprintf(w, "%s half=%d %q%s file=%s at=%d\n", t.What, t.Half, t.State, text, printable([]byte(t.File)), t.FileOffset)
 	return err
 }
 

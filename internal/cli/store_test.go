@@ -281,3 +281,12 @@ func TestStoreRebuildKept(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// Names in a hostile directory do not reach the terminal as they are.
+func TestStorePathsArePrintable(t *testing.T) {
+	var b strings.Builder
+	_ = printQueueEntry(&b, &fsck.QueueEntry{What: "entry", Topic: "a\x1b[2Jb", File: "/d/consumequeue/a\x1b[2Jb/0/00000000000000000000"})
+	if strings.Contains(b.String(), "\x1b") {
+		t.Errorf("%q", b.String())
+	}
+}

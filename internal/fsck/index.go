@@ -137,7 +137,7 @@ func (r *indexReader) findEnd(f *indexFile) (int32, error) {
 		}
 		end = from
 	}
-	if f.broken {
+	if f.broken || f.hdr.Count == 1 && f.hdr.EndTime == 0 { // the next start has emptied it
 		return end, nil
 	}
 	last, reached := end, end

@@ -132,6 +132,10 @@ func (d *Dir) listLog() error {
 	}
 	kept := d.log[:0]
 	for i, f := range d.log {
+		if d.logSize <= 0 && f.size == 0 {
+			d.stray(Behind, f.path, "holds nothing: it was being made")
+			continue
+		}
 		if d.logSize <= 0 || f.start%d.logSize != 0 {
 			d.stray(Damage, f.path, fmt.Sprintf("does not start at a multiple of the file size %d", d.logSize))
 			continue
@@ -230,6 +234,10 @@ func (d *Dir) checkQueueFiles(q *queueDir) {
 	kept := q.files[:0]
 	for i, f := range q.files {
 		path := segment.Join(q.path, f.start)
+		if d.queueSize == 0 && f.size == 0 {
+			d.stray(Behind, path, "holds nothing: it was being made")
+			continue
+		}
 		if d.queueSize == 0 || f.start%d.queueSize != 0 {
 			d.stray(Damage, path, fmt.Sprintf("does not start at a multiple of the file size %d", d.queueSize))
 			continue

@@ -314,6 +314,9 @@ func (v *verifier) checkpointAhead() (list []Finding) {
 		name string
 		ms   int64
 	}{{"log", t.Physic}, {"queues", t.Logics}, {"index", t.Index}} {
+		if i > 0 && v.d.aborted && c.ms >= 0 { // views may be durable before the log is; the next start sees to that
+			continue
+		}
 		if c.ms > v.last || c.ms < 0 {
 			list = append(list, Finding{Level: Damage, Kind: KindCheckpoint, File: v.d.o.Dir + "/checkpoint", Offset: int64(8 * i), Length: 8,
 				Text: fmt.Sprintf("claims %d (%s) for the %s, the last record was stored at %d (%s)", c.ms, Time(c.ms), c.name, v.last, Time(v.last))})

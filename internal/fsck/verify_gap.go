@@ -55,7 +55,7 @@ func (v *verifier) eachEntry(q *queueCheck, from, to int64, fn func(index int64,
 func (v *verifier) gap(q *queueCheck, from, to int64) error {
 	next := from // the first that was not looked at
 	hole := func(end int64) {
-		if next < end && next >= q.dir.first() {
+		if v.d.queueSize > 0 && next < end && next >= q.dir.first() {
 			v.hole(q, next, end)
 		}
 	}
@@ -110,6 +110,12 @@ func (v *verifier) foreign(index int64, e consumequeue.Entry, path string, at in
 func (v *verifier) finishQueue(q *queueCheck) error {
 	if q.dir == nil {
 		v.noQueue(q)
+		return nil
+	}
+	if v.d.queueSize == 0 {
+		if q.lacks > 0 {
+			v.noQueue(q)
+		}
 		return nil
 	}
 	v.reportMissing(q)

@@ -254,6 +254,13 @@ func (v *verifier) tags(rec *message.Record, got int64) (level Level, text strin
 
 // miss says that a record has no entry.
 func (v *verifier) miss(q *queueCheck, index, physical int64) {
+	if v.d.queueSize == 0 { // no queue has a file
+		if q.lacks == 0 {
+			q.first = physical
+		}
+		q.lacks++
+		return
+	}
 	m, level := &q.missing, v.level(physical)
 	if m.to > m.from && (m.to != index || m.level != level || index*entrySize%v.d.queueSize == 0) {
 		v.reportMissing(q)

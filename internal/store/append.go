@@ -96,6 +96,9 @@ func (s *Store) appendLocked(b *Batch) error {
 }
 
 func (s *Store) roll() error {
+	if err := s.lackOf(1 << fileSpace); err != nil && !s.roomForFile() {
+		return err // a reservation that fails takes the disk's last space for a moment
+	}
 	err := s.log.Roll()
 	if err != nil && s.log.Err() != nil {
 		return s.ReadOnly()

@@ -74,9 +74,10 @@ func TestAppenderCarriesBoundedly(t *testing.T) {
 	if q.Max() != 0 {
 		t.Fatalf("%d entries while the stage was held", q.Max())
 	}
-	if left := s.dispatch.round(inlineEntries); !left || q.Max() < inlineEntries || q.Max() > inlineEntries+8 {
-		t.Fatalf("one round carried %d entries, left %v", q.Max(), left)
+	if left := s.dispatch.advance(inlineEntries); !left || q.Max() < inlineEntries || q.Max() > inlineEntries+8 {
+		t.Errorf("one round carried %d entries, left %v", q.Max(), left)
 	}
+	s.dispatch.round(1) // gives the stage away
 	put(t, s, q, "last")
 	dispatched(t, s)
 	if q.Max() != 3*inlineEntries/8*8+1 {

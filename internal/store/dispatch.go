@@ -88,6 +88,7 @@ type dispatcher struct {
 	dispatched   atomic.Int64 // log offset below which all entries can be read
 	dispatchedTS atomic.Int64 // store timestamp of the last of them
 	indexed      atomic.Int64
+	added        atomic.Int64 // log offset behind the last record that add was given
 
 	hold sync.Mutex // held while entries go into queues; DeleteTopic takes it
 }
@@ -106,6 +107,7 @@ func (d *dispatcher) init(s *Store, offset, ts int64) {
 	d.dispatched.Store(offset)
 	d.dispatchedTS.Store(ts)
 	d.indexed.Store(offset)
+	d.added.Store(offset)
 }
 
 func wake(c chan struct{}) {
@@ -266,6 +268,8 @@ func (d *dispatcher) add(b *Batch, first, n int) {
 		c.entries = append(c.entries, e)
 		d.backlog += entryMemory + it.props
 	}
+	last := &b.items[first+n-1]
+	d.added.Store(last.at.PhysicalOffset + int64(last.size))
 }
 
 // runQueues runs the queue stage for what no appender has carried. It ends when
@@ -357,6 +361,14 @@ func (d *dispatcher) carryChunk(c *chunk, most int) (n int, err error) {
 // wraps ErrNoSpace: some of them wait for space, and nobody knows for how long.
 func (s *Store) WaitDispatched(offset int64) error {
 	d := &s.dispatch
+	if min(d.dispatched.Load(), d.indexed.Load()) >= offset {
+		return nil
+	}
+	s.mu.Lock() // the log may end in a file that nothing could be written to
+	if offset <= s.log.End() {
+		offset = min(offset, d.added.Load())
+	}
+	s.mu.Unlock()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for min(d.dispatched.Load(), d.indexed.Load()) < offset {

@@ -31,7 +31,7 @@
 //	damaged/<offset>-<length>                copies of damaged bytes (ours alone)
 //	deletedTopics.json                       see DeleteTopic (ours alone)
 //	*.replaced, replaced.removed             old views, during Rebuild (ours alone)
-//	keptOffsets.json                         next offsets of queues, during Open (ours alone)
+//	keptOffsets.json                         offsets that a rebuild gave no record (ours alone)
 //
 // # What is promised
 //

@@ -209,8 +209,8 @@ func (s *Store) runViews(ctx context.Context) {
 			return
 		}
 		// With very many queues a flush takes longer than the interval. It rests
-		// as long as it worked.
-		tick.Reset(max(s.cfg.ViewFlushInterval, time.Since(begin)))
+		// four times as long as it worked, so that appends have the processors.
+		tick.Reset(max(s.cfg.ViewFlushInterval, 4*time.Since(begin)))
 	}
 }
 
@@ -234,11 +234,9 @@ func (s *Store) flushViews() error {
 func (s *Store) flushViewsLocked() error {
 	t := checkpoint.Times{Physic: s.flush.physicTS.Load(), Logics: s.dispatch.dispatchedTS.Load()}
 	queued := s.Dispatched()
-	covered := s.dispatch.dispatched.Load()
 	if err := s.cqs.Flush(); err != nil {
 		return err
 	}
-	s.retain.covered.Store(covered)
 	s.retain.covered.Store(max(queued, s.retain.covered.Load()))
 	safe, err := s.index.Flush()
 	if err != nil {

@@ -146,7 +146,7 @@ func (s *Store) get(p *pull, r *GetResult, q *Queue, from int64, maxCount, maxBy
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("store: queue %d of %q at %d: %w", q.id, q.topic, next, err)
+			return fmt.Errorf("store: queue %d of %q at %d (if this stays so: stop the broker and have the queues built again with \"twostage store rebuild\"): %w", q.id, q.topic, next, err)
 		}
 		if len(p.entries) == 0 {
 			if next == from {
@@ -170,7 +170,7 @@ func (s *Store) get(p *pull, r *GetResult, q *Queue, from int64, maxCount, maxBy
 			if match != nil && !match(e.Tags) {
 				continue
 			}
-			err := s.verify(&p.window, e.Offset, int(e.Size), end)
+			err := s.verify(&p.window, e.Offset, int(e.Size), end, q, next-1)
 			if err == nil {
 				err = s.take(p, r, e)
 			}

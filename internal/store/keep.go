@@ -33,8 +33,9 @@ func (s *Store) readLog(from int64, visit func(*message.Record) error) (commitlo
 	})
 }
 
-// keptOffsetsFile holds a list of KeptOffset as JSON while a recovery may have
-// lowered the offsets and not raised them again.
+// keptOffsetsFile holds a list of KeptOffset as JSON: while a recovery may have
+// lowered the offsets and not raised them again, and then of the gaps that it left, for
+// as long as the log has records before them.
 const keptOffsetsFile = "/keptOffsets.json"
 
 // nextOffsets are the next offsets of queues that a recovery from the log might
@@ -42,9 +43,6 @@ const keptOffsetsFile = "/keptOffsets.json"
 // the queues that an unfinished Rebuild replaces; and those that an unfinished
 // recovery has noted, as this one does.
 func (s *Store) nextOffsets() (list []KeptOffset, err error) {
-	if s.recovery.Clean && !s.oldQueues {
-		return nil, nil
-	}
 	data, _, err := vfs.ReadConfigFile(s.cfg.FS, s.cfg.Dir+keptOffsetsFile)
 	if err == nil {
 		err = json.Unmarshal(data, &list)
@@ -52,15 +50,22 @@ func (s *Store) nextOffsets() (list []KeptOffset, err error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s: %w", keptOffsetsFile[1:], err)
 	}
+	list = slices.DeleteFunc(list, func(k KeptOffset) bool { // the queue is another one, or all before the gap is gone
+		return k.At > 0 && (k.At <= s.log.Min() || k.At <= s.deleted.ends[k.Topic])
+	})
+	s.gaps = slices.Clone(list)
 	if s.oldQueues {
 		return s.oldOffsets(list)
+	}
+	if s.recovery.Clean {
+		return nil, nil
 	}
 	noted := len(list)
 	err = nil
 	s.cqs.Range(func(topic string, id int32, q *consumequeue.Queue) bool {
 		var extended bool
 		if extended, err = q.Extended(); extended {
-			list = append(list, KeptOffset{Topic: topic, ID: id, Next: q.Max()})
+			list = append(list, KeptOffset{Topic: topic, ID: id, From: q.Max(), Next: q.Max()})
 		}
 		return err == nil
 	})
@@ -73,10 +78,25 @@ func (s *Store) nextOffsets() (list []KeptOffset, err error) {
 	return list, vfs.ReplaceFile(s.cfg.FS, s.cfg.Dir+keptOffsetsFile, data)
 }
 
-// forgetOffsets removes the note of nextOffsets, once the queues are durable.
-func (s *Store) forgetOffsets() error {
+// noteGaps makes the queues durable and leaves in the file what later recoveries have
+// to know: which offsets no record of the log has, so that those behind can be right.
+func (s *Store) noteGaps() error {
 	if err := s.cqs.Flush(); err != nil {
 		return err
+	}
+	var keep []KeptOffset // the log has no record for these: see checkGap
+	for _, k := range append(s.gaps, s.kept...) {
+		same := func(o KeptOffset) bool { return o.Topic == k.Topic && o.ID == k.ID && o.Next == k.Next }
+		if k.From < k.Next && !slices.ContainsFunc(keep, same) {
+			keep = append(keep, k)
+		}
+	}
+	if len(keep) > 0 {
+		data, err := json.Marshal(keep)
+		if err != nil {
+			return err
+		}
+		return vfs.ReplaceFile(s.cfg.FS, s.cfg.Dir+keptOffsetsFile, data)
 	}
 	for _, name := range []string{keptOffsetsFile + ".bak", keptOffsetsFile} {
 		if err := s.cfg.FS.Remove(s.cfg.Dir + name); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -177,6 +197,16 @@ func (s *Store) lastEntry(name string) (end int64, err error) {
 	return end, nil
 }
 
+// unused is how many offsets of [from, to) no record of the queue ever had.
+func (s *Store) unused(q *Queue, from, to int64) (n int64) {
+	for _, g := range s.gaps {
+		if g.Topic == q.topic && g.ID == q.id {
+			n += max(0, min(g.Next, to)-max(g.From, from))
+		}
+	}
+	return n
+}
+
 // keepOffsets gives queues the next offsets that they had.
 func (s *Store) keepOffsets(list []KeptOffset) error {
 	most := s.log.End()/message.MinRecordSize + foreignGap
@@ -193,7 +223,7 @@ func (s *Store) keepOffsets(list []KeptOffset) error {
 				"topic", k.Topic, "queue", k.ID, "offset", k.Next, "now", q.cq.Max())
 			continue
 		}
-		k.From = q.cq.Max()
+		k.From, k.At = q.cq.Max(), s.log.End()
 		err := q.cq.Extend(k.Next)
 		if errors.Is(err, consumequeue.ErrGap) {
 			s.cfg.Logger.Error("store: the old queue went on too far behind its last record, not kept",
@@ -207,8 +237,10 @@ func (s *Store) keepOffsets(list []KeptOffset) error {
 			"topic", k.Topic, "queue", k.ID, "offset", k.Next, "last", k.From-1)
 		s.kept = append(s.kept, k)
 	}
-	if err := s.endRebuild(); err != nil || len(list) == 0 {
-		return err
+	if len(list) > 0 { // before the old queues go, which would tell once more
+		if err := s.noteGaps(); err != nil {
+			return err
+		}
 	}
-	return s.forgetOffsets()
+	return s.endRebuild()
 }

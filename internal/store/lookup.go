@@ -31,7 +31,7 @@ func (s *Store) Record(physicalOffset int64) (rec []byte, release func(), err er
 	rec, err = s.log.ReadRecord((*b)[:0], physicalOffset)
 	if err != nil {
 		err = s.readError(physicalOffset, err)
-	} else if s.checks(physicalOffset, s.log.End()) {
+	} else if s.reads.bad.readable(physicalOffset); s.checks(physicalOffset, s.log.End()) {
 		var r message.Record
 		if _, e := message.DecodeRecord(rec, &r, true); e != nil {
 			err = s.damaged(physicalOffset, e)
@@ -176,7 +176,7 @@ func (s *Store) indexed(p *pull, offset, end int64) ([]byte, commitlog.Ref, erro
 	if err != nil {
 		return nil, commitlog.Ref{}, s.readError(offset, err)
 	}
-	if err := s.verify(&p.window, offset, int(size), end); err != nil {
+	if err := s.verify(&p.window, offset, int(size), end, nil, 0); err != nil {
 		return nil, commitlog.Ref{}, err
 	}
 	return s.log.View(offset, int(size))

@@ -168,10 +168,16 @@ func (s *Store) lookForLog() {
 	if s.lackOf(ofLog) == nil {
 		return
 	}
-	if u, err := s.cfg.FS.Usage(s.cfg.CommitLog); err == nil && u.Free >= s.cfg.CommitLogFileSize {
+	if s.roomForFile() {
 		s.has(fileSpace)
 		s.has(writeSpace)
 		return
 	}
 	s.short.later.Reset(spaceInterval)
+}
+
+// roomForFile tells whether the disk says that it has space for a log file.
+func (s *Store) roomForFile() bool {
+	u, err := s.cfg.FS.Usage(s.cfg.CommitLog)
+	return err == nil && u.Free >= s.cfg.CommitLogFileSize
 }

@@ -40,6 +40,7 @@ type KeptOffset struct {
 	ID    int32
 	From  int64 // the next offset, as the log has it
 	Next  int64 // as it was, and is
+	At    int64 // log offset behind the last record when it was kept
 }
 
 // Rebuild makes all views of the store in cfg.Dir from the log, whatever they hold:

@@ -321,6 +321,9 @@ func (s *Store) requeue(rec *message.Record) error {
 // taken away.
 func (s *Store) checkGap(q *Queue, rec *message.Record) error {
 	gap, room := rec.QueueOffset-q.cq.Max(), rec.PhysicalOffset-q.cq.MaxPhysical()
+	if gap > 0 {
+		gap -= s.unused(q, q.cq.Max(), rec.QueueOffset)
+	}
 	if q.cq.MaxPhysical() < 0 {
 		gap, room = gap-foreignGap, rec.PhysicalOffset
 	}

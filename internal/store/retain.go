@@ -94,9 +94,13 @@ func (s *Store) Retain(asked bool) (Deletion, error) {
 		p := *s.cfg.Retention
 		p.Batch -= gone.Files
 		files := s.oldest(p.Batch)
+		before := math.Float64frombits(r.used.Load())
 		d := s.look(p, files, asked)
 		if d.Delete == 0 || p.Batch == 0 {
 			break
+		}
+		if d.Unexpired > 0 && gone.Unexpired > 0 && math.Float64frombits(r.used.Load()) >= before {
+			break // what went has not shown yet: a reader holds it, or the file system takes its time
 		}
 		err = s.deleteFiles(files, d, &gone)
 	}

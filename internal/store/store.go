@@ -48,6 +48,7 @@ type Store struct {
 	rebuilding context.Context // of Rebuild; nil otherwise
 	oldQueues  bool            // until the rebuild of the queues is finished
 	kept       []KeptOffset    // by the recovery
+	gaps       []KeptOffset    // by those before
 
 	mu     sync.Mutex // the one writer: log, Queue.next
 	closed bool
@@ -83,6 +84,9 @@ func Open(cfg Config) (_ *Store, err error) {
 		return nil, err
 	}
 	if err := vfs.MkdirAllSync(cfg.FS, cfg.Dir); err != nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	if err := vfs.SyncNames(cfg.FS, cfg.Dir); err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
 	s := &Store{cfg: cfg, viewWake: make(chan struct{}, 1), done: make(chan struct{})}

@@ -6,11 +6,8 @@ package store
 import (
 	"errors"
 	"fmt"
-	"io"
 	"sync"
 	"sync/atomic"
-	"syscall"
-	"time"
 
 	"github.com/twostage/twostage/internal/store/commitlog"
 	"github.com/twostage/twostage/internal/store/segment"
@@ -74,9 +71,6 @@ const (
 	maxKnownDamage = 4096     // records that are remembered as reported
 	readAhead      = 64 << 10 // bytes read at once where the queue's records are close together:
 	closeTogether  = 8 << 10  // where so many bytes lie between them
-	placeSize      = 1 << 20  // bytes of log that become readable or damaged together
-	maxPlaces      = 4096     // of them that are remembered
-	unreadableFor  = 120_000  // ms that a place is given
 )
 
 // readChecks is the state of checked reads.
@@ -86,20 +80,15 @@ type readChecks struct {
 	all       atomic.Bool // see CheckAllReads
 	count     atomic.Int64
 
-	mu     sync.Mutex
-	known  map[int64]bool  // damaged records that were reported; at most maxKnownDamage
-	places map[int64]place // that could not be read, by offset / placeSize; at most maxPlaces
-}
+	mu    sync.Mutex
+	known map[int64]bool // damaged records that were reported; at most maxKnownDamage
 
-// place is a part of the log that could not be read.
-type place struct {
-	since, last int64 // when that was seen first, and last (ms)
-	given       bool  // it has had its time
+	bad badPlaces
 }
 
 func (c *readChecks) init(end, newest int64) {
 	c.coldBelow, c.newest = end, newest
-	c.known, c.places = make(map[int64]bool), make(map[int64]place)
+	c.known, c.bad.places = make(map[int64]bool), make(map[int64]place)
 }
 
 // CheckAllReads makes every later read a checked one, whatever Config.CheckReads
@@ -131,8 +120,10 @@ type window struct {
 
 // verify checks the record at offset, which should have the given size, if the
 // policy wants it: ErrDamaged, which is then reported, ErrUnreadable, ErrNotFound
-// when nothing can be there, or another error, which says nothing about it.
-func (s *Store) verify(w *window, offset int64, size int, end int64) error {
+// when nothing can be there, or another error, which says nothing about it. With q
+// it has to be the record of the entry at index: a client goes on behind the queue
+// offset that the record says.
+func (s *Store) verify(w *window, offset int64, size int, end int64, q *Queue, index int64) error {
 	if !s.checks(offset, end) {
 		return nil
 	}
@@ -140,6 +131,7 @@ func (s *Store) verify(w *window, offset int64, size int, end int64) error {
 	if err != nil {
 		return s.readError(offset, err)
 	}
+	s.reads.bad.readable(offset)
 	var r message.Record
 	n, err := message.DecodeRecord(b, &r, true)
 	switch {
@@ -148,6 +140,8 @@ func (s *Store) verify(w *window, offset int64, size int, end int64) error {
 		err = fmt.Errorf("it has %d bytes, its queue entry says %d", n, size)
 	case r.PhysicalOffset != offset:
 		err = fmt.Errorf("it says that it stands at %d", r.PhysicalOffset)
+	case q != nil && (r.QueueOffset != index || r.QueueID != q.id || string(r.Topic) != q.topic):
+		err = fmt.Errorf("it says that it is %d of queue %d of %q, and stands in place %d of queue %d of %q", r.QueueOffset, r.QueueID, r.Topic, index, q.id, q.topic)
 	default:
 		return nil
 	}
@@ -160,12 +154,12 @@ func (s *Store) load(w *window, offset int64, size int) ([]byte, error) {
 	if at := offset - w.off; at >= 0 && at+int64(size) <= int64(len(w.buf)) {
 		return w.buf[at : at+int64(size)], nil
 	}
-	if size < message.MinRecordSize || size > commitlog.MaxRecordSize {
+	limit := min(segment.Start(max(offset, 0), s.cfg.CommitLogFileSize)+s.cfg.CommitLogFileSize, s.log.End())
+	if size < message.MinRecordSize || size > commitlog.MaxRecordSize || offset < s.log.Min() || offset > limit-int64(size) {
 		return nil, ErrNotFound
 	}
 	n := size
 	if gap := offset - (w.off + int64(len(w.buf))); len(w.buf) > 0 && w.off < offset && gap <= closeTogether {
-		limit := min(segment.Start(offset, s.cfg.CommitLogFileSize)+s.cfg.CommitLogFileSize, s.log.End())
 		n = int(max(min(limit-offset, readAhead), int64(size)))
 	}
 	err := s.read(w, offset, n)
@@ -222,42 +216,4 @@ func (s *Store) damaged(offset int64, cause error) error {
 		s.cfg.OnDamagedRead(d)
 	}
 	return d.Err
-}
-
-// readError says what an error of reading the record at offset means: what it
-// says, or ErrUnreadable, or ErrDamaged.
-func (s *Store) readError(offset int64, err error) error {
-	if !unreadable(err) {
-		return err
-	}
-	c, now := &s.reads, s.cfg.NowMillis()
-	c.mu.Lock()
-	p, ok := c.places[offset/placeSize]
-	if !ok || !p.given && now-p.last > unreadableFor {
-		p.since = now
-	}
-	p.last, p.given = now, p.given || now-p.since >= unreadableFor
-	if ok || len(c.places) < maxPlaces {
-		c.places[offset/placeSize] = p
-	}
-	c.mu.Unlock()
-	if p.given {
-		return s.damaged(offset, err)
-	}
-	if !ok {
-		s.cfg.Logger.Error("store: the log can't be read: it is tried again, and passed over if that does not help",
-			"offset", offset, "for", unreadableFor*time.Millisecond, "cause", err)
-	}
-	return fmt.Errorf("%w at offset %d: %w", ErrUnreadable, offset, err)
-}
-
-// unreadable tells a failing medium, or a file that ends too early, from what may
-// be over soon (too many open files, no memory).
-func unreadable(err error) bool {
-	for _, e := range []error{syscall.EIO, syscall.EUCLEAN, syscall.EBADMSG, syscall.ENODATA, io.EOF, io.ErrUnexpectedEOF} {
-		if errors.Is(err, e) {
-			return true
-		}
-	}
-	return false
 }

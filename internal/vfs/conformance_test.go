@@ -29,6 +29,7 @@ var conformance = []struct {
 	{"truncate", testTruncate},
 	{"preallocate", testPreallocate},
 	{"next data", testNextData},
+	{"next hole", testNextHole},
 	{"mapping", testMapping},
 	{"mapping outlives file and name", testMappingOutlives},
 	{"closed handle", testClosedHandle},
@@ -230,30 +231,6 @@ func testPreallocate(t *testing.T, fsys vfs.FS, dir string) {
 	wantErr(t, f.Preallocate(-1), syscall.EINVAL)
 }
 
-func testNextData(t *testing.T, fsys vfs.FS, dir string) {
-	f := create(t, fsys, filepath.Join(dir, "f"))
-	defer f.Close()
-	const size, data = 1 << 20, 512 << 10
-	must(t, f.Preallocate(size))
-	write(t, f, []byte("data"), data+100)
-	// Only what every file system promises: no data is skipped, and what is
-	// returned does not go back. The exact answers are Mem's own test.
-	for _, off := range []int64{0, 1, 4096, data, data + 100, data + 103} {
-		at, err := f.NextData(off)
-		must(t, err)
-		if at < off || at > max(off, data+100) {
-			t.Errorf("NextData(%d) = %d, data at %d", off, at, data+100)
-		}
-	}
-	for _, off := range []int64{size, size + 1, 1 << 40} {
-		if at, err := f.NextData(off); err != nil || at != size {
-			t.Errorf("NextData(%d) = %d, %v, want the size", off, at, err)
-		}
-	}
-	_, err := f.NextData(-1)
-	wantErr(t, err, syscall.EINVAL)
-}
-
 func testMapping(t *testing.T, fsys vfs.FS, dir string) {
 	f := create(t, fsys, filepath.Join(dir, "f"))
 	defer f.Close()
@@ -325,6 +302,7 @@ func testClosedHandle(t *testing.T, fsys vfs.FS, dir string) {
 		"sync":        f.Sync,
 		"preallocate": func() error { return f.Preallocate(1) },
 		"next data":   func() error { _, err := f.NextData(0); return err },
+		"next hole":   func() error { _, err := f.NextHole(0); return err },
 		"map":         func() error { _, err := f.Map(1); return err },
 		"close":       f.Close,
 	} {

@@ -27,7 +27,7 @@ const (
 	OpTruncate
 	OpSync
 	OpPreallocate
-	OpNextData
+	OpNextData // NextHole too
 	OpMap
 )
 

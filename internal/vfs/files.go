@@ -151,6 +151,16 @@ func MkdirAllSync(fsys FS, dir string) error {
 	return nil
 }
 
+// SyncNames makes the name of dir and the names in it durable, for who finds a
+// directory that a killed process may have made, or changed, without getting to
+// that. A directory above that may not be read is left to whoever made it.
+func SyncNames(fsys FS, dir string) error {
+	if err := fsys.SyncDir(filepath.Dir(filepath.Clean(dir))); err != nil && !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	return fsys.SyncDir(dir)
+}
+
 func blank(data []byte) bool {
 	for _, b := range data {
 		if b != 0 {

@@ -150,6 +150,13 @@ func TestMemNextData(t *testing.T) {
 			t.Errorf("NextData(%d) = %d, %v, want %d", c.off, got, err, c.want)
 		}
 	}
+	for _, c := range []struct{ off, want int64 }{
+		{0, 0}, {5, 5}, {3*4096 + 7, 4 * 4096}, {7 * 4096, 8 * 4096}, {10 * 4096, 10 * 4096},
+	} {
+		if got, err := f.NextHole(c.off); err != nil || got != c.want {
+			t.Errorf("NextHole(%d) = %d, %v, want %d", c.off, got, err, c.want)
+		}
+	}
 }
 
 func TestTruncateUnderMapping(t *testing.T) {

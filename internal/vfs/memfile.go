@@ -178,6 +178,23 @@ func (f *memFile) NextData(off int64) (at int64, err error) {
 	return at, err
 }
 
+func (f *memFile) NextHole(off int64) (at int64, err error) {
+	err = f.reading(OpNextData, func() error {
+		if off < 0 {
+			return syscall.EINVAL
+		}
+		at = int64(len(f.node.buf))
+		for block := off / blockSize; block*blockSize < at; block++ {
+			if !f.node.written.has(block) {
+				at = min(max(block*blockSize, off), at)
+				break
+			}
+		}
+		return nil
+	})
+	return at, err
+}
+
 func (f *memFile) Map(size int64) (Mapping, error) {
 	v := &memMapping{node: f.node}
 	err := f.writing(OpMap, func() error {

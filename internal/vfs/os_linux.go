@@ -217,6 +217,27 @@ func (f *osFile) nextData(off int64, written func(fd int, off, size int64) (int6
 	return found, err
 }
 
+func (f *osFile) NextHole(off int64) (int64, error) {
+	size, err := f.Size()
+	if err != nil {
+		return 0, err
+	}
+	if off < 0 {
+		return 0, &fs.PathError{Op: "seek", Path: f.Name(), Err: syscall.EINVAL}
+	}
+	at := size
+	if off < size {
+		err = control(f.File, "seek", func(fd int) (err error) {
+			at, err = unix.Seek(fd, off, unix.SEEK_HOLE)
+			return err
+		})
+	}
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENXIO) {
+		return size, nil
+	}
+	return at, err
+}
+
 func (f *osFile) Map(size int64) (Mapping, error) {
 	have, err := f.Size()
 	if err != nil {

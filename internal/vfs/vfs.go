@@ -131,6 +131,11 @@ type File interface {
 	// the file system does not know, it returns off.
 	NextData(off int64) (int64, error)
 
+	// NextHole returns the first offset at or after off from which on there is
+	// nothing but zeros for a while that nobody wrote, and the file size when the
+	// file system knows of none.
+	NextHole(off int64) (int64, error)
+
 	// Map returns a read-only view of [0,size) that follows every WriteAt.
 	// Mapping past the end of the file is an error. Reading a part of a view
 	// that Truncate has cut off is a fault of the process (OS) or reads zeros

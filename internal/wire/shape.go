@@ -75,6 +75,10 @@ func (n *notes) reset(on bool) {
 // add writes down a field, whose name begins at at with its quote; value is where
 // its value stands in b, with the quotes if it has some.
 func (n *notes) add(at, nameLen int, nameEscaped bool, value span, valueEscaped bool, b []byte) {
+	if len(n.fields) >= MaxExtFields { // some are there twice
+		n.plain = false
+		return
+	}
 	if nameEscaped {
 		n.plain = false
 		return

@@ -170,9 +170,14 @@ func (s *Service) collect(d *delivery, lv *level, from, to, now int64) (pass, at
 // that it may work later.
 func (s *Service) take(d *delivery, lv *level, offset int64, e store.Entry) error {
 	stored, release, err := s.cfg.Log.Record(e.PhysicalOffset)
-	if err != nil && !errors.Is(err, store.ErrNotFound) && (lv.retry.tries < maxReadTries || errors.Is(err, store.ErrClosed)) {
-		return err
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		// The store says itself when what it can't read counts as damaged.
+		wait := errors.Is(err, store.ErrUnreadable) || errors.Is(err, store.ErrClosed)
+		if lv.unread++; wait || lv.unread <= maxReadTries {
+			return err
+		}
 	}
+	lv.unread = 0
 	var rec message.Record
 	var target string
 	if err == nil {

@@ -105,6 +105,9 @@ func Open(o Options) (*Log, error) {
 	for _, name := range list.Other {
 		o.Logger.Warn("commit log: not a log file, ignored", "dir", o.Dir, "name", name)
 	}
+	if err := vfs.SyncNames(o.FS, o.Dir); err != nil {
+		return nil, fmt.Errorf("commitlog: %w", err)
+	}
 	starts, err := l.dropUnused(list.Starts)
 	if err != nil {
 		return nil, err

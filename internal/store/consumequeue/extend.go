@@ -12,7 +12,19 @@ func (q *Queue) Extend(index int64) error {
 	if err := q.usable(); err != nil || index <= q.max.Load() {
 		return err
 	}
-	if err := q.fill(index); err != nil {
+	// The last blank entry is put by itself, so that a file holds it also when the
+	// next one begins a file.
+	err := q.fill(index - 1)
+	if err == nil {
+		err = q.push(blankEntry)
+	}
+	if err == nil {
+		if q.min.Load() == q.max.Load() {
+			q.min.Store(index)
+		}
+		q.max.Store(index)
+	}
+	if err != nil {
 		return q.fail("extend to", index, err)
 	}
 	q.lastSure = false

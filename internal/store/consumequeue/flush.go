@@ -136,7 +136,7 @@ func (q *Queue) write(open opener) (unsynced, error) {
 	if u.from >= 0 { // the front may have been removed since
 		u.from = max(u.from, q.first)
 	}
-	q.dirtyFrom, q.names = -1, false
+	q.dirtyFrom, q.names, q.syncing = -1, false, u.names
 	return u, nil
 }
 

@@ -88,6 +88,9 @@ func (q *Queue) load() error {
 		return nil
 	}
 	q.first, q.last = starts[0], starts[len(starts)-1]
+	if !c.strict {
+		q.doubt()
+	}
 	return q.pinned(func() error {
 		err := q.loadFiles(starts)
 		if err == nil && c.strict {
@@ -95,6 +98,16 @@ func (q *Queue) load() error {
 		}
 		return err
 	})
+}
+
+// doubt has the next Flush make everything of the queue durable, names too: a
+// process that was killed may have written what it did not sync, and what is there
+// already will not be written again.
+func (q *Queue) doubt() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.made, q.names = true, true
+	q.markDirty(q.first)
 }
 
 func (q *Queue) loadFiles(starts []int64) error {
@@ -207,10 +220,17 @@ const (
 	block = page / EntrySize
 )
 
+// reader is what findEnd needs of a file.
+type reader interface {
+	io.ReaderAt
+	NextHole(off int64) (int64, error)
+}
+
 // findEnd returns the index of the first of n entries that is not valid, given
-// that none after it is. It reads one block, which is all there is in most
-// files, or else single entries at doubling distances and then by halves.
-func findEnd(f io.ReaderAt, n int64) (int64, error) {
+// that none after it is. It reads one block, which is all there is in many files,
+// then the one before the first hole, and where that is not it single entries at
+// doubling distances and then by halves.
+func findEnd(f reader, n int64) (int64, error) {
 	s := scratches.Get().(*scratch)
 	defer scratches.Put(s)
 	// read tells how many of count entries from i on are valid.
@@ -231,6 +251,20 @@ func findEnd(f io.ReaderAt, n int64) (int64, error) {
 		return lo, err
 	}
 	hi := n // entries below lo are valid; the one at hi is not, or does not exist
+	hole, err := f.NextHole(lo * EntrySize)
+	if err != nil {
+		return 0, fmt.Errorf("find where the data ends: %w", err)
+	}
+	if at := hole / EntrySize; at < n { // it is at or before the entry that reaches into the hole
+		hi = at
+		if before := max(lo, hi-block); before < hi {
+			valid, err := read(before, hi-before)
+			if err != nil || valid > 0 {
+				return before + valid, err
+			}
+			hi = before
+		}
+	}
 	for step := lo; hi-lo > block; {
 		at := min(lo+step, lo+(hi-lo)/2)
 		valid, err := read(at, 1)

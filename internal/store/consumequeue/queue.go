@@ -38,6 +38,7 @@ type Queue struct {
 	last      int64  // start of the last file, which may be ahead of the entries
 	dirtyFrom int64  // lowest byte that Flush has not covered; -1 none
 	names     bool   // the last name change is not yet durable
+	syncing   bool   // Flush has taken over one that is not durable either
 	made      bool   // the directory is not yet durable
 	listed    bool   // in Set.dirty
 	closed    bool
@@ -252,13 +253,13 @@ func (q *Queue) writeFile(open opener, start int64, b []byte, at int64) error {
 // changeNames precedes each change of the names in the directory: the one
 // before must be durable by then.
 func (q *Queue) changeNames() error {
-	if q.names {
+	if q.names || q.syncing {
 		// It does not exist when it could not be made.
 		if err := notExistIsNil(q.set.files.fs.SyncDir(q.dir())); err != nil {
 			return fmt.Errorf("%w: %w", errSync, err)
 		}
 	}
-	q.names = true
+	q.names, q.syncing = true, false
 	if !q.listed {
 		q.list()
 	}

@@ -33,6 +33,11 @@ func (x *Index) load(trusted int64) error {
 	if err != nil {
 		return fmt.Errorf("index: list %s: %w", x.dir, err)
 	}
+	if trusted != TrustAll {
+		if err := vfs.SyncNames(x.fs, x.dir); err != nil {
+			return fmt.Errorf("index: %w", err)
+		}
+	}
 	x.made = true
 	sizes := make(map[*file]int64)
 	for _, name := range names {
