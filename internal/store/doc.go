@@ -79,7 +79,8 @@
 //
 //	no space for           | what happens                              | tried again
 //	-----------------------|-------------------------------------------|--------------------
-//	the next log file      | Append of what does not fit: ErrNoSpace   | with the next Append
+//	the next log file      | Append of what does not fit: ErrNoSpace   | by Append, once the
+//	                       |                                           | disk has room for it
 //	a queue or index entry | the stage keeps it and all behind it;     | every second
 //	                       | Append, WaitDispatched: ErrNoSpace        |
 //	a flush of the views   | the checkpoint stays; Append: ErrNoSpace  | every second
@@ -105,14 +106,17 @@
 //     The index may ask for an earlier start: after a clean stop only if it was
 //     taken away or damaged, after another for what the checkpoint does not claim.
 //  2. The log is walked to its end, every body checked. Bytes that are no record
-//     but have records behind them, and records that cannot be right, are damage: copied aside, reported, skipped.
+//     but have records behind them, and records that cannot be right, are damage:
+//     copied aside, reported, skipped.
 //     Bytes that have none behind them are the torn end: zeroed.
 //  3. Each record goes to its queue and into the index unless it is there.
 //     Records that are gone leave blank entries, which Get skips.
 //  4. Entries beyond the end of the log are dropped; queues go on at their end.
 //
 // It takes time in proportion to what was written since the checkpoint, which
-// follows every ViewFlushInterval, and at least one log file after a crash.
+// follows every ViewFlushInterval, and at least one log file after a crash. What a
+// killed process had written or named and not synced is made durable before a
+// checkpoint claims it.
 //
 // Rebuild makes the views from nothing but the log, and changes nothing in it.
 // Queues never go back by it: where the log has lost their last records, blank

@@ -36,11 +36,25 @@ type Recovered struct {
 // further on disk. It is called once, before the first Write; on success all
 // that it walked over is durable.
 func (l *Log) Recover(from int64, visit func(*message.Record) error) (Recovered, error) {
-	r := Recovered{Start: from, End: from}
-	files := *l.files.Load()
-	if len(files) == 0 {
+	r, err := l.walkOver(from, visit, l.setAside)
+	switch {
+	case err != nil:
+		return r, err
+	case len(*l.files.Load()) == 0:
 		l.end.Store(from)
 		l.synced.Store(from)
+		return r, nil
+	}
+	return r, l.cut(&r, r.End)
+}
+
+// walkOver is the walk of Recover and Survey: r.End is behind the last record, and
+// damaged deals with each range that is none although records follow, or that
+// cannot be right.
+func (l *Log) walkOver(from int64, visit func(*message.Record) error, damaged func(r *Recovered, pos, next int64) error) (r Recovered, err error) {
+	r = Recovered{Start: from, End: from}
+	files := *l.files.Load()
+	if len(files) == 0 {
 		return r, nil
 	}
 	if limit := files[len(files)-1].start + l.opt.FileSize; from < files[0].start || from > limit {
@@ -56,45 +70,43 @@ func (l *Log) Recover(from int64, visit func(*message.Record) error) (Recovered,
 		if err != nil {
 			return r, err
 		}
+		next := pos + n
 		switch {
 		case k == isRecord:
 			ts := s.rec.StoreTimestamp
 			if err := visit(&s.rec); errors.Is(err, ErrImplausible) {
-				if err := l.setAside(&r, pos, pos+n); err != nil {
-					return r, err
-				}
+				k = isOdd
 			} else if err != nil {
 				return r, err
 			} else {
 				l.lastTS.Store(max(l.lastTS.Load(), ts))
 				r.Records++
 			}
-			pos += n
 		case k == isOdd:
 			l.opt.Logger.Error("commit log: a record cannot be right", "offset", pos, "queue", s.rec.QueueID,
 				"queueOffset", s.rec.QueueOffset, "storeTimestamp", s.rec.StoreTimestamp)
-			if err := l.setAside(&r, pos, pos+n); err != nil {
-				return r, err
-			}
-			pos += n
 		case k == isBlank || pos == s.fileEnd():
-			pos = s.fileEnd()
+			next = s.fileEnd()
 			i++
 		default:
-			next, err := l.findFrom(s, files[i:], pos)
-			if err != nil {
+			if next, err = l.findFrom(s, files[i:], pos); err != nil {
 				return r, err
 			}
 			if next < 0 {
-				return r, l.cut(&r, pos)
+				r.End = pos
+				return r, nil
 			}
-			if err := l.setAside(&r, pos, next); err != nil {
+			k, i = isOdd, int((next-files[0].start)/l.opt.FileSize)
+		}
+		if k == isOdd {
+			if err := damaged(&r, pos, next); err != nil {
 				return r, err
 			}
-			pos, i = next, int((next-files[0].start)/l.opt.FileSize)
 		}
+		pos = next
 	}
-	return r, l.cut(&r, pos)
+	r.End = pos
+	return r, nil
 }
 
 // findFrom returns the first record behind pos, which lies in files[0], or -1.
