@@ -31,7 +31,7 @@ interop: build ## the real binary: the official Go client, recorded frames, clus
 	cd test/interop && $(BLACKBOX) ./...
 	$(BLACKBOX) -p 1 ./test/replay ./test/cluster ./test/inspect
 
-crash: build ## kill -9 and restart, bounded; the bank; what a Java broker would do with a directory
+crash: build ## kill -9 and restart, bounded, also with retention, a full and a read-only disk; the bank; what a Java broker would do with a directory
 	$(BLACKBOX) ./test/crash -rounds 20
 	$(BLACKBOX) ./test/bank/teller ./test/javacheck
 	$(BLACKBOX) ./test/bank -kills 5 -duration 60s -transactions 20000

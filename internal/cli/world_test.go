@@ -139,6 +139,8 @@ func serve(t *testing.T, more ...string) (environment []string, s *running) {
 	t.Helper()
 	args := append([]string{
 		"server", "--data", filepath.Join(t.TempDir(), "data"), "--set", "listenPort=0", "--set", "httpListenPort=0", "--set", "bindAddress=127.0.0.1",
+		// Nothing is to depend on how full this machine's disk is.
+		"--set", "diskMaxUsedSpaceRatio=100", "--set", "diskSpaceCleanForciblyRatio=100", "--set", "diskSpaceWarningLevelRatio=100",
 		"--set", "brokerName=broker-a", "--set", "mappedFileSizeCommitLog=16777216", "--namesrv-set", "listenPort=0", "--namesrv-set", "bindAddress=127.0.0.1",
 	}, more...)
 	s = begin(t, nil, args...)

@@ -173,8 +173,8 @@ func (s *Server) start(bin string) error {
 // configuration key.
 func environment() []string {
 	env := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "TWOSTAGE_") })
-	// Nothing is to depend on how full this machine's disk is. Flags go before.
-	return append(env, "TWOSTAGE_DISK_MAX_USED_SPACE_RATIO=100", "TWOSTAGE_DISK_SPACE_CLEAN_FORCIBLY_RATIO=100", "TWOSTAGE_DISK_SPACE_WARNING_LEVEL_RATIO=100")
+	// Nothing is to depend on the hour, or on how full this machine's disk is. Flags go before.
+	return append(env, "TWOSTAGE_DELETE_WHEN=;", "TWOSTAGE_DISK_MAX_USED_SPACE_RATIO=100", "TWOSTAGE_DISK_SPACE_CLEAN_FORCIBLY_RATIO=100", "TWOSTAGE_DISK_SPACE_WARNING_LEVEL_RATIO=100")
 }
 
 func (s *Server) parse(line string) error {

@@ -88,7 +88,11 @@ func runReadOnly(ctx context.Context, t *testing.T, d *disk) {
 		f.grows(t, "messages are acknowledged", 200)
 		_, err := rpc.Pull(ctx, w.c, w.server.Broker, rig.PullHeader(fullTopic, 0, 0)) // the group is known from now on
 		must(err)
+		// Nothing is on its way meanwhile: for a moment the kernel has made the file
+		// system read-only and not yet noted why, and answers a sync with success.
+		w.log = append(w.log, f.end()...)
 		must(d.fault())
+		f = w.flood(ctx)
 		w.wantCause(t, "read-only", f.ebbs(t, "sends are refused"), noWrites)
 		w.log = append(w.log, f.end()...)
 		v := &verifier{ctx: ctx, c: w.c, addr: w.server.Broker, name: "read-only"}
