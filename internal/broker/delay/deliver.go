@@ -171,9 +171,10 @@ func (s *Service) collect(d *delivery, lv *level, from, to, now int64) (pass, at
 func (s *Service) take(d *delivery, lv *level, offset int64, e store.Entry) error {
 	stored, release, err := s.cfg.Log.Record(e.PhysicalOffset)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		// The store says itself when what it can't read counts as damaged.
-		wait := errors.Is(err, store.ErrUnreadable) || errors.Is(err, store.ErrClosed)
-		if lv.unread++; wait || lv.unread <= maxReadTries {
+		if errors.Is(err, store.ErrUnreadable) || errors.Is(err, store.ErrClosed) {
+			return err // the store says itself when that counts as damaged
+		}
+		if lv.unread++; lv.unread <= maxReadTries {
 			return err
 		}
 	}
