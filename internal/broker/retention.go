@@ -63,8 +63,9 @@ type unconsumed struct {
 // broadcast consumer) can't be named.
 func (b *Broker) sayUnconsumed(d store.Deletion) {
 	var list []unconsumed
+	ranges := map[*store.Queue]deleted{}
 	add := func(group, topic string, queues map[int32]int64) {
-		if n := b.behind(topic, queues, d); n > 0 {
+		if n := b.behind(topic, queues, d, ranges); n > 0 {
 			list = append(list, unconsumed{group, topic, n})
 		}
 	}
@@ -92,21 +93,30 @@ func (b *Broker) sayUnconsumed(d store.Deletion) {
 	}
 }
 
+// deleted is the entries of a queue, from and up to which, whose records go.
+type deleted struct{ from, to int64 }
+
 // behind counts the entries of records that d deletes which are not consumed when
-// the offsets of the queues are those.
-func (b *Broker) behind(topic string, queues map[int32]int64, d store.Deletion) (n int64) {
+// the offsets of the queues are those. ranges keeps what was read of each queue: many
+// groups may consume it.
+func (b *Broker) behind(topic string, queues map[int32]int64, d store.Deletion, ranges map[*store.Queue]deleted) (n int64) {
 	for id, consumed := range queues {
 		q := b.store.LookupQueue(topic, id)
 		if q == nil || consumed >= q.Max() {
 			continue
 		}
-		first, err := b.store.OffsetFrom(q, d.From)
-		next, errNext := b.store.OffsetFrom(q, d.End)
-		if err = cmp.Or(err, errNext); err != nil {
-			b.log.Warn("how much of a queue is deleted can't be read", "topic", topic, "queue", id, "error", err)
-			continue
+		gone, known := ranges[q]
+		if !known {
+			var err, errTo error
+			gone.from, err = b.store.OffsetFrom(q, d.From)
+			gone.to, errTo = b.store.OffsetFrom(q, d.End)
+			if err = cmp.Or(err, errTo); err != nil {
+				b.log.Warn("how much of a queue is deleted can't be read", "topic", topic, "queue", id, "error", err)
+				gone = deleted{}
+			}
+			ranges[q] = gone
 		}
-		n += max(next-max(consumed, first), 0)
+		n += max(gone.to-max(consumed, gone.from), 0)
 	}
 	return n
 }

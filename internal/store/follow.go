@@ -6,8 +6,6 @@ package store
 import (
 	"errors"
 	"fmt"
-	"sync"
-	"sync/atomic"
 
 	"github.com/twostage/twostage/internal/store/consumequeue"
 	"github.com/twostage/twostage/internal/store/index"
@@ -27,44 +25,16 @@ func (s *Store) follow() error {
 	return err
 }
 
-// followLog moves queues, index and tombstones to the first record of the log,
-// some queues at a time.
-func (s *Store) followLog(workers int) error {
+// followLog moves tombstones, queues, so many at a time, and index to the first record
+// of the log.
+func (s *Store) followLog(atOnce int) error {
 	min := s.log.Min()
-	var queues []*consumequeue.Queue
-	s.cqs.Range(func(_ string, _ int32, q *consumequeue.Queue) bool {
-		queues = append(queues, q)
-		return true
-	})
-	const most = 4 // errors that are told
-	var (
-		next atomic.Int64
-		wg   sync.WaitGroup
-		mu   sync.Mutex
-		errs []error
-	)
 	// A tombstone that outlived the last queue file with an old entry would
 	// take the queue for that of the deleted topic.
 	if err := s.deleted.forget(min); err != nil {
 		return err
 	}
-	for range workers {
-		wg.Go(func() {
-			for i := next.Add(1); i <= int64(len(queues)); i = next.Add(1) {
-				err := queues[i-1].SetMin(min)
-				if err == nil || errors.Is(err, consumequeue.ErrDeleted) || errors.Is(err, consumequeue.ErrClosed) {
-					continue
-				}
-				mu.Lock()
-				if len(errs) < most || errors.Is(err, consumequeue.ErrSync) {
-					errs = append(errs, err)
-				}
-				mu.Unlock()
-			}
-		})
-	}
-	wg.Wait()
-	return errors.Join(append(errs, s.index.SetMin(min))...)
+	return errors.Join(s.cqs.SetMin(min, atOnce), s.index.SetMin(min))
 }
 
 // forget drops tombstones of which the log, which begins at min, has no record.

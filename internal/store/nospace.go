@@ -151,7 +151,7 @@ func (s *Store) set(n need, err error) (news bool) {
 }
 
 // rolled notes what became of reserving a log file. For want of space the error
-// wraps ErrNoSpace; the next Append that needs the file tries again.
+// wraps ErrNoSpace; an Append that needs the file tries again once the disk has room.
 func (s *Store) rolled(err error) error {
 	switch {
 	case err == nil:

@@ -275,7 +275,7 @@ func checkTopic(topic string) error {
 }
 
 // each runs fn for all items, at most so many at a time, and joins the first
-// errors.
+// errors and all those that wrap errSync.
 func each[T any](atOnce int, items []T, fn func(T) error) error {
 	var (
 		next atomic.Int64
@@ -292,7 +292,7 @@ func each[T any](atOnce int, items []T, fn func(T) error) error {
 				}
 				if err := fn(items[i]); err != nil {
 					mu.Lock()
-					if len(errs) < parallel {
+					if len(errs) < parallel || errors.Is(err, errSync) {
 						errs = append(errs, err)
 					}
 					mu.Unlock()

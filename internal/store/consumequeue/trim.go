@@ -4,6 +4,7 @@
 package consumequeue
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/twostage/twostage/internal/store/segment"
@@ -23,7 +24,7 @@ func (q *Queue) SetMin(physicalMin int64) error {
 		return nil
 	}
 	low := q.min.Load()
-	index, e, err := q.search(low, q.max.Load(), func(_ int64, _, e Entry) bool { return !e.valid() || e.Offset >= physicalMin })
+	index, e, err := q.firstAt(low, physicalMin)
 	if err != nil {
 		return err
 	}
@@ -50,6 +51,17 @@ func (q *Queue) SetMin(physicalMin int64) error {
 		q.minPhysical.Store(-1) // the next Append knows
 	}
 	return nil
+}
+
+// SetMin is Queue.SetMin for every queue, at most so many at a time. Queues that are
+// deleted meanwhile are no error.
+func (s *Set) SetMin(physicalMin int64, atOnce int) error {
+	return each(atOnce, s.all(), func(q *Queue) error {
+		if err := q.SetMin(physicalMin); !errors.Is(err, ErrDeleted) && !errors.Is(err, ErrClosed) {
+			return err
+		}
+		return nil
+	})
 }
 
 // TruncatePhysical is Queue.TruncatePhysical for every queue, several at a time;
