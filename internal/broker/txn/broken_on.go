@@ -86,7 +86,8 @@ func (s *Service) brokenGather(e *ending) bool {
 	}
 	s.mu.Lock()
 	s.table.Settle(e.d, false, s.mono())
+	waiters := s.takeWaiters(e.d) // who asked for the same meanwhile is answered too
 	s.mu.Unlock()
-	e.done(wire.Success, "")
+	e.answer(waiters, wire.Success, "")
 	return true
 }
