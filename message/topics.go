@@ -21,6 +21,7 @@ const (
 	TopicBenchmark   = "BenchmarkTest"
 	TopicSelfTest    = "SELF_TEST_TOPIC"
 	TopicOffsetMoved = "OFFSET_MOVED_EVENT"
+	TopicTimer       = "rmq_sys_wheel_timer"
 
 	// SystemTopicPrefix begins the names of further system topics.
 	SystemTopicPrefix = "rmq_sys_"
@@ -75,7 +76,7 @@ func IsSystemTopic(topic string) bool {
 // IsSendForbidden tells whether clients may not send to the topic.
 func IsSendForbidden(topic string) bool {
 	switch topic {
-	case TopicSchedule, TopicHalf, TopicOpHalf, TopicCheckMax, TopicSelfTest, TopicOffsetMoved:
+	case TopicSchedule, TopicTimer, TopicHalf, TopicOpHalf, TopicCheckMax, TopicSelfTest, TopicOffsetMoved:
 		return true
 	}
 	return false

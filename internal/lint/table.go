@@ -77,7 +77,10 @@ var table = []row{
 	{path: "internal/broker/txn", layer: 4, also: []string{"internal/broker/txn/*", "internal/broker/txn/pending"}},
 	{path: "internal/broker/txn/*", layer: 4},
 	{path: "internal/broker/txn/pending", layer: 4, never: []string{"internal", "message"}, pure: true},
-	{path: "internal/broker/handler", layer: 4, also: []string{"internal/broker/*", "internal/broker/txn"}},
+	{
+		path: "internal/broker/handler", layer: 4, also: []string{"internal/broker/*", "internal/broker/txn"},
+		goroutines: "Relay.Status asks all clients of a group at the same time, and waits for them",
+	},
 	{
 		path: "internal/broker", layer: 4, also: []string{"internal/broker/*", "internal/broker/txn", "internal/broker/handler"},
 		goroutines: "one request to each name server side by side, inside one call, which waits for them",

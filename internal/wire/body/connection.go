@@ -21,6 +21,18 @@ type ConsumerConnection struct {
 	ConsumeType       ConsumeType                 `json:"consumeType,omitempty"`
 	MessageModel      MessageModel                `json:"messageModel,omitempty"`
 	ConsumeFromWhere  ConsumeFromWhere            `json:"consumeFromWhere,omitempty"`
+	// Twostage only: members that subscribe to something else than most do.
+	SubscriptionConflicts []SubscriptionConflict `json:"subscriptionConflicts,omitempty"`
+}
+
+// SubscriptionConflict is two clients of a group that want different things of a
+// topic; an expression is empty where the client does not subscribe to it.
+type SubscriptionConflict struct {
+	Topic           string `json:"topic"`
+	ClientID        string `json:"clientId"`
+	Expression      string `json:"expression"`
+	OtherClientID   string `json:"otherClientId"`
+	OtherExpression string `json:"otherExpression"`
 }
 
 // ProducerConnection is the clients of a producer group

@@ -12,6 +12,7 @@ import (
 // bodies returns an empty body of every type.
 func bodies() []Body {
 	return []Body{
+		new(PopCheckPoint), new(AckMsg), new(BatchAckRequest), new(ConsumerOrderInfo), new(PopNote),
 		new(BrokerStatsData), new(CheckClientRequestBody), new(ClusterInfo), new(ConsumeMessageDirectlyResult),
 		new(ConsumeStats), new(ConsumeStatsList), new(ConsumerConnection), new(ConsumerFilterTable),
 		new(ConsumerOffsetSerializeWrapper), new(ConsumerRunningInfo), new(CreateTopicListRequestBody), new(DataVersion),
@@ -21,7 +22,8 @@ func bodies() []Body {
 		new(QueryCorrectionOffsetBody), new(QuerySubscriptionResponseBody), new(RegisterBrokerBody), new(ResetOffsetBody),
 		new(ResetOffsetBodyForC), new(SubscriptionGroupConfig), new(SubscriptionGroupList), new(SubscriptionGroupWrapper),
 		new(TopicConfig), new(TopicConfigSerializeWrapper), new(TopicList), new(TopicRouteData), new(TopicStatsTable),
-		new(TransactionList), new(TransactionStory),
+		new(TransactionList), new(TransactionStory), new(RequestModeConfig), new(RequestModeTable),
+		new(QueryAssignmentRequestBody), new(QueryAssignmentResponseBody),
 	}
 }
 

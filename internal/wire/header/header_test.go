@@ -194,6 +194,16 @@ var required = map[string]string{
 	"TxRequest":                   "id",
 	"TxDecideRequest":             "id outcome",
 	"TxResponse":                  "queueOffset",
+	"PopRequest":                  "consumerGroup topic queueId maxMsgNums invisibleTime pollTime initMode",
+	"PopResponse":                 "popTime invisibleTime reviveQid restNum",
+	"AckRequest":                  "consumerGroup topic queueId extraInfo offset",
+	"PeekRequest":                 "topic queueId maxMsgNums consumerGroup",
+	"ChangeInvisibleRequest":      "consumerGroup topic queueId extraInfo offset invisibleTime",
+	"ChangeInvisibleResponse":     "popTime invisibleTime reviveQid",
+	"NotificationRequest":         "consumerGroup topic queueId pollTime",
+	"NotificationResponse":        "hasMsg",
+	"PollingInfoRequest":          "consumerGroup topic queueId",
+	"PollingInfoResponse":         "pollingNum",
 }
 
 // TestRequiredFields reads each type from its required fields alone, and then

@@ -19,8 +19,8 @@ type ReplyRequest struct {
 	Properties            string
 	ReconsumeTimes        int32
 	UnitMode              bool
-	BornHost              string // /address:port
-	StoreHost             string // /address:port
+	BornHost              string // address:port, IPv6 without brackets
+	StoreHost             string // address:port, IPv6 without brackets
 	StoreTimestamp        int64  // milliseconds
 }
 

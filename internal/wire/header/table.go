@@ -54,7 +54,29 @@ func Request(code int32) Codec {
 	case wire.ReqPushReplyMessageToClient:
 		return new(ReplyRequest)
 	}
+	if h := popRequest(code); h != nil {
+		return h
+	}
 	return adminRequest(code)
+}
+
+// popRequest makes the header of requests of consumers that pop.
+func popRequest(code int32) Codec {
+	switch code {
+	case wire.ReqPopMessage:
+		return new(PopRequest)
+	case wire.ReqAckMessage:
+		return new(AckRequest)
+	case wire.ReqPeekMessage:
+		return new(PeekRequest)
+	case wire.ReqChangeMessageInvisibleTime:
+		return new(ChangeInvisibleRequest)
+	case wire.ReqNotification:
+		return new(NotificationRequest)
+	case wire.ReqPollingInfo:
+		return new(PollingInfoRequest)
+	}
+	return nil
 }
 
 // adminRequest makes the header of requests of tools and of servers.
@@ -187,6 +209,14 @@ func Response(code int32) Codec {
 		return new(AddWritePermResponse)
 	case wire.ReqTxDecide, wire.ReqTxRecheck, wire.ReqTxResume:
 		return new(TxResponse)
+	case wire.ReqPopMessage, wire.ReqPeekMessage:
+		return new(PopResponse)
+	case wire.ReqChangeMessageInvisibleTime:
+		return new(ChangeInvisibleResponse)
+	case wire.ReqNotification:
+		return new(NotificationResponse)
+	case wire.ReqPollingInfo:
+		return new(PollingInfoResponse)
 	}
 	return nil
 }
