@@ -40,7 +40,7 @@ func TestTagsAreComparedAsText(t *testing.T) {
 }
 
 func TestPullRefusals(t *testing.T) {
-	w := start(t, vfs.NewMem(), "autoCreateSubscriptionGroup", "false")
+	w := start(t, vfs.NewMem(), "autoCreateSubscriptionGroup", "false", "enablePropertyFilter", "false")
 	c := w.client()
 	for _, name := range []string{"g", "still"} {
 		g := body.NewSubscriptionGroupConfig(name)

@@ -33,7 +33,7 @@ func TestSearchBoundary(t *testing.T) {
 		version  int32
 		want     int64
 	}{
-		{1001, "", wire.Version, 1},
+		{1001, "", wire.Version, 3},
 		{1001, "", wire.VersionV500 - 1, 1},
 		{1001, "", wire.VersionV500, 3},
 		{1001, "", 481, 3},
@@ -46,7 +46,7 @@ func TestSearchBoundary(t *testing.T) {
 		{-5, "", wire.Version, 0},
 		{-5, "LOWER", 481, 0},
 		{-5, "UPPER", 481, 0},
-		{9000, "", wire.Version, 3},
+		{9000, "", wire.Version, 4},
 		{9000, "LOWER", 481, 4},
 		{9000, "UPPER", 481, 3},
 	} {

@@ -245,7 +245,7 @@ func TestRebuildKeepsOffsets(t *testing.T) {
 	if a := put(t, s, "T0", 0, record("here", "UNIQ_KEY", "x"))[0]; a.QueueOffset != want["T0/0"] {
 		t.Errorf("the next record has queue offset %d, want %d", a.QueueOffset, want["T0/0"])
 	}
-	got := must(s.Get(q, r.Kept[0].From, 32, 1<<20, nil))(t)
+	got := must(s.Get(q, r.Kept[0].From, 32, 1<<20, store.Filter{}))(t)
 	if len(got.Records) != 1 || got.NextOffset != want["T0/0"]+1 {
 		t.Errorf("a reader of what is lost gets %+v", got)
 	}

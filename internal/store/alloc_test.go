@@ -43,7 +43,7 @@ func TestAllocs(t *testing.T) {
 		t.Errorf("a batch of 16 allocates %v times", n)
 	}
 	get := func() {
-		res, err := s.Get(q, 5, 32, 1<<20, nil)
+		res, err := s.Get(q, 5, 32, 1<<20, Filter{})
 		if err != nil || len(res.Records) != 32 {
 			t.Fatal(err)
 		}
@@ -111,7 +111,7 @@ func BenchmarkGet(b *testing.B) {
 	b.ReportAllocs()
 	next := int64(0)
 	for b.Loop() {
-		r, err := s.Get(q, next, 32, 256<<10, nil)
+		r, err := s.Get(q, next, 32, 256<<10, Filter{})
 		if err != nil {
 			b.Fatal(err)
 		}

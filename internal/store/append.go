@@ -6,6 +6,8 @@ package store
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
+	"time"
 
 	"github.com/twostage/twostage/message"
 )
@@ -16,6 +18,8 @@ var (
 	ErrReadOnly = errors.New("store: read-only after an I/O error")
 	// ErrClosed: the store has been closed.
 	ErrClosed = errors.New("store: closed")
+	// ErrBusy: what is to be stored would have to wait for longer than Batch.Wait.
+	ErrBusy = errors.New("store: busy")
 	// ErrDeleted: the topic of a queue handle has been deleted.
 	ErrDeleted = errors.New("store: the topic has been deleted")
 )
@@ -29,19 +33,21 @@ var (
 // records are stored all the same, none if b.Atomic. Errors: ErrTooLarge (an
 // atomic batch larger than a file), ErrReadOnly, ErrClosed, ErrDeleted, for
 // batches that are not Vital ErrDiskFull and ErrNoSpace, or an error of reserving
-// the next log file (no space), after which Append may be tried again. Any number
+// the next log file (no space), or ErrBusy, after which Append may be tried again. Any number
 // of goroutines may call it. It does not allocate once b is warm.
 func (s *Store) Append(b *Batch) error {
 	b.written = 0
 	if len(b.items) == 0 {
 		return nil
 	}
-	if err := s.dispatch.waitForRoom(); err != nil {
+	if err := s.dispatch.waitForRoom(b.Wait); err != nil {
 		return err
 	}
-	s.mu.Lock()
+	if !s.mu.lock(b.Wait) {
+		return fmt.Errorf("%w: waited %v for the commit log, to which %s", ErrBusy, b.Wait, s.doing.text())
+	}
 	err := s.appendLocked(b)
-	s.mu.Unlock()
+	s.mu.unlock()
 	if b.written > 0 {
 		if s.cfg.SyncFlush {
 			s.flush.signal() // queues get what is durable
@@ -99,7 +105,9 @@ func (s *Store) roll() error {
 	if err := s.lackOf(1 << fileSpace); err != nil && !s.roomForFile() {
 		return err // a reservation that fails takes the disk's last space for a moment
 	}
+	s.doing.begin(rolls)
 	err := s.log.Roll()
+	s.doing.end()
 	if err != nil && s.log.Err() != nil {
 		return s.ReadOnly()
 	}
@@ -130,7 +138,10 @@ func (s *Store) writeRun(b *Batch, first int, now int64) (n int, err error) {
 		end = it.off + it.size
 		n++
 	}
-	if err := s.log.Write(b.buf[start:end], now); err != nil {
+	s.doing.begin(int64(end - start))
+	err = s.log.Write(b.buf[start:end], now)
+	s.doing.end()
+	if err != nil {
 		for i := first; i < first+n; i++ {
 			if it := &b.items[i]; it.queued {
 				it.q.next--
@@ -167,4 +178,33 @@ func (s *Store) fail(cause error) {
 	s.log.Fail(cause)
 	s.flush.signal()
 	s.dispatch.stopWaiting()
+}
+
+// doing is what the one writer of the log does, for those that wait too long.
+type doing struct {
+	epoch time.Time    // of the store's opening
+	since atomic.Int64 // ms since epoch, and 1; 0: nothing that waits for the disk
+	what  atomic.Int64 // bytes that are written, or rolls
+}
+
+// rolls is doing.what while a log file ends.
+const rolls = -1
+
+func (d *doing) begin(what int64) {
+	d.what.Store(what)
+	d.since.Store(time.Since(d.epoch).Milliseconds() + 1)
+}
+
+func (d *doing) end() { d.since.Store(0) }
+
+func (d *doing) text() string {
+	since, what := d.since.Load(), d.what.Load()
+	ms := time.Since(d.epoch).Milliseconds() + 1 - since
+	switch {
+	case since == 0:
+		return "more is sent at once than it takes"
+	case what == rolls:
+		return fmt.Sprintf("another send has waited %d ms for the next file: the disk is slow", ms)
+	}
+	return fmt.Sprintf("another send has been writing %d bytes for %d ms: the disk is slow", what, ms)
 }

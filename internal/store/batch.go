@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/twostage/twostage/message"
 )
@@ -32,6 +33,9 @@ type Batch struct {
 	// views wait for space (ErrNoSpace): those that let something be deleted.
 	// Reset leaves it.
 	Vital bool
+	// Wait bounds how long Append waits to begin (ErrBusy); 0: as long as it takes.
+	// Reset leaves it.
+	Wait time.Duration
 
 	buf     []byte
 	items   []item

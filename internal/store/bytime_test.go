@@ -101,9 +101,9 @@ func TestOffsetByTimeModel(t *testing.T) {
 		for range first {
 			times, at = append(times, -1), append(at, Appended{PhysicalOffset: -1})
 		}
-		s.mu.Lock()
+		s.mu.lock(0)
 		q.next = first
-		s.mu.Unlock()
+		s.mu.unlock()
 		for range rapid.IntRange(0, 60).Draw(t, "records") {
 			now.Add(rapid.SampledFrom([]int64{0, 0, 1, 2, 5}).Draw(t, "pause"))
 			for _, q := range []*Queue{q, other}[:rapid.IntRange(1, 2).Draw(t, "queues")] {
@@ -120,9 +120,9 @@ func TestOffsetByTimeModel(t *testing.T) {
 			}
 			if rapid.IntRange(0, 9).Draw(t, "gap") == 0 { // records that were never written
 				gap := rapid.Int64Range(1, 15).Draw(t, "lost")
-				s.mu.Lock()
+				s.mu.lock(0)
 				q.next += gap
-				s.mu.Unlock()
+				s.mu.unlock()
 				for range gap {
 					times, at = append(times, -1), append(at, Appended{PhysicalOffset: -1})
 				}

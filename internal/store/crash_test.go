@@ -351,7 +351,7 @@ func checkStore(t *testing.T, s *Store, where string, sent map[string]bool) map[
 	s.RangeQueues(func(q *Queue) bool {
 		last := int64(-1)
 		for next := q.Min(); next < q.Max(); {
-			r, err := s.Get(q, next, 32, 1<<20, nil)
+			r, err := s.Get(q, next, 32, 1<<20, Filter{})
 			if err != nil || r.NextOffset <= next {
 				t.Fatalf("%s: get %s-%d at %d: %+v %v", where, q.topic, q.id, next, r, err)
 			}

@@ -122,7 +122,7 @@ func (s *Store) DeleteTopic(topic string) error {
 	}
 	s.dispatch.hold.Lock()
 	defer s.dispatch.hold.Unlock()
-	s.mu.Lock()
+	s.mu.lock(0)
 	closed := s.closed
 	end := s.log.End()
 	if !closed {
@@ -130,7 +130,7 @@ func (s *Store) DeleteTopic(topic string) error {
 			q.gone.Store(true)
 		}
 	}
-	s.mu.Unlock()
+	s.mu.unlock()
 	if closed {
 		return ErrClosed
 	}

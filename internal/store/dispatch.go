@@ -211,14 +211,27 @@ func (d *dispatcher) advance(entries int) (left bool) {
 }
 
 // waitForRoom blocks while too much waits, so that a slow view slows senders
-// down instead of filling the memory. An error, which wraps ErrNoSpace, says that
-// nobody knows for how long.
-func (d *dispatcher) waitForRoom() error {
+// down instead of filling the memory, for limit at most (0: as long as it takes). An
+// error wraps ErrNoSpace, when nobody knows for how long, or ErrBusy.
+func (d *dispatcher) waitForRoom(limit time.Duration) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	var deadline time.Time
 	for d.backlog > d.s.cfg.MaxBacklog && !d.closing && d.s.log.Err() == nil {
 		if err := d.s.noSpace(); err != nil {
 			return err
+		}
+		switch {
+		case limit <= 0:
+		case deadline.IsZero():
+			deadline = time.Now().Add(limit)
+			defer time.AfterFunc(limit, func() {
+				d.mu.Lock() // or it falls between the look at the clock and the wait
+				d.cond.Broadcast()
+				d.mu.Unlock()
+			}).Stop()
+		case !time.Now().Before(deadline):
+			return fmt.Errorf("%w: waited %v for queues and index, which are %d bytes behind the log (at most %d may wait): their disk is slow", ErrBusy, limit, d.backlog, d.s.cfg.MaxBacklog)
 		}
 		d.cond.Wait()
 	}
@@ -364,11 +377,11 @@ func (s *Store) WaitDispatched(offset int64) error {
 	if min(d.dispatched.Load(), d.indexed.Load()) >= offset {
 		return nil
 	}
-	s.mu.Lock() // the log may end in a file that nothing could be written to
+	s.mu.lock(0) // the log may end in a file that nothing could be written to
 	if offset <= s.log.End() {
 		offset = min(offset, d.added.Load())
 	}
-	s.mu.Unlock()
+	s.mu.unlock()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for min(d.dispatched.Load(), d.indexed.Load()) < offset {

@@ -37,7 +37,7 @@ func TestSecondOpener(t *testing.T) {
 	if err := s.Append(&b); !errors.Is(err, ErrClosed) {
 		t.Fatalf("Append after Close: %v", err)
 	}
-	if _, err := s.Get(q, 0, 1, 1, nil); !errors.Is(err, ErrClosed) {
+	if _, err := s.Get(q, 0, 1, 1, Filter{}); !errors.Is(err, ErrClosed) {
 		t.Fatalf("Get after Close: %v", err)
 	}
 	if _, _, err := s.Record(0); !errors.Is(err, ErrClosed) {

@@ -133,7 +133,7 @@ func TestConcurrentUse(t *testing.T) {
 						return
 					default:
 					}
-					r, err := s.Get(q, next, 8, 1<<20, nil)
+					r, err := s.Get(q, next, 8, 1<<20, Filter{})
 					if err != nil {
 						t.Error(err)
 						return

@@ -168,7 +168,7 @@ func checkForms(t *testing.T, s *Store, list []*form) {
 		if q == nil {
 			t.Fatalf("%s: no queue", f.name)
 		}
-		r, err := s.Get(q, f.at.QueueOffset, 1, 1, func(code int64) bool { return code == f.tags })
+		r, err := s.Get(q, f.at.QueueOffset, 1, 1, Filter{Tags: func(code int64) bool { return code == f.tags }})
 		if err != nil || len(r.Records) != 1 {
 			t.Fatalf("%s: Get = %+v, %v", f.name, r, err)
 		}

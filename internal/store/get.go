@@ -45,17 +45,20 @@ type GetResult struct {
 	NextOffset int64 // where to go on in the queue
 	Min, Max   int64 // of the queue
 	Records    [][]byte
-	Bytes      int   // of all records
-	Behind     int64 // bytes from the last record looked at to the end of the log
+	// QueueOffsets are those of Records, one each.
+	QueueOffsets []int64
+	Bytes        int   // of all records
+	Behind       int64 // bytes from the last record looked at to the end of the log
 
-	// Release, never nil, gives Records back. It is called once; afterwards
-	// neither the slice nor the records may be used.
+	// Release, never nil, gives Records and QueueOffsets back. It is called once;
+	// afterwards neither the slices nor the records may be used.
 	Release func()
 }
 
 // pull is the memory behind a GetResult. It goes round in a pool.
 type pull struct {
 	records [][]byte
+	offsets []int64
 	refs    []commitlog.Ref
 	entries []consumequeue.Entry
 	window  window
@@ -79,28 +82,23 @@ func (p *pull) free() {
 	}
 	clear(p.refs)
 	clear(p.records)
-	p.refs, p.records = p.refs[:0], p.records[:0]
+	p.refs, p.records, p.offsets = p.refs[:0], p.records[:0], p.offsets[:0]
 	p.window.drop() // the next one may be another store's
 	pulls.Put(p)
 }
 
 func nothing() {}
 
-const (
-	readEntries = 32  // queue entries read at once
-	maxScan     = 800 // entries looked at for one Get, at least, as in RocketMQ: 16000 bytes of them
-)
-
 // Get returns up to maxCount records of queue q from offset from on, whole
-// records of up to maxBytes together but at least one, of those whose tags code
-// match accepts (nil: all). Records are parts of the mapped log, meant for
-// writev: code that reads them faults when the disk does, so use Record for
-// that. Statuses, next offsets and limits are those of RocketMQ's getMessage;
-// Config.ColdDistance adds its limits for old records. Records that
-// Config.CheckReads finds damaged are passed over, as those that are gone are. An
-// error means that the queue could not be read, or the first record (see
-// ErrUnreadable), or ErrClosed. It does not allocate when warm.
-func (s *Store) Get(q *Queue, from int64, maxCount, maxBytes int, match func(tagsCode int64) bool) (GetResult, error) {
+// records of up to maxBytes together but at least one, of those that f takes.
+// Records are parts of the mapped log, meant for writev: code that reads them
+// faults when the disk does, so use Record, or Filter.Record, for that. Statuses,
+// next offsets and limits are those of RocketMQ's getMessage, but that one with a
+// filter looks further; Config.ColdDistance adds its limits for old records.
+// Records that Config.CheckReads finds damaged are passed over, as those that are
+// gone are. An error means that the queue could not be read, or the first record
+// (see ErrUnreadable), or ErrClosed. It does not allocate when warm.
+func (s *Store) Get(q *Queue, from int64, maxCount, maxBytes int, f Filter) (GetResult, error) {
 	r := GetResult{NextOffset: from, Min: q.Min(), Max: q.Max(), Release: nothing}
 	switch {
 	case s.ended.Load():
@@ -119,19 +117,24 @@ func (s *Store) Get(q *Queue, from int64, maxCount, maxBytes int, match func(tag
 		return r, nil
 	}
 	p := getPull()
-	err := s.get(p, &r, q, from, maxCount, maxBytes, match)
+	var err error
+	if f.Record == nil {
+		err = s.get(p, &r, q, from, maxCount, maxBytes, f)
+	} else {
+		err = s.getGuarded(p, &r, q, from, maxCount, maxBytes, f)
+	}
 	if err != nil || len(p.records) == 0 {
 		p.release()
 		return r, err
 	}
-	r.Records, r.Release = p.records, p.release
+	r.Records, r.QueueOffsets, r.Release = p.records, p.offsets, p.release
 	return r, nil
 }
 
-func (s *Store) get(p *pull, r *GetResult, q *Queue, from int64, maxCount, maxBytes int, match func(int64) bool) error {
+func (s *Store) get(p *pull, r *GetResult, q *Queue, from int64, maxCount, maxBytes int, f Filter) error {
 	r.Status = NoMatched
 	end := s.log.End()
-	scan := max(maxScan, int64(maxCount))
+	scan, look := f.bounds(maxCount)
 	skipBelow := int64(math.MinInt64) // entries whose log file is known to be gone
 	next := from
 	for next < r.Max && next-from < scan {
@@ -167,14 +170,20 @@ func (s *Store) get(p *pull, r *GetResult, q *Queue, from int64, maxCount, maxBy
 				return nil
 			}
 			next++
-			if match != nil && !match(e.Tags) {
+			if f.Tags != nil && !f.Tags(e.Tags) {
 				continue
 			}
 			err := s.verify(&p.window, e.Offset, int(e.Size), end, q, next-1)
 			if err == nil {
-				err = s.take(p, r, e)
+				err = s.take(p, r, e, next-1)
 			}
 			switch {
+			case err == nil && f.Record != nil && !f.Record(p.records[len(p.records)-1]):
+				p.untake(r)
+				if look -= int64(e.Size); look <= 0 {
+					r.NextOffset = next
+					return nil
+				}
 			case err == nil:
 				r.Status = Found
 			case errors.Is(err, ErrNotFound): // gone, or damaged
@@ -205,11 +214,12 @@ func (s *Store) full(p *pull, r *GetResult, e consumequeue.Entry, end int64, max
 	return len(p.records) >= maxCount || r.Bytes+int(e.Size) > maxBytes
 }
 
-// take adds the record of e to the result.
-func (s *Store) take(p *pull, r *GetResult, e consumequeue.Entry) error {
+// take adds the record of e, at a queue offset, to the result.
+func (s *Store) take(p *pull, r *GetResult, e consumequeue.Entry, at int64) error {
 	size := int(e.Size)
 	if n := len(p.refs); n > 0 && p.refs[n-1].Covers(e.Offset, size) && e.Offset+int64(size) <= s.log.End() {
 		p.records = append(p.records, p.refs[n-1].View(e.Offset, size))
+		p.offsets = append(p.offsets, at)
 		r.Bytes += size
 		return nil
 	}
@@ -219,6 +229,7 @@ func (s *Store) take(p *pull, r *GetResult, e consumequeue.Entry) error {
 	}
 	p.refs = append(p.refs, ref)
 	p.records = append(p.records, b)
+	p.offsets = append(p.offsets, at)
 	r.Bytes += size
 	return nil
 }

@@ -183,7 +183,7 @@ func testGolden(t *testing.T, name string, queueFile int64, clean bool) {
 		if h == nil || h.Max() != q.MaxOffset+1 {
 			t.Fatalf("%s-%d after reopening: %+v, Java had %d", q.Topic, q.QueueID, h, q.MaxOffset)
 		}
-		res, err := s.Get(h, q.MaxOffset, 32, 1<<20, nil)
+		res, err := s.Get(h, q.MaxOffset, 32, 1<<20, Filter{})
 		if err != nil || res.Status != Found || len(res.Records) != 1 || !strings.Contains(string(res.Records[0]), "ours "+q.Topic) {
 			t.Fatalf("%s-%d: %+v, %v", q.Topic, q.QueueID, res, err)
 		}
@@ -235,7 +235,7 @@ func checkGoldenQueues(t *testing.T, s *Store, m *manifest) {
 		// All of it, pulled 7 at a time.
 		var offsets []int64
 		for next := q.Min(); next < q.Max(); {
-			r, err := s.Get(q, next, 7, 1<<20, nil)
+			r, err := s.Get(q, next, 7, 1<<20, Filter{})
 			if err != nil || r.Status != Found || r.NextOffset != next+int64(len(r.Records)) || r.Max != q.Max() {
 				t.Fatalf("Get %s-%d at %d: %+v, %v", want.Topic, want.QueueID, next, r, err)
 			}

@@ -74,7 +74,7 @@ func names(t testing.TB, s *Store, q *Queue, from int64) []string {
 	t.Helper()
 	var list []string
 	for from < q.Max() {
-		r, err := s.Get(q, from, 32, 1<<20, nil)
+		r, err := s.Get(q, from, 32, 1<<20, Filter{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -71,7 +71,7 @@ func randomLife(t *testing.T, seed int) {
 			first, kept := q.Max(), []sentRecord{}
 			byOff := map[int64]string{}
 			for off := q.Min(); off < q.Max(); {
-				g, err := s.Get(q, off, 32, 1<<20, nil)
+				g, err := s.Get(q, off, 32, 1<<20, Filter{})
 				if err != nil {
 					t.Fatal(where, err)
 				}

@@ -70,7 +70,7 @@ func manyLogFiles(b *testing.B, n int) {
 	start := time.Now()
 	for range reads {
 		at := rand.Int64N(int64(n))
-		r, err := s.Get(q, at, 1, 1<<20, nil)
+		r, err := s.Get(q, at, 1, 1<<20, Filter{})
 		if err != nil || len(r.Records) != 1 {
 			b.Fatalf("record %d: %d records, %v", at, len(r.Records), err)
 		}

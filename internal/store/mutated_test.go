@@ -331,7 +331,7 @@ func (v *survivors) find(t *testing.T, s *Store, queues, keys bool) {
 	queued := make(map[string]bool) // queue and bytes
 	s.RangeQueues(func(q *Queue) bool {
 		for next := q.Min(); next < q.Max(); {
-			r, err := s.Get(q, next, 32, 1<<20, nil)
+			r, err := s.Get(q, next, 32, 1<<20, Filter{})
 			if !queues && errors.Is(err, consumequeue.ErrFileSize) {
 				return true
 			}

@@ -210,7 +210,7 @@ func stuckStore(t *testing.T, s *Store, q *Queue, behind bool) {
 		t.Fatalf("Query: %d records, %v", len(r.Records), err)
 	}
 	r.Release()
-	if r, err := s.Get(q, 0, 32, 1<<20, nil); err != nil || r.Status != Found {
+	if r, err := s.Get(q, 0, 32, 1<<20, Filter{}); err != nil || r.Status != Found {
 		t.Fatalf("Get: %+v, %v", r, err)
 	} else {
 		r.Release()

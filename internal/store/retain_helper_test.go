@@ -152,7 +152,7 @@ func (c *scene) check(where string) {
 			c.t.Errorf("%s: %s-%d is %d to %d, want %d to %d", where, q.topic, q.id, q.Min(), q.Max(), first[q], n)
 		}
 		if q.Min() > 0 {
-			r, err := s.Get(q, q.Min()-1, 32, 1<<20, nil)
+			r, err := s.Get(q, q.Min()-1, 32, 1<<20, Filter{})
 			if err != nil || r.Status != OffsetTooSmall || r.NextOffset != first[q] {
 				c.t.Errorf("%s: get below the first of %s-%d: %+v, %v", where, q.topic, q.id, r, err)
 			}

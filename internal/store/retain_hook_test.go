@@ -87,7 +87,7 @@ func TestQueueWithoutRecords(t *testing.T) {
 				if q.Min() != int64(old) || q.Max() != int64(old) {
 					t.Fatalf("before %s the queue is %d to %d, want %d", e.name, q.Min(), q.Max(), old)
 				}
-				r, err := c.s.Get(q, 0, 1, 100, nil)
+				r, err := c.s.Get(q, 0, 1, 100, Filter{})
 				if err != nil || r.Status != OffsetTooSmall || r.NextOffset != int64(old) {
 					t.Errorf("Get: %+v, %v", r, err)
 				}
@@ -282,7 +282,7 @@ func TestRetainBesideAll(t *testing.T) {
 		wg.Go(func() {
 			q := c.queue(r)
 			for next := int64(0); ; {
-				res, err := c.s.Get(q, next, 8, 4096, nil)
+				res, err := c.s.Get(q, next, 8, 4096, Filter{})
 				if err != nil {
 					t.Errorf("get at %d: %v", next, err)
 					return

@@ -355,7 +355,7 @@ func TestRetentionConfig(t *testing.T) {
 func TestViewOutlivesDeletion(t *testing.T) {
 	c := newScene(t)
 	c.send(60)
-	r, err := c.s.Get(c.queue(0), 0, 32, 1<<20, nil)
+	r, err := c.s.Get(c.queue(0), 0, 32, 1<<20, Filter{})
 	if err != nil || len(r.Records) != 5 {
 		t.Fatalf("%d records, %v", len(r.Records), err)
 	}

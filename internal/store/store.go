@@ -50,7 +50,8 @@ type Store struct {
 	kept       []KeptOffset    // by the recovery
 	gaps       []KeptOffset    // by those before
 
-	mu     sync.Mutex // the one writer: log, Queue.next
+	mu     turn  // the one writer: log, Queue.next
+	doing  doing // what the one writer does; for ErrBusy
 	closed bool
 
 	replaying atomic.Bool // what OnReplay was told is not dealt with
@@ -89,7 +90,7 @@ func Open(cfg Config) (_ *Store, err error) {
 	if err := vfs.SyncNames(cfg.FS, cfg.Dir); err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
-	s := &Store{cfg: cfg, viewWake: make(chan struct{}, 1), done: make(chan struct{})}
+	s := &Store{cfg: cfg, viewWake: make(chan struct{}, 1), done: make(chan struct{}), doing: doing{epoch: time.Now()}}
 	s.queues.topics = make(map[string]map[int32]*Queue)
 	if s.lock, err = checkpoint.Lock(cfg.FS, cfg.Dir); err != nil {
 		return nil, fmt.Errorf("store: %w", err)
@@ -152,9 +153,9 @@ func (s *Store) Close() error {
 }
 
 func (s *Store) close() error {
-	s.mu.Lock()
+	s.mu.lock(0)
 	s.closed = true
-	s.mu.Unlock()
+	s.mu.unlock()
 	s.stop()
 	s.work.Wait()
 	s.retain.close()

@@ -82,7 +82,7 @@ func TestAppendAndGet(t *testing.T) {
 		{41, 32, 1 << 20, nil, OffsetOverflowBadly, 40, 0, ""},
 		{-1, 32, 1 << 20, nil, OffsetTooSmall, 0, 0, ""},
 	} {
-		r, err := s.Get(q, c.from, c.count, c.bytes, c.match)
+		r, err := s.Get(q, c.from, c.count, c.bytes, Filter{Tags: c.match})
 		if err != nil || r.Status != c.status || r.NextOffset != c.next || len(r.Records) != c.records || r.Min != 0 || r.Max != 40 {
 			t.Errorf("Get(%d, %d, %d) = %+v, %v, want %+v", c.from, c.count, c.bytes, r, err, c)
 			continue
@@ -94,7 +94,7 @@ func TestAppendAndGet(t *testing.T) {
 		}
 		r.Release()
 	}
-	if r, err := s.Get(s.Queue("T", 9), 5, 32, 1, nil); err != nil || r.Status != NoMessageInQueue || r.NextOffset != 0 {
+	if r, err := s.Get(s.Queue("T", 9), 5, 32, 1, Filter{}); err != nil || r.Status != NoMessageInQueue || r.NextOffset != 0 {
 		t.Errorf("empty queue: %+v, %v", r, err)
 	}
 }

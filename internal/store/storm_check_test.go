@@ -176,7 +176,7 @@ func (r *storm) compareQueues(t *testing.T, s *Store, found map[string]string, p
 	s.RangeQueues(func(q *Queue) bool {
 		var names []string
 		for next := q.Min(); next < q.Max(); {
-			res, err := s.Get(q, next, 7, 1<<20, nil)
+			res, err := s.Get(q, next, 7, 1<<20, Filter{})
 			if err != nil || res.NextOffset <= next {
 				t.Fatalf("get %s-%d at %d: %+v %v", q.topic, q.id, next, res, err)
 			}

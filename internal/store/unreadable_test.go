@@ -26,7 +26,7 @@ func TestRecordInAnotherPlace(t *testing.T) {
 			p := put(t, s, q, numbered("n", 5)...)
 			dispatched(t, s)
 			bruise(t, cfg, p[2].PhysicalOffset+at, []byte{0x5A})
-			r, err := s.Get(q, 0, 32, 1<<20, nil)
+			r, err := s.Get(q, 0, 32, 1<<20, Filter{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -72,7 +72,7 @@ func TestUnreadableSeldomAsked(t *testing.T) {
 	for range 3 {
 		now.Add(180_000)
 		var r GetResult
-		if r, err = s.Get(q, 0, 32, 1<<20, nil); err == nil {
+		if r, err = s.Get(q, 0, 32, 1<<20, Filter{}); err == nil {
 			r.Release()
 			break
 		}
@@ -90,7 +90,7 @@ func TestUnreadableNowAndThen(t *testing.T) {
 	now.Store(1_700_000_000_000)
 	s, bad, q := failingStore(t, &now, 5)
 	get := func() error {
-		r, err := s.Get(q, 0, 32, 1<<20, nil)
+		r, err := s.Get(q, 0, 32, 1<<20, Filter{})
 		if err == nil {
 			if len(r.Records) != 5 {
 				t.Errorf("at +%d s: %v, next %d, %d records: sound ones are passed over", (now.Load()-1_700_000_000_000)/1000, r.Status, r.NextOffset, len(r.Records))
@@ -138,7 +138,7 @@ func TestUnreadableStretch(t *testing.T) {
 	})
 	from, began := int64(0), now.Load()
 	for {
-		r, err := s.Get(q, from, 32, 1<<20, nil)
+		r, err := s.Get(q, from, 32, 1<<20, Filter{})
 		if err != nil {
 			now.Add(3000)
 			continue

@@ -51,7 +51,7 @@ func BenchmarkCheckReads(b *testing.B) {
 						next, n := int64(0), 0
 						b.ReportAllocs()
 						for b.Loop() {
-							r, err := s.Get(q, next, 32, 1<<20, nil)
+							r, err := s.Get(q, next, 32, 1<<20, Filter{})
 							if err != nil || len(r.Records) == 0 {
 								b.Fatal(r, err)
 							}

@@ -76,7 +76,7 @@ func TestDamagedReads(t *testing.T) {
 					s.CheckAllReads()
 				}
 				if !c.found {
-					r, err := s.Get(q, 0, n, 1<<20, nil)
+					r, err := s.Get(q, 0, n, 1<<20, Filter{})
 					if err != nil || len(r.Records) != n || len(told) > 0 || s.Stats().DamagedReads != 0 {
 						t.Fatalf("%d records, %v, told %v", len(r.Records), err, told)
 					}
@@ -90,7 +90,7 @@ func TestDamagedReads(t *testing.T) {
 					}
 				}
 				// From the damaged one on, and only it.
-				r, err := s.Get(q, bad, 1, 1<<20, nil)
+				r, err := s.Get(q, bad, 1, 1<<20, Filter{})
 				if err != nil || len(r.Records) != 1 || r.NextOffset != bad+2 || r.Status != Found {
 					t.Fatalf("%+v, %v", r, err)
 				}
@@ -135,7 +135,7 @@ func TestAllDamaged(t *testing.T) {
 	}
 	dispatched(t, s)
 	for from, gets := int64(0), 0; from < q.Max(); gets++ {
-		r, err := s.Get(q, from, 32, 1<<20, nil)
+		r, err := s.Get(q, from, 32, 1<<20, Filter{})
 		if err != nil || r.Status != MessageWasRemoving || len(r.Records) != 0 || r.NextOffset <= from || gets > 2 {
 			t.Fatalf("Get %d at %d: %+v, %v", gets, from, r, err)
 		}
@@ -204,7 +204,7 @@ func TestUnreadable(t *testing.T) {
 	wait := func(where string) {
 		t.Helper()
 		// Those before it come.
-		r, err := s.Get(q, 0, 32, 1<<20, nil)
+		r, err := s.Get(q, 0, 32, 1<<20, Filter{})
 		if err != nil || len(r.Records) != bad || r.NextOffset != bad {
 			t.Fatalf("%s: %d records, next %d, %v", where, len(r.Records), r.NextOffset, err)
 		}
@@ -216,7 +216,7 @@ func TestUnreadable(t *testing.T) {
 				t.Fatalf("%s: record %d: %v", where, i, err)
 			}
 		}
-		if r, err := s.Get(q, bad, 32, 1<<20, nil); !errors.Is(err, ErrUnreadable) || !errors.Is(err, syscall.EIO) || errors.Is(err, ErrNotFound) || r.NextOffset != bad {
+		if r, err := s.Get(q, bad, 32, 1<<20, Filter{}); !errors.Is(err, ErrUnreadable) || !errors.Is(err, syscall.EIO) || errors.Is(err, ErrNotFound) || r.NextOffset != bad {
 			t.Fatalf("%s: Get = %+v, %v", where, r, err)
 		}
 		if err := record(); !errors.Is(err, ErrUnreadable) || errors.Is(err, ErrNotFound) {
@@ -268,7 +268,7 @@ func TestLogFileCutShort(t *testing.T) {
 	if err := os.Truncate(segment.Join(cfg.Dir+"/commitlog", 0), end); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Get(q, 20, 32, 1<<20, nil); !errors.Is(err, ErrUnreadable) {
+	if _, err := s.Get(q, 20, 32, 1<<20, Filter{}); !errors.Is(err, ErrUnreadable) {
 		t.Fatalf("Get = %v", err)
 	}
 	now.Add(unreadableFor)

@@ -24,7 +24,7 @@ import (
 // PullLog is what pulling needs of the store.
 type PullLog interface {
 	Queue(topic string, id int32) *store.Queue
-	Get(q *store.Queue, from int64, maxCount, maxBytes int, match func(tagsCode int64) bool) (store.GetResult, error)
+	Get(q *store.Queue, from int64, maxCount, maxBytes int, f store.Filter) (store.GetResult, error)
 	// CheckAllReads is called when a record that Get gave could not be read.
 	CheckAllReads()
 }
@@ -247,7 +247,7 @@ func (pl *pulling) get() (res store.GetResult, resp *wire.Response, ok bool) {
 	if pl.maxBytes > 0 {
 		most = min(most, pl.maxBytes)
 	}
-	res, err := pl.p.Log.Get(pl.queue, pl.offset, int(min(max(pl.max, 1), int32(pl.p.MaxCount))), most, pl.match)
+	res, err := pl.p.Log.Get(pl.queue, pl.offset, int(min(max(pl.max, 1), int32(pl.p.MaxCount))), most, store.Filter{Tags: pl.match})
 	if err != nil {
 		return res, &wire.Response{Code: wire.SystemError, Remark: err.Error()}, false
 	}
