@@ -15,6 +15,7 @@ type consumers struct {
 	members members
 	info    ConsumerInfo
 	topics  map[string]*body.SubscriptionData // values are replaced, never changed
+	stances []*stance                         // what its members want, each; one when they agree
 }
 
 // Group is a consumer group at one time. Its slice and map are the caller's, what
@@ -51,6 +52,7 @@ func (r *Registry) joinConsumers(client *Client, group string, info ConsumerInfo
 		if changed = old.ID != client.ID; changed {
 			r.cfg.Logger.Warn("a consumer's connection has got another client id", "group", group, "old", old.ID, "new", client.ID)
 		}
+		client.stance = old.stance
 		*old = *client
 	} else {
 		p := r.admit(c, group)
@@ -63,10 +65,12 @@ func (r *Registry) joinConsumers(client *Client, group string, info ConsumerInfo
 		}
 		p.consumes[group] = struct{}{}
 		g.members.add(client)
+		old = client
 		changed = true
 		r.cfg.Logger.Info("new consumer", "group", group, "client", client.ID, "address", c.RemoteAddr(), "model", info.MessageModel)
 	}
 	g.info = info
+	r.compare(g, group, old, subs)
 	if r.merge(g, group, subs) {
 		changed = true
 	}
@@ -113,6 +117,7 @@ func (r *Registry) leaveConsumers(due []notice, c Conn, group string, lost bool)
 	if !ok {
 		return due
 	}
+	g.unnote(old)
 	if len(g.members.order) == 0 {
 		delete(r.consumers, group)
 	}

@@ -15,6 +15,10 @@
 // one with a higher subVersion, and takes away the topics it does not name, so
 // members of one group that subscribe differently disturb each other, as there.
 //
+// What each member said is kept beside that, only to be compared: members that
+// differ are logged once for each change, counted and named ([Registry.Conflicts],
+// [Registry.Conflicting]). Retry topics do not count, nor does the order of tags.
+//
 // There is one lock. Config.OnChange runs without it, and may call the registry;
 // calls for changes at the same time may come in either order, each with the
 // members that were there at its change. The package starts no goroutine.

@@ -24,6 +24,10 @@ func (r *Registry) RegisterProducer(client Client, group string) {
 	g := r.producers[group]
 	if g != nil {
 		if old := g.members.find(c); old != nil {
+			if old.ID != client.ID {
+				r.unname(old)
+				r.name(&client)
+			}
 			*old = client
 			return
 		}
@@ -38,6 +42,7 @@ func (r *Registry) RegisterProducer(client Client, group string) {
 	}
 	p.produces[group] = struct{}{}
 	g.members.add(&client)
+	r.name(&client)
 	r.cfg.Logger.Info("new producer", "group", group, "client", client.ID, "address", c.RemoteAddr())
 }
 
@@ -51,6 +56,7 @@ func (r *Registry) leaveProducers(c Conn, group string) {
 	if !ok {
 		return
 	}
+	r.unname(old)
 	if len(g.members.order) == 0 {
 		delete(r.producers, group)
 	}

@@ -38,6 +38,8 @@ type Client struct {
 	Version  int32 // ordinal of Java's MQVersion
 	Conn     Conn
 	LastSeen time.Time // when its last heartbeat came; set by the registry
+
+	stance *stance // what it subscribes to; of members of consumer groups
 }
 
 // ConsumerInfo is what the last heartbeat said of a consumer group.
@@ -73,6 +75,7 @@ type Registry struct {
 	producers map[string]*producers
 	consumers map[string]*consumers
 	peers     map[Conn]*peer
+	requests  map[string][]requester // by client id: the connections of producers
 }
 
 // peer is the groups of one connection.
@@ -94,6 +97,7 @@ func New(cfg Config) *Registry {
 	}
 	return &Registry{
 		cfg: cfg, producers: map[string]*producers{}, consumers: map[string]*consumers{}, peers: map[Conn]*peer{},
+		requests: map[string][]requester{},
 	}
 }
 
