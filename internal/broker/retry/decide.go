@@ -3,6 +3,8 @@
 
 package retry
 
+import "github.com/twostage/twostage/internal/wire/body"
+
 // firstLevel is the delay level of a message's first retry (10 s with the
 // default levels); each later one is a level higher.
 const firstLevel = 3
@@ -20,13 +22,27 @@ type Request struct {
 	MaxReconsumeTimes int32
 	HasMax            bool
 	GroupMax          int32
+	// Policy is that of the group; nil: delay levels.
+	Policy *body.GroupRetryPolicy
 }
 
 // Verdict is where the message goes.
 type Verdict struct {
 	DeadLetter     bool
-	DelayLevel     int32 // of the retry; 0 for a dead letter
+	DelayLevel     int32 // of the retry; 0 for a dead letter, and with Wait
+	Wait           int64 // ms until the retry, by the group's policy; 0: DelayLevel says
 	ReconsumeTimes int32 // to store with it
+}
+
+// Exhausted tells whether a message that a consumer sends to its retry topic
+// itself goes to the dead letters: reconsumeTimes is how often it will have been
+// tried then. Ordered consumers, which hold queue locks, send only what has used up
+// its tries, and do not count the last one.
+//
+// Source: SendMessageProcessor.handleRetryAndDLQ of Apache RocketMQ 5.3.3, which
+// gives up whatever a group with locks sends; 4.9.8 gives up one try too early.
+func Exhausted(reconsumeTimes, limit int32, ordered bool) bool {
+	return reconsumeTimes > limit || ordered && reconsumeTimes >= limit
 }
 
 // Decide gives the verdict for a message that was sent back.
@@ -40,8 +56,10 @@ func Decide(r Request) Verdict {
 		v.DeadLetter = true
 		return v
 	}
-	v.DelayLevel = r.DelayLevel
-	if v.DelayLevel == 0 {
+	if v.DelayLevel = r.DelayLevel; v.DelayLevel != 0 {
+		return v
+	}
+	if v.Wait = wait(r.Policy, r.ReconsumeTimes); v.Wait == 0 {
 		v.DelayLevel = firstLevel + r.ReconsumeTimes
 	}
 	return v

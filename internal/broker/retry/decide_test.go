@@ -3,7 +3,11 @@
 
 package retry
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/twostage/twostage/internal/wire/body"
+)
 
 func TestDecide(t *testing.T) {
 	for _, c := range []struct {
@@ -22,6 +26,50 @@ func TestDecide(t *testing.T) {
 	} {
 		if got := Decide(c.in); got != c.want {
 			t.Errorf("%s: Decide(%+v) = %+v, want %+v", c.name, c.in, got, c.want)
+		}
+	}
+}
+
+func TestPolicy(t *testing.T) {
+	exponential := &body.GroupRetryPolicy{Type: "EXPONENTIAL", ExponentialRetryPolicy: &body.ExponentialRetryPolicy{Initial: 1000, Max: 100_000, Multiplier: 3}}
+	listed := &body.GroupRetryPolicy{Type: "CUSTOMIZED", CustomizedRetryPolicy: &body.CustomizedRetryPolicy{Next: []int64{1, 2, 30, 40}}}
+	for _, c := range []struct {
+		name   string
+		policy *body.GroupRetryPolicy
+		times  int32
+		level  int32 // asked for
+		want   Verdict
+	}{
+		{"exponential, first", exponential, 0, 0, Verdict{Wait: 1000, ReconsumeTimes: 1}},
+		{"exponential, third", exponential, 2, 0, Verdict{Wait: 9000, ReconsumeTimes: 3}},
+		{"exponential, most", exponential, 15, 0, Verdict{Wait: 100_000, ReconsumeTimes: 16}},
+		{"listed, first", listed, 0, 0, Verdict{Wait: 30, ReconsumeTimes: 1}},
+		{"listed, second", listed, 1, 0, Verdict{Wait: 40, ReconsumeTimes: 2}},
+		{"listed, beyond", listed, 9, 0, Verdict{Wait: 40, ReconsumeTimes: 10}},
+		{"the consumer names the level", listed, 0, 5, Verdict{DelayLevel: 5, ReconsumeTimes: 1}},
+		{"straight to the dead letters", listed, 0, -1, Verdict{DeadLetter: true, ReconsumeTimes: 1}},
+		{"used up", exponential, 16, 0, Verdict{DeadLetter: true, ReconsumeTimes: 17}},
+		{"a type without its waits", &body.GroupRetryPolicy{Type: "CUSTOMIZED"}, 0, 0, Verdict{DelayLevel: 3, ReconsumeTimes: 1}},
+		{"the other type's waits", &body.GroupRetryPolicy{Type: "EXPONENTIAL", CustomizedRetryPolicy: listed.CustomizedRetryPolicy}, 1, 0, Verdict{DelayLevel: 4, ReconsumeTimes: 2}},
+		{"nonsense", &body.GroupRetryPolicy{Type: "EXPONENTIAL", ExponentialRetryPolicy: &body.ExponentialRetryPolicy{Initial: -1, Multiplier: 1 << 60}}, 1, 0, Verdict{DelayLevel: 4, ReconsumeTimes: 2}},
+	} {
+		if got := Decide(Request{GroupMax: 16, DelayLevel: c.level, ReconsumeTimes: c.times, Policy: c.policy}); got != c.want {
+			t.Errorf("%s: %+v, want %+v", c.name, got, c.want)
+		}
+	}
+	huge := &body.GroupRetryPolicy{Type: "EXPONENTIAL", ExponentialRetryPolicy: &body.ExponentialRetryPolicy{Initial: 1 << 62, Max: 1 << 62, Multiplier: 1 << 62}}
+	if got := wait(huge, 100); got <= 0 {
+		t.Errorf("a huge wait became %d", got)
+	}
+}
+
+func TestExhausted(t *testing.T) {
+	for _, c := range []struct {
+		times, limit  int32
+		ordered, want bool
+	}{{15, 16, false, false}, {16, 16, false, false}, {17, 16, false, true}, {16, 16, true, true}, {15, 16, true, false}} {
+		if got := Exhausted(c.times, c.limit, c.ordered); got != c.want {
+			t.Errorf("%+v: %v", c, got)
 		}
 	}
 }
