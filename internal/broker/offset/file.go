@@ -82,7 +82,8 @@ func (t *Table) load(w *body.ConsumerOffsetSerializeWrapper) (skipped int) {
 			skipped++
 			continue
 		}
-		q := &queues{entries: make([]entry, 0, len(offsets))}
+		p := pair{group: group, topic: topic}
+		q := &queues{key: p, entries: make([]entry, 0, len(offsets))}
 		for queue, offset := range offsets {
 			if Check(queue, offset) != nil {
 				skipped++
@@ -91,7 +92,6 @@ func (t *Table) load(w *body.ConsumerOffsetSerializeWrapper) (skipped int) {
 			q.entries = append(q.entries, entry{queue, offset})
 		}
 		slices.SortFunc(q.entries, func(a, b entry) int { return int(a.queue) - int(b.queue) })
-		p := pair{group: group, topic: topic}
 		t.pairs[p] = q
 		t.size.Add(p.size() + q.size())
 	}

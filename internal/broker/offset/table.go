@@ -50,6 +50,10 @@ type Table struct {
 	mu    sync.RWMutex
 	pairs map[pair]*queues
 	full  bool // refused a pair, and said so
+
+	pending atomic.Int64 // entries of resets
+	resetMu sync.Mutex
+	resets  map[pair]map[int32]*reset
 }
 
 type pair struct{ group, topic string }
@@ -58,6 +62,7 @@ func (p pair) size() int64 { return int64(len(p.group)+len(p.topic)) + pairSize 
 
 // queues is the offsets of a group in the queues of a topic.
 type queues struct {
+	key     pair
 	mu      sync.Mutex
 	entries []entry // by ascending queue
 }
@@ -78,9 +83,8 @@ func (q *queues) at(queue int32) (int, bool) {
 
 // set reports whether it changed anything, and the offset that was there, -1 if
 // none was. A new entry is counted in size, and refused when there is no room.
+// q.mu is held.
 func (q *queues) set(queue int32, offset int64, size *atomic.Int64) (old int64, changed bool) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
 	i, ok := q.at(queue)
 	if !ok {
 		if size.Load()+entrySize > MaxSize {
@@ -133,8 +137,8 @@ func Check(queue int32, offset int64) error {
 }
 
 // Commit sets the offset of the next message that the group is to get from a
-// queue; it may go back. It does not allocate, unless it is the first for its
-// queue.
+// queue; it may go back. After Reset it is dropped for a while. It does not
+// allocate, unless it is the first for its queue.
 func (t *Table) Commit(group, topic string, queue int32, offset int64) {
 	t.mu.RLock()
 	q := t.pairs[pair{group, topic}]
@@ -161,7 +165,13 @@ func (t *Table) commit(q *queues, queue int32, offset int64) {
 	if q == nil || queue < 0 || queue > MaxQueue || offset < 0 {
 		return
 	}
+	q.mu.Lock()
+	if t.pending.Load() != 0 && t.refuses(q.key, queue, offset) {
+		q.mu.Unlock()
+		return
+	}
 	old, changed := q.set(queue, offset, &t.size)
+	q.mu.Unlock()
 	if changed {
 		t.dirty.Store(true)
 	}
@@ -190,7 +200,7 @@ func (t *Table) add(group, topic string, queue int32, offset int64) *queues {
 		}
 		return nil
 	}
-	q = &queues{}
+	q = &queues{key: key}
 	t.pairs[key] = q
 	t.size.Add(key.size())
 	return q
@@ -264,6 +274,7 @@ func (t *Table) DeleteTopic(topic string) {
 }
 
 func (t *Table) remove(pick func(pair) bool) {
+	t.dropAll(pick)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	before := len(t.pairs)
@@ -306,5 +317,5 @@ func (t *Table) Range(fn func(group, topic string, queues map[int32]int64)) {
 }
 
 func newTable(cfg Config) *Table {
-	return &Table{cfg: cfg, path: filepath.Join(cfg.Dir, "consumerOffset.json"), pairs: map[pair]*queues{}}
+	return &Table{cfg: cfg, path: filepath.Join(cfg.Dir, "consumerOffset.json"), pairs: map[pair]*queues{}, resets: map[pair]map[int32]*reset{}}
 }
