@@ -1,0 +1,309 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package timer
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/twostage/twostage/internal/store"
+	"github.com/twostage/twostage/internal/store/timerfile"
+	"github.com/twostage/twostage/message"
+)
+
+const (
+	maxBatchRecords = 128
+	maxBatchBytes   = 1 << 20
+
+	firstRetry   = 100    // ms
+	longestRetry = 10_000 // ms
+	maxReadTries = 20     // about two minutes; then an unreadable record is skipped
+
+	preload  = 400    // ms before it begins a slot is read
+	longIdle = 15_000 // ms until an empty wheel, and the length of the log, are looked at again
+	lookOut  = 61     // slots that are looked through for the next that has units
+	trimEach = 30_000 // ms
+	manySlot = 4096   // slots that are passed in one round
+)
+
+// retry is what is waited for after an error.
+type retry struct {
+	at    int64 // ms
+	tries int
+}
+
+// delivery is what the goroutine of Run works with.
+type delivery struct {
+	batch   store.Batch
+	rec     message.Record
+	props   []byte
+	entries []store.Entry
+	taken   []taken // of each record in batch
+
+	puts, gets retry
+	unread     int    // times in a row that the next record could not be read
+	missing    string // topic that was last logged as not configured
+}
+
+// taken is where a record of a batch comes from.
+type taken struct {
+	it    item
+	topic string // "": rolled
+}
+
+// deliverDue delivers one batch of what is due and goes on to the slot of now, and
+// returns when to come again.
+func (s *Service) deliverDue(d *delivery, stalled bool) (int64, error) {
+	for passed := 0; ; {
+		now := s.clock.now()
+		if s.put < s.target && !stalled {
+			return now, nil // a recall may be among them
+		}
+		if !s.cur.loaded || s.cur.slot != s.read {
+			if err := s.load(d, &s.cur, s.read, item{math.MinInt64, 0}); err != nil {
+				return 0, s.damaged(err)
+			}
+		}
+		if len(s.cur.items) == 0 && s.cur.more {
+			if err := s.load(d, &s.cur, s.read, s.cur.limit); err != nil {
+				return 0, s.damaged(err)
+			}
+		}
+		if len(s.cur.items) > 0 {
+			if top := s.cur.items[0].due; top > now {
+				return min(top, s.prepare(d, now)), nil
+			}
+			if err := s.deliverBatch(d, now); err != nil || s.broken != nil {
+				return now, err
+			}
+			return now, nil
+		}
+		if now < (s.read+1)*s.precision {
+			return s.prepare(d, now), nil
+		}
+		if passed++; passed > manySlot {
+			return now, nil
+		}
+		s.advance()
+	}
+}
+
+// advance goes on to the next slot.
+func (s *Service) advance() {
+	s.read++
+	s.held = false
+	s.began = s.cfg.Log.MaxPhysical()
+	s.mu.Lock()
+	s.target = s.arrived
+	s.mu.Unlock()
+	if s.ahead.loaded && s.ahead.slot == s.read {
+		s.cur, s.ahead = s.ahead, s.cur
+		s.ahead.loaded = false
+		return
+	}
+	s.cur.loaded = false
+}
+
+// prepare reads the next slot shortly before it begins, and returns when to come
+// again.
+func (s *Service) prepare(d *delivery, now int64) int64 {
+	end := (s.read + 1) * s.precision
+	if s.ahead.loaded && s.ahead.slot == s.read+1 {
+		if len(s.ahead.items) == 0 && !s.ahead.more {
+			return s.nextSlot()
+		}
+		return end
+	}
+	slot, err := s.wheel.Get(s.read + 1)
+	if err != nil {
+		return end
+	}
+	if slot.Last < 0 {
+		return s.nextSlot()
+	}
+	if now < end-preload {
+		return end - preload
+	}
+	if err := s.load(d, &s.ahead, s.read+1, item{math.MinInt64, 0}); err != nil {
+		s.ahead.loaded = false // the error comes again when the slot has begun
+	}
+	return end
+}
+
+// nextSlot is when the next slot that has units is to be read.
+func (s *Service) nextSlot() int64 {
+	for n := s.read + 1; n < s.read+lookOut; n++ {
+		if slot, err := s.wheel.Get(n); err != nil || slot.Last >= 0 {
+			return max(n*s.precision-preload, (s.read+1)*s.precision)
+		}
+	}
+	return (s.read + lookOut) * s.precision
+}
+
+// deliverBatch delivers what is due in the slot, up to the limits of a batch.
+func (s *Service) deliverBatch(d *delivery, now int64) error {
+	d.batch.Reset()
+	d.taken = d.taken[:0]
+	var err error
+	for len(s.cur.items) > 0 && s.cur.items[0].due <= now && d.batch.Len() < maxBatchRecords && d.batch.Size() < maxBatchBytes {
+		it := s.cur.pop()
+		if err = s.take(d, it, now); err != nil {
+			s.cur.push(it, s.keep)
+			break
+		}
+		s.dirty = true
+	}
+	if d.batch.Len() == 0 {
+		return s.damaged(err)
+	}
+	n, appendErr := d.batch.Len(), s.cfg.Log.Append(&d.batch)
+	if appendErr != nil {
+		n = d.batch.Written()
+		for _, t := range d.taken[n:] {
+			s.cur.push(t.it, s.keep)
+		}
+	}
+	for i, t := range d.taken[:n] {
+		if t.topic == "" {
+			s.rolled.Add(1)
+			continue
+		}
+		s.delivered.Add(1)
+		if s.cfg.Delivered != nil {
+			s.cfg.Delivered(t.topic, 1, int(d.batch.Result(i).Size))
+		}
+	}
+	if appendErr != nil {
+		return appendErr // store.ErrDeleted too: the next try gets a new queue
+	}
+	return s.damaged(err)
+}
+
+// take puts the record of a unit into the batch, or drops it, or puts it into a
+// later slot. An error says that it may work later.
+func (s *Service) take(d *delivery, it item, now int64) error {
+	u, err := s.log.Read(it.pos)
+	if err != nil {
+		return err
+	}
+	if s.done.take(u.Offset) {
+		return nil
+	}
+	stored, release, err := s.fetch(d, u.Offset)
+	if err != nil {
+		return err
+	}
+	if stored == nil {
+		s.skip("a timer message is lost: its record can't be read", "logOffset", u.Offset)
+		return nil
+	}
+	defer release()
+	rec := &d.rec
+	if err := waiting(rec, stored); err != nil {
+		s.skip("a timer message cannot be delivered", "logOffset", u.Offset, "error", err)
+		return nil
+	}
+	if u.Kind&timerfile.KindRoll != 0 {
+		return s.roll(d, it, rec, u.Put, now)
+	}
+	if it.pos < s.old { // what is known of it is its slot, by another process's time
+		if due := s.dueOfOld(rec); due > now {
+			return s.again(due, &u, rec, now)
+		}
+	}
+	if len(s.cur.deletes) > 0 {
+		topic, _ := rec.Property(message.PropertyRealTopic)
+		unique, ok := rec.Property(message.PropertyUniqueKey)
+		if _, gone := s.cur.deletes[keyOf(topic, unique)]; ok && gone {
+			s.recalled.Add(1)
+			return nil
+		}
+	}
+	return s.deliver(d, it, rec, u.Put)
+}
+
+// deliver puts into the batch what is delivered of rec: the same message for the
+// topic and queue that it was sent to, with two properties more.
+//
+// Source: TimerMessageStore.convert of Apache RocketMQ 5.3.3, which leaves
+// REAL_TOPIC and REAL_QID in the stored properties.
+func (s *Service) deliver(d *delivery, it item, rec *message.Record, put int64) error {
+	name, _ := rec.Property(message.PropertyRealTopic)
+	id, _ := rec.Property(message.PropertyRealQueueID)
+	queue, err := strconv.ParseInt(string(id), 10, 32)
+	target := string(name)
+	if err != nil || queue < 0 || !possible(target) {
+		s.skip("a timer message cannot be delivered: it names no possible topic and queue (REAL_TOPIC, REAL_QID)",
+			"logOffset", rec.PhysicalOffset, "topic", target, "queue", string(id))
+		return nil
+	}
+	d.props = appendWithout(d.props[:0], rec.Properties, message.PropertyTimerEnqueue, message.PropertyTimerDequeue)
+	d.props = strconv.AppendInt(appendProperty(d.props, 0, message.PropertyTimerEnqueue), put, 10)
+	d.props = strconv.AppendInt(appendProperty(d.props, 0, message.PropertyTimerDequeue), s.clock.wall(), 10)
+	rec.Properties, rec.PreparedOffset = d.props, rec.PhysicalOffset
+	if err := d.batch.Add(s.cfg.Log.Queue(target, int32(queue)), rec); err != nil {
+		s.skip("a timer message cannot be delivered", "logOffset", rec.PhysicalOffset, "topic", target, "error", err)
+		return nil
+	}
+	d.taken = append(d.taken, taken{it, target})
+	if s.cfg.TopicExists != nil && target != d.missing && !s.cfg.TopicExists(target) {
+		d.missing = target
+		s.cfg.Logger.Warn("timer messages are delivered to a topic that does not exist (deleted since): they can be read once it is created again",
+			"topic", target, "logOffset", rec.PhysicalOffset)
+	}
+	return nil
+}
+
+// fetch returns a record, nil when it is gone or damaged. An error says that it
+// may work later.
+func (s *Service) fetch(d *delivery, offset int64) (stored []byte, release func(), err error) {
+	stored, release, err = s.cfg.Log.Record(offset)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		if errors.Is(err, store.ErrUnreadable) || errors.Is(err, store.ErrClosed) {
+			return nil, nil, err // the store says itself when that counts as damaged
+		}
+		if d.unread++; d.unread <= maxReadTries {
+			return nil, nil, err
+		}
+	}
+	d.unread = 0
+	if err != nil {
+		return nil, nil, nil
+	}
+	return stored, release, nil
+}
+
+// Why a record is never delivered.
+var errOther = errors.New("another record stands there")
+
+// waiting decodes a record of the wheel's topic; rec is filled with parts of
+// stored.
+func waiting(rec *message.Record, stored []byte) error {
+	if _, err := message.DecodeRecord(stored, rec, true); err != nil {
+		return err
+	}
+	if string(rec.Topic) != message.TopicTimer || rec.QueueID != 0 {
+		return fmt.Errorf("%w: of queue %d of topic %q", errOther, rec.QueueID, rec.Topic)
+	}
+	return nil
+}
+
+// possible tells whether messages may be delivered to a topic of that name. Those
+// of retries and dead letters hold the name of a group, which may be longer than
+// a topic's.
+func possible(topic string) bool {
+	switch topic {
+	case message.TopicTimer, message.TopicSchedule, message.TopicHalf:
+		return false
+	}
+	for _, prefix := range []string{message.RetryPrefix, message.DLQPrefix} {
+		if group, ok := strings.CutPrefix(topic, prefix); ok {
+			return message.CheckGroup(group) == nil
+		}
+	}
+	return message.CheckTopic(topic) == nil
+}

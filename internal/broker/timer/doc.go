@@ -1,0 +1,75 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package timer keeps messages with a time of delivery (RIP-43) until it has
+// come, and then stores them where they were sent to.
+//
+//	send, commit -> Rewrite -> rmq_sys_wheel_timer, queue 0
+//	                              | put in (one unit, one slot)
+//	                              v
+//	                       wheel: slot -> chain of units        on disk
+//	                              | the slot of now, and the next one
+//	                              v
+//	                       window: the earliest units           in memory
+//	                              | due, to the ms
+//	                              v
+//	                       REAL_TOPIC, queue REAL_QID
+//
+// # What it owns
+//
+// The topic rmq_sys_wheel_timer and, through internal/store/timerfile, the files
+// timerwheel, timerlog and config/timercheck, all in RocketMQ 5.3.3's form. The
+// files are a view of the topic: lost or damaged ones are built from the log
+// again, also while the broker runs.
+//
+// # Time
+//
+// The slot only decides when units are read. Each is delivered at its exact time:
+// TIMER_DELIVER_MS, or its store time and TIMER_DELAY_MS or TIMER_DELAY_SEC.
+//
+// The wheel has a time of its own: the wall clock when the service was opened,
+// and from then on the process's. By how much the clocks are ahead of it is
+// measured as entries arrive, so that setting the wall clock makes nothing early
+// or more than a few ms late. What an earlier run put in is measured once, at
+// Open, by the wall clock; what comes up too early then goes into a later slot.
+// When the wall clock was set back the wheel's time stays ahead of it over
+// restarts, as its slots do.
+//
+// A time further away than RollWindow is stored again on the way (rolled), so
+// that its record is not deleted with its log file.
+//
+// # Guarantee
+//
+// A message is delivered once, over clean stops and kills; a power cut has that
+// delivered again of which the log lost the delivery:
+//
+//   - what is delivered or rolled names the log offset of the record that waited
+//     in its PreparedOffset;
+//   - a checkpoint says which slots are over, which entries are in the wheel, and
+//     where the log ended when the slot under way began. What it says is durable
+//     before;
+//   - Open goes back to the checkpoint, walks the log from there and collects
+//     these offsets. What is among them is passed over.
+//
+// A recall takes its message away when it was in the log before the slot began:
+// a slot is delivered only when all entries of before are in the wheel.
+//
+// A record that is damaged or gone, or that names no possible target, is skipped,
+// counted and logged. When the log takes nothing or cannot be read, delivery
+// waits and tries again; only a record that stays unreadable for minutes is given
+// up. A message whose topic was deleted is stored under that name all the same.
+//
+// # Memory
+//
+// Per slot under way 2*maxWindow items of 16 bytes, and 16 bytes for each recall
+// in it; slots changed since the last checkpoint, at most the 38 MB of the wheel.
+//
+// # What it refuses
+//
+// Times beyond MaxDelay, and what is no number. Messages for the topics of
+// waiting and half messages are never delivered. The topic rmq_sys_wheel_timer
+// must not be deleted while a Service is open.
+//
+// All work is done by the goroutine of Run. mu is the only lock, and never held
+// while the store or a file is used.
+package timer

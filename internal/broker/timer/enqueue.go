@@ -1,0 +1,280 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package timer
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/twostage/twostage/internal/store"
+	"github.com/twostage/twostage/internal/store/timerfile"
+	"github.com/twostage/twostage/message"
+)
+
+// putBatch is how many entries are put in before due ones are looked at again.
+const putBatch = 256
+
+// errFar: the slot is more than a turn away. It is nearer once the wheel has
+// caught up.
+var errFar = errors.New("the slot is more than a turn of the wheel away")
+
+// putIn puts a batch of entries into the wheel. more: there is another one.
+func (s *Service) putIn(d *delivery) (more bool, err error) {
+	s.mu.Lock()
+	to := s.arrived
+	s.mu.Unlock()
+	if low := s.q.Min(); s.put < low {
+		s.skip("timer messages are gone before they were put into the wheel", "from", s.put, "until", low)
+		s.put = low
+	}
+	if s.put >= to {
+		return false, nil
+	}
+	n := int(min(to-s.put, putBatch))
+	d.entries, err = s.cfg.Log.Entries(d.entries[:0], s.q, s.put, n)
+	if err != nil {
+		return false, fmt.Errorf("queue 0 of %s at %d: %w", message.TopicTimer, s.put, err)
+	}
+	if len(d.entries) == 0 {
+		return false, fmt.Errorf("queue 0 of %s has no entry %d of %d", message.TopicTimer, s.put, to)
+	}
+	for _, e := range d.entries {
+		if err = s.putEntry(d, e); err != nil {
+			break
+		}
+		s.put++
+		s.dirty = true
+	}
+	if e := s.log.Write(); e != nil && err == nil {
+		err = e
+	}
+	s.position.Store(s.put)
+	s.mu.Lock()
+	s.relative.passed(s.put)
+	s.absolute.passed(s.put)
+	s.mu.Unlock()
+	return s.put < to && err == nil, err
+}
+
+// putEntry puts one entry into the wheel, or skips it. An error says that it may
+// work later.
+func (s *Service) putEntry(d *delivery, e store.Entry) error {
+	if e.Size == 0 {
+		s.skip("a timer message is lost: its queue entry is damaged", "offset", s.put)
+		return nil
+	}
+	if s.done.take(e.PhysicalOffset) {
+		return nil
+	}
+	stored, release, err := s.fetch(d, e.PhysicalOffset)
+	if err != nil {
+		return err
+	}
+	if stored == nil {
+		s.skip("a timer message is lost: its record can't be read", "offset", s.put, "logOffset", e.PhysicalOffset)
+		return nil
+	}
+	defer release()
+	rec := &d.rec
+	if err := waiting(rec, stored); err != nil {
+		s.skip("a timer message can't be put into the wheel", "offset", s.put, "logOffset", e.PhysicalOffset, "error", err)
+		return nil
+	}
+	due := s.due(rec, s.put)
+	now := s.clock.now()
+	kind := timerfile.KindMessage
+	if due-now >= s.window {
+		kind |= timerfile.KindRoll
+		// Far from its end it rolls after the whole window, near to it after half,
+		// so that the next turn has time.
+		if due-now-s.window < s.window/3 {
+			due = now + s.window/2/s.precision*s.precision
+		} else {
+			due = now + s.window
+		}
+	}
+	if _, ok := rec.Property(message.PropertyTimerDeleteKey); ok {
+		kind |= timerfile.KindDelete
+	}
+	topic, _ := rec.Property(message.PropertyRealTopic)
+	u := timerfile.Unit{Kind: kind, Put: now, Offset: e.PhysicalOffset, Size: e.Size, Topic: int32(message.TagsCode(topic))}
+	return s.place(due, &u, rec)
+}
+
+// place puts a unit into the slot of its time: it has Kind, Put, Offset, Size and
+// Topic. A time that is over belongs into the slot that is being delivered.
+func (s *Service) place(due int64, u *timerfile.Unit, rec *message.Record) error {
+	number := max((due-1)/s.precision, s.read)
+	if number >= s.read+timerfile.WheelSlots-blankSlots {
+		return errFar
+	}
+	slot, err := s.wheel.Get(number)
+	if err != nil {
+		return err
+	}
+	time := max(due-1, number*s.precision)
+	if u.Put = min(u.Put, time); time-u.Put > maxAway {
+		u.Put = time - maxAway
+	}
+	u.Prev, u.Delay = slot.Last, int32(time-u.Put)
+	pos, err := s.log.Append(u)
+	if err != nil {
+		return err
+	}
+	slot.Last = pos
+	if slot.First < 0 {
+		slot.First = pos
+	}
+	recall := u.Kind&timerfile.KindDelete != 0
+	if recall {
+		slot.Num--
+	} else {
+		slot.Num++
+	}
+	if err := s.wheel.Put(number, slot); err != nil {
+		return err
+	}
+	s.dirty = true
+	for _, w := range []*window{&s.cur, &s.ahead} {
+		if !w.loaded || w.slot != number {
+			continue
+		}
+		if recall && u.Kind&timerfile.KindRoll == 0 {
+			w.takeBack(rec)
+		} else {
+			w.push(item{time + 1, pos}, s.keep)
+		}
+	}
+	return nil
+}
+
+// maxAway is the largest Unit.Delay, ms: 14 days.
+const maxAway = 14 * 86400 * 1000
+
+// due is the wheel's time at which a record that has just been stored as entry
+// offset of the wheel's topic is to be delivered.
+func (s *Service) due(rec *message.Record, offset int64) int64 {
+	at, relative := s.exact(rec)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if relative {
+		due := at - s.relative.at(offset)
+		if offset < s.entries { // it was stored before the start
+			due = min(due, s.opened+at-rec.StoreTimestamp)
+		}
+		return due
+	}
+	return at - s.absolute.at(offset)
+}
+
+// exact is the time of delivery of a record of the wheel's topic, by the wall
+// clock; relative: reckoned from its store time.
+//
+// RocketMQ rolls a message with a delay without a trace of when it began: of that
+// only the second is known.
+func (s *Service) exact(rec *message.Record) (at int64, relative bool) {
+	out := number(rec, message.PropertyTimerOut)
+	if _, rolled := rec.Property(message.PropertyTimerRollTimes); rolled {
+		if at := number(rec, message.PropertyTimerDeliver); at > out && at <= out+s.precision {
+			return at, false
+		}
+		return out + s.precision, false
+	}
+	if v, ok := rec.Property(message.PropertyTimerDelaySeconds); ok {
+		return rec.StoreTimestamp + min(atoi(v), farMillis/1000)*1000, true
+	}
+	if v, ok := rec.Property(message.PropertyTimerDelayMillis); ok {
+		return rec.StoreTimestamp + min(atoi(v), farMillis), true
+	}
+	if at := number(rec, message.PropertyTimerDeliver); at > 0 {
+		return min(at, farMillis), false
+	}
+	return out + s.precision, false
+}
+
+// number reads a property that is a number, 0 for anything else.
+func number(rec *message.Record, name string) int64 {
+	v, _ := rec.Property(name)
+	return min(atoi(v), farMillis)
+}
+
+func atoi(text []byte) int64 {
+	n, err := strconv.ParseInt(string(text), 10, 64)
+	if err != nil || n < 0 {
+		return 0
+	}
+	return n
+}
+
+// takeBack notes which message a recall is for.
+func (w *window) takeBack(rec *message.Record) {
+	v, ok := rec.Property(message.PropertyTimerDeleteKey)
+	if !ok {
+		return
+	}
+	if w.deletes == nil {
+		w.deletes = make(map[key]struct{})
+	}
+	w.deletes[keyOfText(v)] = struct{}{}
+}
+
+// load reads the earliest units behind after into the window of a slot, and, the
+// first time, what is taken back in it. Errors of the files are ErrDamaged or
+// those of the disk.
+func (s *Service) load(d *delivery, w *window, slot int64, after item) (err error) {
+	first := !w.loaded || w.slot != slot
+	defer func() {
+		switch {
+		case err == nil:
+		case first:
+			w.begin(slot)
+		default: // what was delivered of the slot stands before after
+			w.items, w.more, w.limit = w.items[:0], true, after
+		}
+	}()
+	if first {
+		w.begin(slot)
+	} else {
+		w.items, w.more = w.items[:0], false
+	}
+	at, err := s.wheel.Get(slot)
+	if err != nil {
+		return err
+	}
+	for pos := at.Last; pos >= 0; {
+		u, err := s.log.Read(pos)
+		if err == nil && u.Time()/s.precision != slot {
+			err = fmt.Errorf("timerlog at %d: a unit of %d ms in slot %d: %w", pos, u.Time(), slot, timerfile.ErrDamaged)
+		}
+		if err != nil {
+			return err
+		}
+		if u.Kind&(timerfile.KindDelete|timerfile.KindRoll) == timerfile.KindDelete {
+			if first {
+				if err := s.loadDelete(d, w, u.Offset); err != nil {
+					return err
+				}
+			}
+		} else if it := (item{u.Time() + 1, pos}); after.before(it) {
+			w.gather(it, s.keep)
+		}
+		pos = u.Prev
+	}
+	w.settle(s.keep)
+	w.loaded = true
+	return nil
+}
+
+func (s *Service) loadDelete(d *delivery, w *window, offset int64) error {
+	stored, release, err := s.fetch(d, offset)
+	if err != nil || stored == nil {
+		return err
+	}
+	defer release()
+	if waiting(&d.rec, stored) == nil {
+		w.takeBack(&d.rec)
+	}
+	return nil
+}

@@ -1,0 +1,303 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package timer
+
+import (
+	"bytes"
+	"errors"
+	"math"
+	"time"
+
+	"github.com/twostage/twostage/internal/store/timerfile"
+	"github.com/twostage/twostage/message"
+)
+
+// maxWalk is how many bytes of log may follow a checkpoint before another one is
+// written without news, so that Open never has to look through much.
+const maxWalk = 64 << 20
+
+// done is what had been delivered, or rolled, behind a checkpoint: log offsets of
+// records of the wheel's topic.
+type done struct {
+	from    int64 // log offset behind which it was collected
+	offsets map[int64]struct{}
+	until   int64 // it holds nothing of slots that begin behind that time
+	queue   int64 // nor of entries from here on
+}
+
+// take tells whether the record at offset is in it, once.
+func (d *done) take(offset int64) bool {
+	if len(d.offsets) == 0 {
+		return false
+	}
+	_, ok := d.offsets[offset]
+	delete(d.offsets, offset)
+	return ok
+}
+
+// resume goes back to the last checkpoint, or builds the wheel anew.
+func (s *Service) resume() error {
+	c, ok, err := timerfile.ReadCheckpoint(s.cfg.FS, s.cfg.Dir)
+	if err != nil && !errors.Is(err, timerfile.ErrDamaged) {
+		return err
+	}
+	wall := s.cfg.NowMillis()
+	s.clock = clock{start: time.Now(), wall: s.cfg.NowMillis, first: wall}
+	if ok && c.Own {
+		// The wheel's time goes on where it was ahead of the wall clock, as its slots
+		// are by that. Where it was behind, what is loaded too early waits again.
+		s.clock.first += max(c.Ahead, 0)
+	}
+	if ok {
+		s.clock.first = max(s.clock.first, c.Read)
+	}
+	s.base = s.clock.first - wall
+	s.opened = s.clock.first
+	s.relative, s.absolute = eras{{0, -s.base}}, eras{{0, -s.base}}
+	if err == nil && (ok || s.q.Max() == 0) {
+		err = s.open(&c, ok)
+	} else if err == nil {
+		err = timerfile.ErrDamaged // entries, and nothing that says what became of them
+	}
+	if errors.Is(err, timerfile.ErrDamaged) {
+		s.cfg.Logger.Warn("the timer wheel is built again from the log", "because", err)
+		err = s.rebuild()
+	}
+	return err
+}
+
+// open opens the files and goes back to c, if there is one.
+func (s *Service) open(c *timerfile.Checkpoint, ok bool) error {
+	var made bool
+	var err error
+	if s.wheel, made, err = timerfile.OpenWheel(s.cfg.FS, s.cfg.Dir); err != nil {
+		return err
+	}
+	if s.log, err = timerfile.OpenLog(s.cfg.FS, s.cfg.Dir, s.cfg.FileSize); err != nil {
+		return err
+	}
+	s.read, s.began = s.clock.now()/s.precision, s.cfg.Log.MaxPhysical()
+	switch {
+	case !ok:
+		return s.log.Cut(0)
+	case made && c.LogEnd > 0:
+		return timerfile.ErrDamaged
+	}
+	s.noted = *c
+	s.read = min(s.read, c.Read/s.precision)
+	s.put = c.QueueOffset
+	if c.Own {
+		err = s.goBack(c)
+	} else {
+		err = s.takeOver(c)
+	}
+	if err != nil {
+		return err
+	}
+	if low, high := s.q.Min(), s.q.Max(); s.put > high {
+		s.cfg.Logger.Error("the timers' checkpoint is behind the end of their queue", "offset", s.put, "end", high)
+		s.put = high
+	} else if s.put < low {
+		s.put = low // putIn says so of those that come later
+	}
+	s.old = s.log.End()
+	s.position.Store(s.put)
+	s.target = s.arrived
+	return nil
+}
+
+// goBack makes wheel and units those of the checkpoint, and collects what was
+// delivered since.
+func (s *Service) goBack(c *timerfile.Checkpoint) error {
+	if c.LogEnd > s.log.End() {
+		return timerfile.ErrDamaged
+	}
+	if err := s.wheel.Range(func(number int64, slot timerfile.Slot) error {
+		if slot.Last < c.LogEnd {
+			return nil
+		}
+		for slot.Last >= c.LogEnd {
+			u, err := s.log.Read(slot.Last)
+			if err != nil {
+				return err
+			}
+			if slot.Last = u.Prev; u.Kind&timerfile.KindDelete == 0 {
+				slot.Num--
+			} else {
+				slot.Num++
+			}
+		}
+		if slot.Last < 0 {
+			slot = timerfile.NoSlot
+		}
+		return s.wheel.Put(number, slot)
+	}); err != nil {
+		return err
+	}
+	if err := s.wheel.Flush(); err != nil {
+		return err
+	}
+	if err := s.log.Cut(c.LogEnd); err != nil {
+		return err
+	}
+	return s.collect(c.LogOffset, c.Ahead)
+}
+
+// takeOver takes in what RocketMQ has written: units behind its checkpoint count.
+//
+// Source: TimerMessageStore.recover of Apache RocketMQ 5.3.3.
+func (s *Service) takeOver(c *timerfile.Checkpoint) error {
+	from := max(c.LogEnd-s.cfg.FileSize, s.log.Begin())
+	from -= from % s.cfg.FileSize
+	last, lastOffset := int64(-1), int64(0)
+	end, err := s.log.Scan(max(from, s.log.Begin()), func(pos int64, u *timerfile.Unit) error {
+		number := u.Time() / s.precision
+		slot, err := s.wheel.Get(number)
+		if err != nil {
+			return err
+		}
+		last, lastOffset = pos, u.Offset
+		if slot.Last >= pos {
+			return nil
+		}
+		if slot.First < 0 {
+			slot.First = pos
+		}
+		slot.Last = pos
+		slot.Num++
+		return s.wheel.Put(number, slot)
+	})
+	if err != nil {
+		return err
+	}
+	if err := s.wheel.Flush(); err != nil {
+		return err
+	}
+	if err := s.log.Cut(end); err != nil {
+		return err
+	}
+	if last >= 0 {
+		if stored, release, err := s.fetch(&s.work, lastOffset); err == nil && stored != nil {
+			if waiting(&s.work.rec, stored) == nil {
+				s.put = max(s.put, s.work.rec.QueueOffset+1)
+			}
+			release()
+		}
+	}
+	return nil
+}
+
+// rebuild begins with an empty wheel and puts in all entries but those that have
+// been delivered or rolled.
+func (s *Service) rebuild() error {
+	s.closeFiles()
+	if err := timerfile.Remove(s.cfg.FS, s.cfg.Dir); err != nil {
+		return err
+	}
+	var err error
+	if s.wheel, _, err = timerfile.OpenWheel(s.cfg.FS, s.cfg.Dir); err != nil {
+		return err
+	}
+	if s.log, err = timerfile.OpenLog(s.cfg.FS, s.cfg.Dir, s.cfg.FileSize); err != nil {
+		return err
+	}
+	if err := s.log.Cut(0); err != nil {
+		return err
+	}
+	s.read, s.began = s.clock.now()/s.precision, s.cfg.Log.MaxPhysical()
+	s.old, s.put = 0, s.q.Min()
+	s.cur.loaded, s.ahead.loaded, s.held = false, false, false
+	if err := s.collect(0, 0); err != nil {
+		return err
+	}
+	s.done.until = math.MinInt64 // all of it is found when it would be put in
+	s.catchUp()
+	s.mu.Lock()
+	s.done.queue, s.target = s.arrived, s.arrived
+	s.mu.Unlock()
+	s.broken, s.dirty, s.noteAt = nil, true, 0
+	s.position.Store(s.put)
+	return nil
+}
+
+// collect finds out what stands in the log from an offset on that was made out of
+// records of the wheel's topic.
+func (s *Service) collect(from, ahead int64) error {
+	s.done = done{from: from, offsets: make(map[int64]struct{}), until: math.MinInt64, queue: s.arrived}
+	return s.cfg.Log.Walk(from, func(rec *message.Record) error {
+		if rec.PreparedOffset < 0 || rec.PreparedOffset >= rec.PhysicalOffset {
+			return nil
+		}
+		v, ok := rec.Property(message.PropertyTimerDequeue)
+		if !ok || rec.PreparedOffset == 0 && !s.madeOfFirst(rec) {
+			return nil
+		}
+		s.done.offsets[rec.PreparedOffset] = struct{}{}
+		s.done.until = max(s.done.until, min(atoi(v), farMillis)+ahead+clockRounding+s.precision)
+		return nil
+	})
+}
+
+// madeOfFirst tells whether a record was made out of the one at log offset 0,
+// which is also what records have as PreparedOffset that were made of nothing.
+func (s *Service) madeOfFirst(rec *message.Record) bool {
+	stored, release, err := s.cfg.Log.Record(0)
+	if err != nil {
+		return false
+	}
+	defer release()
+	var first message.Record
+	if waiting(&first, stored) != nil {
+		return false
+	}
+	topic, _ := first.Property(message.PropertyRealTopic)
+	return (bytes.Equal(topic, rec.Topic) || string(rec.Topic) == message.TopicTimer) && first.BornTimestamp == rec.BornTimestamp &&
+		first.BornHost == rec.BornHost && first.ReconsumeTimes == rec.ReconsumeTimes && bytes.Equal(first.Body, rec.Body)
+}
+
+// note writes a checkpoint of where the wheel is. What it says is durable before:
+// the log with what has been delivered and put in, the units, the slots.
+func (s *Service) note() error {
+	now := s.clock.now()
+	s.noteAt = now + s.cfg.FlushInterval.Milliseconds()
+	if s.done.offsets != nil && (len(s.done.offsets) == 0 || s.read*s.precision > s.done.until) && s.put >= s.done.queue {
+		s.done = done{}
+	}
+	c := timerfile.Checkpoint{
+		Read: s.read * s.precision, LogEnd: s.log.End(), QueueOffset: s.put, Master: s.put,
+		State: s.noted.State, Timestamp: s.clock.wall(), Counter: s.noted.Counter + 1,
+		Own: true, LogOffset: s.began, Ahead: -s.clock.ahead(),
+	}
+	if s.done.offsets != nil {
+		c.LogOffset = min(s.began, s.done.from)
+	}
+	if err := s.cfg.Log.Flush(s.cfg.Log.MaxPhysical()); err != nil {
+		return err
+	}
+	if err := s.log.Sync(); err != nil {
+		return err
+	}
+	if err := s.wheel.Flush(); err != nil {
+		return err
+	}
+	if err := timerfile.WriteCheckpoint(s.cfg.FS, s.cfg.Dir, &c); err != nil {
+		return err
+	}
+	s.noted, s.dirty = c, false
+	return nil
+}
+
+// grown tells whether the log has grown so much that a checkpoint is due.
+func (s *Service) grown() bool { return s.cfg.Log.MaxPhysical()-s.noted.LogOffset > maxWalk }
+
+// trim removes units that are over for good.
+func (s *Service) trim(now int64) {
+	if now < s.trimAt {
+		return
+	}
+	s.trimAt = now + trimEach
+	if err := s.log.Trim(s.noted.Read); err != nil {
+		s.cfg.Logger.Error("old files of the timerlog can't be removed", "error", err)
+	}
+}
