@@ -54,6 +54,18 @@ func (t *Table) Lock(dst []Queue, group, client string, queues []Queue, now time
 	return dst
 }
 
+// Held tells whether clients of a group hold locks: it consumes in order.
+func (t *Table) Held(group string, now time.Time) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, h := range t.groups[group] {
+		if now.Before(h.expires) {
+			return true
+		}
+	}
+	return false
+}
+
 // Purge forgets the locks that have expired.
 func (t *Table) Purge(now time.Time) {
 	t.mu.Lock()

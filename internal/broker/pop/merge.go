@@ -1,0 +1,225 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package pop
+
+import (
+	"container/heap"
+	"math/bits"
+
+	"github.com/twostage/twostage/internal/wire/body"
+)
+
+// key names a checkpoint, as Java's merge key does.
+type key struct {
+	topic, group string
+	queue        int32
+	start, time  int64
+}
+
+// checkpoint is what one pop gave out of one queue. Of each message it knows
+// whether it is dealt with, bit by bit:
+//
+//	open -- begin --> acking -- settle(true) --> done
+//	  ^                  |
+//	  +-- settle(false) -+
+//	open -- take -------> reviving (the whole checkpoint) -- finish --> done
+//	  ^                                    |
+//	  +-- finish(the rest), at a later time +
+type checkpoint struct {
+	key
+	at        int64 // of its record in the log: its name in what is derived from it
+	revive    int32 // revive queue
+	invisible int64
+	diffs     []int32
+	rePut     string
+
+	done     uint32 // acked, or revived
+	acking   uint32 // an ack is being stored
+	reviving bool
+	due      int64 // ms since 1970
+	pos      int   // in the heap, -1: not in it
+}
+
+func (c *checkpoint) all() uint32 { return uint32(1)<<len(c.diffs) - 1 }
+
+// bit is that of an offset, 0 when the checkpoint does not have it.
+func (c *checkpoint) bit(offset int64) uint32 {
+	for i, d := range c.diffs {
+		if c.start+int64(d) == offset {
+			return 1 << i
+		}
+	}
+	return 0
+}
+
+// merge is the open checkpoints. It has no clock and no lock.
+type merge struct {
+	open map[key]*checkpoint
+	heap dues
+	// byRecord finds checkpoints by their record while the log is read again.
+	byRecord map[int64]*checkpoint
+}
+
+func newMerge() *merge { return &merge{open: make(map[key]*checkpoint)} }
+
+// add takes a checkpoint in, unless one of the name is there.
+func (m *merge) add(c *checkpoint) bool {
+	if m.open[c.key] != nil {
+		return false
+	}
+	c.pos = -1
+	if c.due == 0 {
+		c.due = c.time + c.invisible
+	}
+	if c.done&c.all() == c.all() {
+		return true
+	}
+	m.open[c.key] = c
+	if m.byRecord != nil {
+		m.byRecord[c.at] = c
+	}
+	heap.Push(&m.heap, c)
+	return true
+}
+
+func (m *merge) drop(c *checkpoint) {
+	delete(m.open, c.key)
+	delete(m.byRecord, c.at)
+	if c.pos >= 0 {
+		heap.Remove(&m.heap, c.pos)
+	}
+}
+
+// begin marks messages whose ack is about to be stored. mask is those of them
+// that are open: it is 0 when the ack changes nothing any more.
+func (m *merge) begin(k key, offsets ...int64) (c *checkpoint, mask uint32) {
+	if c = m.open[k]; c == nil || c.reviving {
+		return nil, 0
+	}
+	for _, o := range offsets {
+		mask |= c.bit(o)
+	}
+	mask &^= c.done | c.acking
+	c.acking |= mask
+	return c, mask
+}
+
+// settle ends what begin began.
+func (m *merge) settle(c *checkpoint, mask uint32, stored bool) {
+	c.acking &^= mask
+	if !stored {
+		return
+	}
+	if c.done |= mask; c.done&c.all() == c.all() {
+		m.drop(c)
+	}
+}
+
+// next is when take has something, false: never.
+func (m *merge) next() (int64, bool) {
+	if len(m.heap) == 0 {
+		return 0, false
+	}
+	return m.heap[0].due, true
+}
+
+// take gives a checkpoint whose time is up, nil if there is none. Its open
+// messages are to be revived, and finish called. One with an ack on its way comes
+// later.
+func (m *merge) take(now int64) *checkpoint {
+	for len(m.heap) > 0 && m.heap[0].due <= now {
+		c := m.heap[0]
+		if c.acking != 0 {
+			c.due = now + 10
+			heap.Fix(&m.heap, 0)
+			continue
+		}
+		heap.Pop(&m.heap)
+		c.reviving = true
+		return c
+	}
+	return nil
+}
+
+// finish ends what take began: mask is dealt with, the rest is due again.
+func (m *merge) finish(c *checkpoint, mask uint32, again int64) {
+	c.reviving = false
+	if c.done |= mask; c.done&c.all() == c.all() {
+		m.drop(c)
+		return
+	}
+	c.due = again
+	heap.Push(&m.heap, c)
+}
+
+// revived notes that the log has a record made of the checkpoint record at log
+// offset from - i for its message i. It is for reading the log again.
+func (m *merge) revived(from int64) {
+	for i := range int64(body.MaxPopMessages) {
+		if c := m.byRecord[from-i]; c != nil && i < int64(len(c.diffs)) {
+			if c.done |= 1 << i; c.done&c.all() == c.all() {
+				m.drop(c)
+			}
+			return
+		}
+	}
+}
+
+// inFlight is how many messages are neither acked nor revived.
+func (m *merge) inFlight() (n int) {
+	for _, c := range m.open {
+		n += bits.OnesCount32(c.all() &^ c.done)
+	}
+	return n
+}
+
+// dues is a heap of checkpoints by due.
+type dues []*checkpoint
+
+func (d dues) Len() int           { return len(d) }
+func (d dues) Less(i, j int) bool { return d[i].due < d[j].due }
+func (d dues) Swap(i, j int) {
+	d[i], d[j] = d[j], d[i]
+	d[i].pos, d[j].pos = i, j
+}
+
+// Push is of heap.Interface.
+func (d *dues) Push(v any) {
+	c := v.(*checkpoint)
+	c.pos = len(*d)
+	*d = append(*d, c)
+}
+
+// Pop is of heap.Interface.
+func (d *dues) Pop() any {
+	last := len(*d) - 1
+	c := (*d)[last]
+	(*d)[last] = nil
+	*d = (*d)[:last]
+	c.pos = -1
+	return c
+}
+
+// point is the checkpoint as it is written.
+func (c *checkpoint) point(broker string) body.PopCheckPoint {
+	return body.PopCheckPoint{
+		BitMap: int32(c.done), BrokerName: broker, Group: c.group, QueueOffsetDiff: c.diffs, InvisibleTime: c.invisible,
+		Num: int32(len(c.diffs)), PopTime: c.time, QueueID: c.queue, RePutTimes: c.rePut, StartOffset: c.start, Topic: c.topic,
+	}
+}
+
+// fromPoint is the checkpoint that was written.
+func fromPoint(p *body.PopCheckPoint, at int64, revive int32) *checkpoint {
+	c := &checkpoint{
+		key: key{p.Topic, p.Group, p.QueueID, p.StartOffset, p.PopTime}, at: at, revive: revive, invisible: p.InvisibleTime,
+		diffs: p.QueueOffsetDiff, done: uint32(p.BitMap), rePut: p.RePutTimes,
+	}
+	if len(c.diffs) == 0 { // written before 5.0.0: offsets one behind the other
+		for i := range p.Num {
+			c.diffs = append(c.diffs, i)
+		}
+	}
+	c.diffs = c.diffs[:p.Num]
+	return c
+}
