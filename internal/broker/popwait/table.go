@@ -1,0 +1,164 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package popwait
+
+import (
+	"container/heap"
+	"slices"
+)
+
+// enter puts w behind the others of its key, unless a limit is reached; h.mu is
+// held, as by everything here.
+func (h *Hub) enter(w *Wait) bool {
+	if len(h.times) >= h.limits.Waits {
+		return false
+	}
+	in := h.topics[w.Topic][w.Group]
+	var q *queue
+	if in != nil {
+		q = in.queues[w.Queue]
+	}
+	if q == nil {
+		if h.keys >= h.limits.Keys {
+			return false
+		}
+		if in == nil {
+			in = h.interested(w.Group, w.Topic)
+		}
+		q = &queue{}
+		in.queues[w.Queue] = q
+		h.keys++
+	}
+	if q.n >= h.limits.OneKey {
+		return false
+	}
+	w.in, w.older, w.younger = in, q.newest, nil
+	if q.newest != nil {
+		q.newest.younger = w
+	} else {
+		q.oldest = w
+	}
+	q.newest = w
+	q.n++
+	return true
+}
+
+func (h *Hub) interested(group, topic string) *interest {
+	in := &interest{group: group, topic: topic, queues: map[int32]*queue{}}
+	groups := h.topics[topic]
+	if groups == nil {
+		groups = map[string]*interest{}
+		h.topics[topic] = groups
+	}
+	groups[group] = in
+	for _, name := range RetryTopics(group, topic) {
+		h.retries[name] = append(h.retries[name], in)
+	}
+	return in
+}
+
+// leave takes w out of its key, and the key out of the tables when it was the
+// last.
+func (h *Hub) leave(w *Wait) {
+	in := w.in
+	q := in.queues[w.Queue]
+	if w.older != nil {
+		w.older.younger = w.younger
+	} else {
+		q.oldest = w.younger
+	}
+	if w.younger != nil {
+		w.younger.older = w.older
+	} else {
+		q.newest = w.older
+	}
+	w.in, w.older, w.younger = nil, nil, nil
+	if q.n--; q.n > 0 {
+		return
+	}
+	delete(in.queues, w.Queue)
+	h.keys--
+	if len(in.queues) > 0 {
+		return
+	}
+	groups := h.topics[in.topic]
+	if delete(groups, in.group); len(groups) == 0 {
+		delete(h.topics, in.topic)
+	}
+	for _, name := range RetryTopics(in.group, in.topic) {
+		list := h.retries[name]
+		if len(list) == 1 {
+			delete(h.retries, name)
+			continue
+		}
+		// A new slice: Arrive may be going through this one.
+		h.retries[name] = slices.DeleteFunc(slices.Clone(list), func(o *interest) bool { return o == in })
+	}
+}
+
+// release lets w go.
+func (h *Hub) release(w *Wait, arrived bool) {
+	h.take(w)
+	h.woken = append(h.woken, wakeup{w, arrived})
+	poke(h.work)
+}
+
+// take takes w out of everything.
+func (h *Hub) take(w *Wait) {
+	w.done = true
+	h.leave(w)
+	h.disown(w)
+	heap.Remove(&h.times, w.pos)
+	h.count.Add(-1)
+}
+
+// own puts w before the other waits of its owner.
+func (h *Hub) own(w *Wait) {
+	if w.Owner == nil {
+		return
+	}
+	if w.next = h.owned[w.Owner]; w.next != nil {
+		w.next.prev = w
+	}
+	h.owned[w.Owner] = w
+}
+
+func (h *Hub) disown(w *Wait) {
+	switch {
+	case w.Owner == nil:
+		return
+	case w.prev != nil:
+		w.prev.next = w.next
+	case w.next != nil:
+		h.owned[w.Owner] = w.next
+	default:
+		delete(h.owned, w.Owner)
+	}
+	if w.next != nil {
+		w.next.prev = w.prev
+	}
+	w.prev, w.next = nil, nil
+}
+
+// deadlines is a heap of waits by the time they are looked at.
+type deadlines []*Wait
+
+func (d deadlines) Len() int           { return len(d) }
+func (d deadlines) Less(i, j int) bool { return d[i].at.Before(d[j].at) }
+func (d deadlines) Swap(i, j int) {
+	d[i], d[j] = d[j], d[i]
+	d[i].pos, d[j].pos = i, j
+}
+func (d *deadlines) Push(v any) {
+	w := v.(*Wait)
+	w.pos = len(*d)
+	*d = append(*d, w)
+}
+func (d *deadlines) Pop() any {
+	old := *d
+	w := old[len(old)-1]
+	old[len(old)-1] = nil
+	*d = old[:len(old)-1]
+	return w
+}
