@@ -198,7 +198,7 @@ func (s *stage) slaves(brokers []body.BrokerData) {
 	}
 }
 
-// compare compares all but what differs by intent: language, and the wording of
+// compare compares all but what differs by intent: language, version, and the wording of
 // remarks. GET_NAMESRV_CONFIG is not there yet.
 func compare(t *testing.T, req, want, have *wire.Command) {
 	if req.Code == wire.ReqGetNamesrvConfig {
@@ -208,7 +208,7 @@ func compare(t *testing.T, req, want, have *wire.Command) {
 		return
 	}
 	if have.Code != want.Code || have.Flag != want.Flag || have.Opaque != want.Opaque || have.Encoding != want.Encoding ||
-		have.Version != want.Version || have.HasExt != want.HasExt || (len(have.Remark) > 0) != (len(want.Remark) > 0) {
+		have.Version != wire.Version || have.HasExt != want.HasExt || (len(have.Remark) > 0) != (len(want.Remark) > 0) {
 		t.Errorf("have %+v, want %+v", have, want)
 	}
 	if len(have.Ext) != len(want.Ext) {

@@ -20,8 +20,10 @@ const (
 )
 
 // Version is the protocol version that Twostage states in what it sends: the
-// number of RocketMQ 4.9.8 in MQVersion.
-const Version int32 = 409
+// number of RocketMQ 5.3.0 in MQVersion. Java clients ask it for one thing only,
+// whether a broker filters by more than tags; name servers of 5.x read by it
+// whether a deflated registration ends with static topics.
+const Version int32 = 473
 
 // Versions that servers tell clients apart by.
 const (

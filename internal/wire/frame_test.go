@@ -155,16 +155,16 @@ func TestAppendKeepsConventions(t *testing.T) {
 		want string
 	}{
 		{AppendResponse(nil, JSON, 5, &Response{}),
-			`{"code":0,"flag":1,"language":"GO","opaque":5,"serializeTypeCurrentRPC":"JSON","version":409}`},
+			`{"code":0,"flag":1,"language":"GO","opaque":5,"serializeTypeCurrentRPC":"JSON","version":473}`},
 		{AppendResponse(nil, JSON, 5, &Response{Code: 1, Remark: "a\n\"b", Header: pairs{}}),
-			`{"code":1,"extFields":{},"flag":1,"language":"GO","opaque":5,"remark":"a\n\"b","serializeTypeCurrentRPC":"JSON","version":409}`},
+			`{"code":1,"extFields":{},"flag":1,"language":"GO","opaque":5,"remark":"a\n\"b","serializeTypeCurrentRPC":"JSON","version":473}`},
 		{AppendRequest(nil, &Request{Code: 39, Opaque: -2, OneWay: true, Header: pairs{{"k", "\x01"}, {"l", "2"}},
 			Fields: Fields{{[]byte("q\""), []byte("v")}}}),
-			`{"code":39,"extFields":{"k":"\u0001","l":"2","q\"":"v"},"flag":2,"language":"GO","opaque":-2,"serializeTypeCurrentRPC":"JSON","version":409}`},
+			`{"code":39,"extFields":{"k":"\u0001","l":"2","q\"":"v"},"flag":2,"language":"GO","opaque":-2,"serializeTypeCurrentRPC":"JSON","version":473}`},
 		{AppendRequest(nil, &Request{Code: 10, Language: LanguageJava, Version: 317, Fields: Fields{}}),
 			`{"code":10,"extFields":{},"flag":0,"language":"JAVA","opaque":0,"serializeTypeCurrentRPC":"JSON","version":317}`},
 		{AppendRequest(nil, &Request{Encoding: Binary, Code: 200050, Opaque: 1, OneWay: true, Header: pairs{{"k", "vv"}}}),
-			"\x0d\x72\x09\x01\x99\x00\x00\x00\x01\x00\x00\x00\x02\x00\x00\x00\x00\x00\x00\x00\x09\x00\x01k\x00\x00\x00\x02vv"},
+			"\x0d\x72\x09\x01\xd9\x00\x00\x00\x01\x00\x00\x00\x02\x00\x00\x00\x00\x00\x00\x00\x09\x00\x01k\x00\x00\x00\x02vv"},
 	} {
 		if got := string(c.have[8:]); got != c.want {
 			t.Errorf("have %q\nwant %q", got, c.want)

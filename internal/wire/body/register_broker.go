@@ -62,7 +62,9 @@ func Checksum(text []byte) int32 { return int32(crc32.ChecksumIEEE(text) & 0x7FF
 //	+-------+-------------+-------+ +-------+-------+     +-------+--------------+
 //	                                |<-- count times ---->|
 //
-//	5.x adds:  int32 count, and count times int32 len, JSON of a TopicQueueMappingInfo
+//	5.x adds:  int32 count, and count times int32 len, JSON of a TopicQueueMappingInfo.
+//	A name server of 5.x demands the count of brokers that state version 413 or
+//	higher; one of 4.9 does not read that far.
 //
 // A topic line is "name readQueues writeQueues perm filterType", and in 5.x one
 // more blank and the attributes as a JSON object. It has neither the order flag
@@ -223,8 +225,8 @@ func parseTopicLine(line string) (TopicConfig, error) {
 }
 
 // MarshalRegisterBroker writes a registration and the bodyCrc32 for its header. The
-// deflated form leaves attributes and static topics out where there are none, so
-// that name servers of 4.9 can read it.
+// deflated form leaves attributes out where there are none: name servers of 4.9
+// pass over the line of a topic that has them.
 func MarshalRegisterBroker(b *RegisterBrokerBody, compressed bool) (data []byte, bodyCRC32 int32) {
 	if !compressed {
 		data = Marshal(b)
@@ -237,11 +239,10 @@ func MarshalRegisterBroker(b *RegisterBrokerBody, compressed bool) (data []byte,
 		plain = appendPart(plain, topicLine(wrapper.TopicConfigTable[name]))
 	}
 	plain = appendPart(plain, fastjson.Marshal(b.FilterServerList))
-	if mappings := wrapper.TopicQueueMappingInfoMap; len(mappings) > 0 {
-		plain = binary.BigEndian.AppendUint32(plain, uint32(len(mappings)))
-		for _, name := range slices.Sorted(maps.Keys(mappings)) {
-			plain = appendPart(plain, fastjson.Marshal(mappings[name]))
-		}
+	mappings := wrapper.TopicQueueMappingInfoMap
+	plain = binary.BigEndian.AppendUint32(plain, uint32(len(mappings)))
+	for _, name := range slices.Sorted(maps.Keys(mappings)) {
+		plain = appendPart(plain, fastjson.Marshal(mappings[name]))
 	}
 	var deflated bytes.Buffer
 	// Neither call can fail: the level is valid and a Buffer takes everything.
