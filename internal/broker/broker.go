@@ -17,11 +17,15 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/twostage/twostage/internal/broker/assign"
 	"github.com/twostage/twostage/internal/broker/delay"
 	"github.com/twostage/twostage/internal/broker/group"
 	"github.com/twostage/twostage/internal/broker/lock"
 	"github.com/twostage/twostage/internal/broker/longpoll"
 	"github.com/twostage/twostage/internal/broker/offset"
+	"github.com/twostage/twostage/internal/broker/pop"
+	"github.com/twostage/twostage/internal/broker/popwait"
+	"github.com/twostage/twostage/internal/broker/timer"
 	"github.com/twostage/twostage/internal/broker/topic"
 	"github.com/twostage/twostage/internal/broker/txn"
 	"github.com/twostage/twostage/internal/config"
@@ -58,10 +62,16 @@ type Broker struct {
 	offsets *offset.Table
 	txn     *txn.Service
 	delays  *delay.Service
+	timers  *timer.Service // nil: timerWheelEnable=false
+	pops    *pop.Service
 	session *session.Registry
 	holds   *longpoll.Hub[*store.Queue]
+	popHeld *popwait.Hub // pops that wait
+	noted   *popwait.Hub // notifications that wait
+	assign  *assign.Service
 	locks   *lock.Table
 	stats   *stats
+	rates   *rates
 	server  *remoting.Server
 	vip     *remoting.Server
 	client  *remoting.Client
@@ -88,6 +98,7 @@ func New(o Options) *Broker {
 	}
 	return &Broker{
 		o: o, cfg: o.Config, log: o.Logger, locks: lock.New(), holds: longpoll.New[*store.Queue](maxHeld), stats: newStats(),
+		popHeld: popwait.New(waitLimits(o.Config.PopWait), false), noted: popwait.New(waitLimits(o.Config.PopWait), true),
 	}
 }
 
@@ -118,6 +129,7 @@ func (b *Broker) Open(ctx context.Context) error {
 	if err := b.openServices(); err != nil {
 		return err
 	}
+	b.rates = newRates(b.stats, time.Now())
 	b.wire()
 	b.opened.Store(true)
 	return nil
@@ -163,9 +175,15 @@ func (b *Broker) openStore() error {
 
 // arrived is told of each new queue entry, by the store.
 func (b *Broker) arrived(q *store.Queue, at, tagsCode, storeTimestamp int64, props []byte) {
-	b.holds.Arrive(q, at, tagsCode)
-	if b.opened.Load() && q.Topic() == message.TopicSchedule {
+	b.holds.Arrive(q, at, tagsCode, props)
+	b.popHeld.Arrive(q.Topic(), q.ID(), at, tagsCode, props)
+	b.noted.Arrive(q.Topic(), q.ID(), at, tagsCode, props)
+	if b.opened.Load() {
 		b.delays.Arrived(q, at, tagsCode, storeTimestamp, props)
+		if b.timers != nil {
+			b.timers.Arrived(q, at, tagsCode, storeTimestamp, props)
+		}
+		b.pops.Arrived(q, at, props)
 	}
 }
 
@@ -178,7 +196,7 @@ func (b *Broker) openTables() error {
 	var err error
 	system := topic.System{
 		Cluster: c.Identity.Cluster, Broker: c.Identity.Name, AutoCreate: c.Topics.AutoCreate,
-		DefaultQueues: int32(c.Topics.DefaultQueues), ClusterTopic: c.Topics.Cluster, BrokerTopic: c.Topics.Broker,
+		DefaultQueues: int32(c.Topics.DefaultQueues), ClusterTopic: c.Topics.Cluster, BrokerTopic: c.Topics.Broker, Timers: c.Timers.Enable,
 	}
 	if c.Trace.TopicEnable {
 		system.TraceTopic = c.Trace.Topic
@@ -202,7 +220,10 @@ func (b *Broker) openTables() error {
 func (b *Broker) openServices() error {
 	c := b.cfg
 	b.session = session.New(session.Config{OnChange: b.notify, Expiry: c.Groups.ClientExpiry, Logger: b.log})
-	var err error
+	err := b.openAssignments()
+	if err != nil {
+		return err
+	}
 	if b.delays, err = delay.Open(delay.Config{
 		Log: b.store, FS: b.o.FS, Path: filepath.Join(b.configDir(), "delayOffset.json"),
 		Levels: c.Delays.Levels, FlushInterval: c.Delays.OffsetFlushInterval, NowMillis: b.o.NowMillis, Logger: b.log,
@@ -212,8 +233,11 @@ func (b *Broker) openServices() error {
 		return err
 	}
 	b.group.Defer("delayed delivery", b.delays.Close)
+	if err = b.openTimers(); err != nil {
+		return err
+	}
 	if b.txn, err = txn.Open(txn.Config{
-		Log: b.store, Offsets: b.offsets, Delays: b.delays, Producers: b.producer,
+		Log: b.store, Offsets: b.offsets, Delays: taken{b.waits()}, Producers: b.producer,
 		Topic: func(name string) error {
 			_, err := b.topics.Ensure(name, 1, topic.PermRead|topic.PermWrite, 0)
 			return err
@@ -230,7 +254,10 @@ func (b *Broker) openServices() error {
 		b.store.ReplayDone()
 	}
 	b.replay = nil
-	return err
+	if err != nil {
+		return err
+	}
+	return b.openPops()
 }
 
 // replayed is told of each record that the recovery of the store reads.
@@ -255,6 +282,10 @@ func (b *Broker) Run(ctx context.Context) error {
 	g.Go("transactions", b.txn.Run)
 	g.Go("notes of transactions", b.txn.KeepNotes)
 	g.Go("delayed delivery", b.delays.Run)
+	if b.timers != nil {
+		g.Go("timers", b.timers.Run)
+	}
+	g.Go("pops", b.pops.Run)
 	g.Go("offset flush", b.flushOffsets)
 	g.Go("store watch", b.watchStore)
 	g.Go("listener", b.server.Run)
@@ -262,7 +293,11 @@ func (b *Broker) Run(ctx context.Context) error {
 		g.Go("VIP listener", b.vip.Run)
 	}
 	g.Go("held pulls", b.holds.Run)
+	b.runWaits(g)
+	g.Go("moves from pop to pull", b.runMover(b.pops))
+	g.Go("routes for assignments", b.assign.Run)
 	g.Go("client expiry", b.expire)
+	g.Go("rates", b.rates.run)
 	g.Go("address check", b.dialSelf)
 	g.Go("topic spread", b.spread.run)
 	g.Go("registration", b.naming.run)

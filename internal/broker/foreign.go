@@ -25,7 +25,6 @@ var foreign = []struct{ name, feature string }{
 	{"consumequeue_r", "consume queues in RocksDB (storeType=defaultRocksDB)"},
 	{"rocksdbstore", "RocksDB"},
 	{"compaction", "compaction topics"},
-	{"timerlog", "delivery at any time (timerWheelEnable)"},
 	{"kvStore", "pop in RocksDB (popConsumerKVServiceEnable)"},
 	{"epochFileCheckpoint", "controller mode (enableControllerMode)"},
 	{"brokerMetadata", "controller mode (enableControllerMode)"},

@@ -17,7 +17,6 @@ func TestForeignFiles(t *testing.T) {
 		"consumequeue_ext/T": "consumequeue_ext, which belongs to extended consume queues (enableConsumeQueueExt): that is not there yet, and tag filters " +
 			"would miss messages; remove consumequeue and consumequeue_ext, and the next start builds the queues from the log",
 		"batchconsumequeue/T": "batchconsumequeue, which belongs to batch consume queues (topics with queue.type=BatchCQ): " + unseen,
-		"timerlog/0":          "timerlog, which belongs to delivery at any time (timerWheelEnable): " + unseen,
 		"epochFileCheckpoint": "epochFileCheckpoint, which belongs to controller mode (enableControllerMode): " + unseen,
 		"config/topics/0.sst": "config/topics, which belongs to configuration in RocksDB: " + unseen,
 		"dledger-n0/data":     "dledger-n0, which belongs to DLedger (enableDLegerCommitLog): " + unseen,

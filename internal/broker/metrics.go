@@ -51,8 +51,15 @@ var (
 	descDeleted    = desc("storage_deleted_files_total", "Commit log files that retention has deleted since the start.")
 	descUnexpired  = desc("storage_deleted_unexpired_files_total", "Of them, those that fileReservedTime would have kept: the disk was too full.")
 	descUnconsumed = desc("storage_deleted_unconsumed_messages_total", "Messages in those that a group had not consumed, for each group, since the start.")
-	descHeld       = desc("held_pulls", "Pulls that wait for a message.")
-	descReadOnly   = desc("storage_read_only", "1 after an I/O error: no message is stored any more.")
+	descPopHeld    = desc("held_pops", "Pops and notifications that wait for a message.", "kind")
+	descConflicts  = prometheus.NewDesc("twostage_subscription_conflicts", "Members of a consumer group that subscribe to something else than most of it.",
+		append(append([]string(nil), nodeLabels...), "group"), nil)
+	descHeld      = desc("held_pulls", "Pulls that wait for a message.")
+	descTimerLag  = desc("timer_enqueue_lag", "Messages with a time of delivery that are not in the timer wheel yet.")
+	descTimerOut  = desc("timer_dequeue_total", "Messages delivered at their time since the start.")
+	descTimerGone = desc("timer_recalled_total", "Messages that were taken back before their time since the start.")
+	descTimerBad  = desc("timer_skipped_total", "Messages with a time of delivery that could not be delivered since the start: damaged, lost, or without a possible target.")
+	descReadOnly  = desc("storage_read_only", "1 after an I/O error: no message is stored any more.")
 )
 
 // Describe is part of prometheus.Collector.
@@ -76,6 +83,17 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(descTopics, float64(b.topics.Len()))
 	gauge(descGroups, float64(b.groups.Len()))
 	gauge(descHeld, float64(b.holds.Len()))
+	if t := b.timers; t != nil {
+		gauge(descTimerLag, float64(t.Behind()))
+		total(descTimerOut, float64(t.Delivered()))
+		total(descTimerGone, float64(t.Recalled()))
+		total(descTimerBad, float64(t.Skipped()))
+	}
+	gauge(descPopHeld, float64(b.popHeld.Len()), "pop")
+	gauge(descPopHeld, float64(b.noted.Len()), "notification")
+	for group, n := range b.session.Conflicting() {
+		gauge(descConflicts, float64(n), group)
+	}
 	b.stats.in.each(func(topic string, n, bytes int64) {
 		total(descIn, float64(n), topic)
 		total(descInBytes, float64(bytes), topic)

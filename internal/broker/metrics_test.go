@@ -57,7 +57,7 @@ func TestMessagesCountOnce(t *testing.T) {
 		}
 	}
 	again := sendHeader("%RETRY%g", "DELAY", "2")
-	again.ReconsumeTimes, again.MaxReconsumeTimes, again.HasMaxReconsumeTimes = 2, 2, true
+	again.ReconsumeTimes, again.MaxReconsumeTimes, again.HasMaxReconsumeTimes = 3, 2, true
 	c.send(again, "no more tries")
 
 	w.wantCounted(map[string]int{"T": 4, "%DLQ%g": 2})

@@ -46,7 +46,7 @@ func refuse(t *testing.T, fs vfs.FS, keys map[string]string) error {
 }
 
 func TestOpenRefuses(t *testing.T) {
-	for dir, word := range map[string]string{"timerlog": "timerWheelEnable", "rocksdbstore": "RocksDB", "dledger-n0": "DLedger", "consumequeue_ext": "enableConsumeQueueExt"} {
+	for dir, word := range map[string]string{"rocksdbstore": "RocksDB", "dledger-n0": "DLedger", "consumequeue_ext": "enableConsumeQueueExt"} {
 		fs := vfs.NewMem()
 		if err := vfs.MkdirAllSync(fs, "/store/"+dir); err != nil {
 			t.Fatal(err)

@@ -79,6 +79,9 @@ func (b *Broker) sayUnconsumed(d store.Deletion) {
 		levels[level-1] = offset
 	}
 	add("delayed delivery", message.TopicSchedule, levels)
+	if b.timers != nil {
+		add("timers", message.TopicTimer, map[int32]int64{0: b.timers.Position()})
+	}
 	slices.SortFunc(list, func(a, b unconsumed) int {
 		return cmp.Or(cmp.Compare(b.messages, a.messages), cmp.Compare(a.group, b.group), cmp.Compare(a.topic, b.topic))
 	})

@@ -5,6 +5,7 @@ package broker
 
 import (
 	"testing"
+	"time"
 
 	"github.com/twostage/twostage/internal/rpc"
 	"github.com/twostage/twostage/internal/vfs"
@@ -111,10 +112,54 @@ func TestSendToTheRetryTopic(t *testing.T) {
 	if rec := w.waiting(4); rec.ReconsumeTimes != 1 {
 		t.Errorf("tried %d times", rec.ReconsumeTimes)
 	}
-	h.ReconsumeTimes = 2
+	h.ReconsumeTimes = 3
 	c.send(h, "dead")
 	w.wantBodies("%DLQ%g", 0, "dead")
 	w.wantBodies("%RETRY%g", 0, "")
+	dead := w.stored("%DLQ%g", 0)[0]
+	w.wantProperties(&dead, "DELAY", "4", "RETRY_TOPIC", "T", "CLUSTER", "DefaultCluster", "DLQ_ORIGIN_TOPIC", "T")
+
+	// Who consumes in order sends what has used up its tries, without counting the
+	// last one.
+	queues := &body.LockBatchRequestBody{ConsumerGroup: "g", ClientID: "c", MqSet: []body.MessageQueue{{Topic: "T", BrokerName: "broker-a"}}}
+	cmd, err := c.Invoke(w.ctx, w.addr, &wire.Request{Code: wire.ReqLockBatchMQ, Body: body.Marshal(queues)})
+	if err != nil || cmd.Code != wire.Success {
+		t.Fatal(cmd, err)
+	}
+	h.ReconsumeTimes = 2
+	c.send(h, "dead in order")
+	w.wantBodies("%DLQ%g", 0, "dead dead in order")
+}
+
+// TestRetryPolicy: a group's own waits replace delay levels.
+func TestRetryPolicy(t *testing.T) {
+	w := start(t, vfs.NewMem(), "messageDelayLevel", hours)
+	c := w.client()
+	g := body.NewSubscriptionGroupConfig("g")
+	g.GroupRetryPolicy = &body.GroupRetryPolicy{Type: "EXPONENTIAL", ExponentialRetryPolicy: &body.ExponentialRetryPolicy{Initial: 1, Max: 10, Multiplier: 2}}
+	if err := rpc.CreateGroup(w.ctx, c, w.addr, &g); err != nil {
+		t.Fatal(err)
+	}
+	c.heartbeat("c", "g", "T", "*", "%RETRY%g", "*")
+	c.send(sendHeader("T", "UNIQ_KEY", "u", "DELAY", "0"), "x")
+	topic, at := "T", int64(0)
+	for times := int32(1); times <= 2; times++ {
+		rec := w.stored(topic, 0)[at]
+		if err := rpc.SendBack(w.ctx, c, w.addr, &header.SendBackRequest{Offset: rec.PhysicalOffset, Group: "g", OriginTopic: "T"}); err != nil {
+			t.Fatal(err)
+		}
+		if times == 2 {
+			at = 1
+		}
+		topic = "%RETRY%g"
+		if p := c.pull("g", topic, 0, at, time.Minute); p.Code != wire.Success {
+			t.Fatalf("retry %d: answered %d", times, p.Code)
+		}
+		again := w.stored(topic, 0)[at]
+		if again.ReconsumeTimes != times || again.StoreTimestamp < rec.StoreTimestamp+int64(times) {
+			t.Errorf("retry %d: %d times, %d ms after", times, again.ReconsumeTimes, again.StoreTimestamp-rec.StoreTimestamp)
+		}
+	}
 }
 
 // TestTransactionOverTheWire: hidden half, check to another process of the group,
@@ -187,7 +232,7 @@ func TestRule11NoHalfMessageForARetry(t *testing.T) {
 		h.SysFlag = int32(message.TransactionPrepared)
 		if topic == "%DLQ%g" { // it comes into being with the first dead letter
 			h2 := sendHeader("%RETRY%g", "DELAY", "4", "RETRY_TOPIC", "T")
-			h2.ReconsumeTimes, h2.MaxReconsumeTimes, h2.HasMaxReconsumeTimes = 2, 2, true
+			h2.ReconsumeTimes, h2.MaxReconsumeTimes, h2.HasMaxReconsumeTimes = 3, 2, true
 			c.send(h2, "dead")
 		}
 		c.refused(wire.MessageIllegal, &wire.Request{Code: wire.ReqSendMessageV2, Header: h, Body: []byte("x")}, topic, "TRAN_MSG")

@@ -31,6 +31,8 @@ func (b *Broker) newServer(addr string) *remoting.Server {
 		Routes:  func(code int32) (remoting.Route, bool) { r, ok := b.table().routes[code]; return r, ok },
 		OnClose: func(c *remoting.Conn) {
 			b.holds.Drop(c)
+			b.popHeld.Drop(c)
+			b.noted.Drop(c)
 			b.session.ConnClosed(c)
 		},
 		EndOfBatch: func(c *remoting.Conn) {
@@ -54,25 +56,44 @@ func (b *Broker) wire() {
 	writable := func() bool { return c.Identity.Permission&int(topic.PermWrite) != 0 }
 	readable := func() bool { return c.Identity.Permission&int(topic.PermRead) != 0 }
 	send := &handler.Send{
-		Log: b.store, Topics: b.topics, Groups: b.groups, Halves: b.txn, Delays: b.delays, Stats: b.stats,
-		Host: b.advertised, Cluster: c.Identity.Cluster, Every: header.EveryAnswer(c.Identity.Region, c.Trace.On),
-		MaxMessageSize: c.Store.MaxMessageSize, Writable: writable, RejectTransactions: c.Transactions.Reject,
-		SyncTimeout: c.Flush.SyncTimeout, Created: b.spread.add,
+		Log: b.store, Topics: b.topics, Groups: b.groups, Halves: b.txn, Delays: b.waits(), Stats: b.stats,
+		Host: b.advertised, Cluster: c.Identity.Cluster, Broker: c.Identity.Name, Every: header.EveryAnswer(c.Identity.Region, c.Trace.On),
+		MaxMessageSize: c.Store.MaxMessageSize, CheckTypes: c.Topics.CheckTypes, Writable: writable, RejectTransactions: c.Transactions.Reject,
+		SyncTimeout: c.Flush.SyncTimeout, Wait: c.Flush.SendWait, Created: b.spread.add, Ordered: b.locks.Held,
 	}
+	filters := handler.NewFilters(c.Pull.PropertyFilter)
 	pull := &handler.Pull{
-		Log: b.store, Topics: b.topics, Groups: b.groups, Subs: b.session, Holder: b.holds, Offsets: b.offsets, Stats: b.stats,
+		Log: b.store, Topics: b.topics, Groups: b.groups, Subs: b.session, Holder: b.holds, Offsets: b.offsets, Resets: b.offsets, Stats: b.stats, Filters: filters,
 		Readable: readable, MaxCount: c.Pull.MaxCountInMemory, MaxBytes: c.Pull.MaxBytesInMemory,
 		LongPolling: c.Pull.LongPolling, ShortPoll: c.Pull.ShortPolling,
 	}
 	offsets := &handler.Offset{Log: b.store, Topics: b.topics, Offsets: b.offsets}
 	query := &handler.Query{Log: b.store, MaxMessages: c.Query.MaxMessages, MaxUniqueKey: c.Query.MaxByUniqueKey}
-	client := &handler.Client{Sessions: b.session, Groups: b.groups, Topics: b.topics, Published: b.naming.announce, NotifyChanges: c.Groups.NotifyChanges, ProducerOnline: b.txn.Online}
-	back := &handler.SendBack{Log: b.store, Topics: b.topics, Groups: b.groups, Delays: b.delays, Stats: b.stats, Writable: writable, Host: b.advertised}
+	client := &handler.Client{Sessions: b.session, Groups: b.groups, Topics: b.topics, Published: b.naming.announce, Filters: filters, NotifyChanges: c.Groups.NotifyChanges, ProducerOnline: b.txn.Online}
+	back := &handler.SendBack{Log: b.store, Topics: b.topics, Groups: b.groups, Delays: b.waits(), Stats: b.stats, Writable: writable, Host: b.advertised, Wait: c.Flush.SendWait}
 	locks := &handler.Lock{Locks: b.locks, Broker: c.Identity.Name}
+	recall := &handler.Recall{
+		Log: b.store, Topics: b.topics, Delays: b.waits(), Enable: c.Timers.Recall, Writable: writable, Always: c.Timers.RecallAlways,
+		Broker: c.Identity.Name, Region: c.Identity.Region, Host: b.advertised, MaxDelay: c.Timers.MaxDelay.Milliseconds(), Now: b.o.NowMillis,
+	}
 	end := &handler.Transaction{Decisions: b.txn}
 	inspect := &handler.Inspect{Transactions: b.txn, Broker: c.Identity.Name}
 	admin := &handler.Admin{Topics: b.topics, Groups: b.groups, Offsets: b.offsets, Queues: b.store, Published: b.naming.publish, Settle: b.settle,
-		Deleted: func() { b.holds.LetGo((*store.Queue).Deleted) }}
+		Deleted: b.letGoDeleted}
+
+	reset := &handler.Reset{Log: b.store, Topics: b.topics, Groups: b.groups, Online: b.session, Offsets: b.offsets, LetGo: b.wasReset,
+		OnServer: c.Groups.ServerSideReset, Broker: c.Identity.Name, Logger: b.log}
+	clone := &handler.Clone{Log: b.store, Topics: b.topics, Subs: b.session, Offsets: b.offsets}
+	relay := &handler.Relay{Members: b.session, Log: b.store, Topics: b.topics, Groups: b.groups, Broker: c.Identity.Name}
+	progress := &handler.Progress{Log: b.store, Topics: b.topics, Subs: b.session, Offsets: b.offsets, PerSecond: b.rates.perSecond, Broker: c.Identity.Name}
+	reply := &handler.Reply{Send: send, Requesters: b.session, Store: c.Topics.StoreReplies, NowMillis: b.o.NowMillis, Logger: b.log}
+
+	notify := &handler.Notify{Topics: b.topics, Groups: b.groups, Ready: b.pops, Waiter: b.noted, Held: b.popHeld.Held, Readable: readable}
+	pops := &handler.Pop{
+		Pops: b.pops, Topics: b.topics, Groups: b.groups, Queues: b.store, Filters: filters, Waiter: b.popHeld, Freed: b.freed, Stats: b.stats,
+		Readable: readable, NowMillis: b.o.NowMillis,
+	}
+	share := &handler.Assign{Assignments: b.assign, Topics: b.topics, Groups: b.groups}
 
 	workers := max(runtime.GOMAXPROCS(0), 2)
 	// One worker: an unregistration must not overtake the heartbeat before it.
@@ -80,6 +101,11 @@ func (b *Broker) wire() {
 	queries := remoting.NewLane("query", workers, 1_000)
 	backs := remoting.NewLane("send back", workers, 10_000)
 	admins := remoting.NewLane("admin", 1, 1_000)
+	popped := remoting.NewLane("pop", 64, 10_000)             // may wait for the disk
+	shares := remoting.NewLane("assignment", workers, 10_000) // may wait for a name server
+	// Their workers wait for clients.
+	relays := remoting.NewLane("relay", 512, 1_000)
+	replies := remoting.NewLane("reply", 4_096, 10_000)
 
 	inline := func(h remoting.Handler) remoting.Route { return remoting.Route{Handler: h} }
 	lane := func(l *remoting.Lane, h remoting.Handler) remoting.Route {
@@ -101,6 +127,7 @@ func (b *Broker) wire() {
 		wire.ReqGetEarliestMsgStoreTime:          lane(queries, offsets.Earliest),
 		wire.ReqQueryMessage:                     lane(queries, query.ByKey),
 		wire.ReqViewMessageByID:                  lane(queries, query.ByOffset),
+		wire.ReqRecallMessage:                    lane(backs, recall.Handle),
 		wire.ReqConsumerSendMsgBack:              lane(backs, back.Handle),
 		wire.ReqHeartBeat:                        lane(clients, client.Heartbeat),
 		wire.ReqUnregisterClient:                 lane(clients, client.Unregister),
@@ -117,6 +144,28 @@ func (b *Broker) wire() {
 		wire.ReqDeleteSubscriptionGroup:          lane(admins, admin.DeleteGroup),
 		wire.ReqGetAllSubscriptionGroupConfig:    lane(admins, admin.AllGroups),
 
+		wire.ReqInvokeBrokerToResetOffset:       lane(admins, reset.Handle),
+		wire.ReqGetConsumeStats:                 lane(queries, progress.Handle),
+		wire.ReqCloneGroupOffset:                lane(admins, clone.Clone),
+		wire.ReqQueryCorrectionOffset:           lane(queries, clone.Correct),
+		wire.ReqGetConsumerRunningInfo:          lane(relays, relay.RunningInfo),
+		wire.ReqConsumeMessageDirectly:          lane(relays, relay.ConsumeDirectly),
+		wire.ReqInvokeBrokerToGetConsumerStatus: lane(relays, relay.Status),
+		wire.ReqSendReplyMessage:                lane(replies, reply.Handle),
+		wire.ReqSendReplyMessageV2:              lane(replies, reply.Handle),
+
+		wire.ReqPopMessage:                 lane(popped, pops.Handle),
+		wire.ReqPeekMessage:                lane(popped, pops.Peek),
+		wire.ReqAckMessage:                 lane(popped, pops.Ack),
+		wire.ReqBatchAckMessage:            lane(popped, pops.BatchAck),
+		wire.ReqChangeMessageInvisibleTime: lane(popped, pops.ChangeInvisible),
+
+		wire.ReqNotification:             inline(notify.Notification),
+		wire.ReqPollingInfo:              inline(notify.PollingInfo),
+		wire.ReqQueryAssignment:          lane(shares, share.Query),
+		wire.ReqSetMessageRequestMode:    lane(admins, share.SetMode),
+		wire.ReqGetAllMessageRequestMode: lane(admins, share.Modes),
+
 		wire.ReqTxList:                 lane(queries, inspect.List),
 		wire.ReqTxShow:                 lane(queries, inspect.Show),
 		wire.ReqTxDecide:               lane(admins, inspect.Decide),
@@ -124,6 +173,14 @@ func (b *Broker) wire() {
 		wire.ReqTxResume:               lane(admins, inspect.Resume),
 		wire.ReqResumeCheckHalfMessage: lane(admins, inspect.ResumeCheck),
 	}})
+}
+
+// letGo ends the holds of pulls at queues of a topic.
+func (b *Broker) letGo(topic string, queues map[int32]int64) {
+	b.holds.LetGo(func(q *store.Queue) bool {
+		_, ok := queues[q.ID()]
+		return ok && q.Topic() == topic
+	})
 }
 
 // notify tells the consumers of a group that its members or topics changed.

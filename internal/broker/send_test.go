@@ -142,7 +142,7 @@ func TestSendRefusals(t *testing.T) {
 func TestUnknownRequestNamesItself(t *testing.T) {
 	w := start(t, vfs.NewMem())
 	c := w.client()
-	c.refused(wire.RequestCodeNotSupported, &wire.Request{Code: wire.ReqPopMessage}, "POP_MESSAGE")
+	c.refused(wire.RequestCodeNotSupported, &wire.Request{Code: wire.ReqPopLiteMessage}, "POP_LITE_MESSAGE")
 	c.refused(wire.RequestCodeNotSupported, &wire.Request{Code: 31999}, "31999")
 }
 

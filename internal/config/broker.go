@@ -17,8 +17,12 @@ type Broker struct {
 	Topics       Topics
 	Groups       Groups
 	Delays       Delays
+	Timers       Timers
 	Transactions Transactions
 	Pull         Pull
+	PopWait      PopWait
+	Pop          Pop
+	Assign       Assign
 	Query        Query
 	Trace        Trace
 	Metrics      Metrics
@@ -102,6 +106,7 @@ type Flush struct {
 	CommitLogThoroughInterval time.Duration // flushCommitLogThoroughInterval: after it any number of pages will do; may be 0
 	ConsumeQueueInterval      time.Duration // flushIntervalConsumeQueue
 	SyncTimeout               time.Duration // syncFlushTimeout: a send waits this long for SyncFlush
+	SendWait                  time.Duration // waitTimeMillsInSendQueue: a send waits this long for the log to take it; 0 without brokerFastFailureEnable: as long as it takes
 }
 
 // Topics are the rules of topic creation.
@@ -110,6 +115,8 @@ type Topics struct {
 	AutoCreate    bool // autoCreateTopicEnable
 	Cluster       bool // clusterTopicEnable: a topic with the cluster's name
 	Broker        bool // brokerTopicEnable: a topic with the broker's name
+	StoreReplies  bool // storeReplyMessageEnable: replies to requests go into the log as well
+	CheckTypes    bool // enableTopicMessageTypeCheck: a send must be of its topic's message type
 }
 
 // Groups are the rules of consumer groups and their offsets.
@@ -117,13 +124,51 @@ type Groups struct {
 	AutoCreate          bool          // autoCreateSubscriptionGroup
 	OffsetFlushInterval time.Duration // flushConsumerOffsetInterval
 	NotifyChanges       bool          // notifyConsumerIdsChangedEnable
+	ServerSideReset     bool          // useServerSideResetOffset: the broker resets offsets itself, for groups that are online too
 	ClientExpiry        time.Duration // channelExpiredTimeout: a client that is silent for so long is gone
+}
+
+// Pop is consumption by pop.
+type Pop struct {
+	ReviveQueues     int  // reviveQueueNum
+	RetryProbability int  // popFromRetryProbability: of a hundred pops so many look for retries first
+	RetryV2          bool // enableRetryTopicV2: retry topics are %RETRY%group+topic
+	ActualRetryTopic bool // popResponseReturnActualRetryTopic: retries are given under the name of their retry topic
+}
+
+// PopWait limits the pops and notifications that wait for a message.
+type PopWait struct {
+	MaxWaits   int   // maxPopPollingSize: of either kind
+	MaxKeys    int   // popPollingMapSize: groups, topics and queues that are waited for
+	MaxPerKey  int   // popPollingSize: of one group, topic and queue
+	ForceEvery int64 // popLongPollingForceNotifyInterval: a message at such an offset ends a wait whatever its filter; 0: none
+}
+
+// Assign is how the queues of a topic are shared out among the clients of a group
+// that ask the broker.
+type Assign struct {
+	Balance       bool          // serverLoadBalancerEnable; false gives every client every queue
+	RouteInterval time.Duration // loadBalancePollNameServerInterval
+	DefaultMode   string        // defaultMessageRequestMode: PULL or POP
+	ShareQueues   int           // defaultPopShareQueueNum, of groups that pop by default
 }
 
 // Delays are the delay levels.
 type Delays struct {
 	Levels              []time.Duration // messageDelayLevel; level n is Levels[n-1]. Not empty.
 	OffsetFlushInterval time.Duration   // flushDelayOffsetInterval
+}
+
+// Timers are messages with a time of delivery.
+type Timers struct {
+	Enable        bool          // timerWheelEnable
+	MaxDelay      time.Duration // timerMaxDelaySec
+	Precision     time.Duration // timerPrecisionMs: of a slot of the wheel, not of delivery
+	RollWindow    time.Duration // timerRollWindowSlot: what waits longer is stored again on the way
+	FlushInterval time.Duration // timerFlushIntervalMs
+	FileSize      int64         // mappedFileSizeTimerLog, bytes
+	Recall        bool          // recallMessageEnable
+	RecallAlways  bool          // allowRecallWhenBrokerNotWriteable
 }
 
 // Transactions are the rules of check-back.
@@ -141,6 +186,7 @@ type Transactions struct {
 type Pull struct {
 	LongPolling      bool          // longPollingEnable
 	ShortPolling     time.Duration // shortPollingTimeMills: how long a pull is held without long polling
+	PropertyFilter   bool          // enablePropertyFilter: subscriptions by SQL92
 	MaxBytesInMemory int           // maxTransferBytesOnMessageInMemory
 	MaxCountInMemory int           // maxTransferCountOnMessageInMemory
 	MaxBytesOnDisk   int           // maxTransferBytesOnMessageInDisk

@@ -24,8 +24,7 @@
 //
 // The rule that tells Pending from Refused: would somebody who reads the file believe in something that is not so? A
 // cache size of access control is Pending, the switch of access control, its users and its whitelist are Refused.
-// timerWheelEnable and enableCompaction are true by default in RocketMQ 5; unset is fine here, an explicit true is
-// refused.
+// enableCompaction is true by default in RocketMQ 5; unset is fine here, an explicit true is refused.
 //
 // # Sources
 //

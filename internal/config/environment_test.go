@@ -85,7 +85,7 @@ func TestValues(t *testing.T) {
 	c := mustLoad(t, brokerFile("brokerName=a\nmetricsGrpcExporterHeader=password\nregionId=x\\ny\n"))
 	text := string(c.BrokerValues.AppendProperties(nil))
 	for _, line := range []string{"brokerName=a\n", "listenPort=10911\n", "brokerRole=ASYNC_MASTER\n", "metricsGrpcExporterHeader=******\n",
-		"regionId=x y\n", "storePathRootDir=twostage-data/store\n", "timerWheelEnable=false\n"} {
+		"regionId=x y\n", "storePathRootDir=twostage-data/store\n", "enableCompaction=false\n"} {
 		if !strings.Contains("\n"+text, "\n"+line) {
 			t.Errorf("no line %q", line)
 		}

@@ -37,9 +37,7 @@ const (
 	noActing     = "slaves, and slaves acting as masters, are not there yet"
 	noRocksDB    = "RocksDB is not supported: queues, offsets and configuration are kept in RocketMQ's file formats"
 	noTiered     = "tiered storage is not there yet"
-	noSQL92      = "SQL92 filters are not there yet: consumers can filter by tag"
-	noTimer      = "arbitrary delay arrives in a later version: the delay levels work"
-	noPop        = "pop consumption is not there yet"
+	noTimer      = "delay levels do not go through the timer wheel: they are delivered on time by themselves"
 	noLMQ        = "light message queues are not there yet"
 	noForcedCRC  = "a record without a CRC over its properties can't be told from one written before enabledAppendPropCRC; those that have one are always verified"
 	noCold       = "flow control of cold reads is not there yet"
@@ -102,9 +100,7 @@ var refusedBroker = []refusal{
 	{"rejectPullConsumerEnable", kindBool, "false", "refusing pull consumers is not there: they are served"},
 	{"disableConsumeIfConsumerReadSlowly", kindBool, "false", "cutting off slow consumers is not there: they are served"},
 
-	{"enablePropertyFilter", kindBool, "false", noSQL92},
-	{"enableCalcFilterBitMap", kindBool, "false", noSQL92},
-	{"filterSupportRetry", kindBool, "false", noSQL92},
+	{"filterSupportRetry", kindBool, "false", "filtering retried messages again is not there: a consumer gets back what it sent back"},
 	{"filterServerNums", kindInt, "0", "filter servers are not there: RocketMQ removed them"},
 	{"enableConsumeQueueExt", kindBool, "false", "the consume queue extension is not there: entries have 20 bytes"},
 
@@ -147,12 +143,9 @@ var refusedBroker = []refusal{
 	{"ossAccessKey", kindText, "", noTiered},
 	{"ossSecretKey", kindText, "", noTiered},
 
-	{"timerWheelEnable", kindBool, "false", noTimer}, // true in RocketMQ 5
 	{"timerInterceptDelayLevel", kindBool, "false", noTimer},
-	{"recallMessageEnable", kindBool, "false", noTimer + "; recalling needs it"},
 	{"enableCompaction", kindBool, "false", "topic compaction is not there yet"}, // true in RocketMQ 5
-	{"defaultMessageRequestMode", kindText, "PULL", noPop},
-	{"enablePopMessageThreshold", kindBool, "false", noPop + ", nor its limit of messages in flight"},
+	{"enablePopMessageThreshold", kindBool, "false", "pop has no limit of messages in flight yet"},
 	{"enableLmq", kindBool, "false", noLMQ},
 	{"enableMultiDispatch", kindBool, "false", noLMQ},
 	{"forceVerifyPropCRC", kindBool, "false", noForcedCRC},

@@ -103,11 +103,15 @@ func usedBroker() []*key {
 		whole("flushCommitLogThoroughInterval", "10000", 0, anyInt),
 		whole("flushIntervalConsumeQueue", "1000", 1, anyInt),
 		whole("syncFlushTimeout", "5000", 1, anyInt),
+		flag("brokerFastFailureEnable", "true"),
+		long("waitTimeMillsInSendQueue", "200", 1, maxMillis),
 
 		// topics
 		whole("defaultTopicQueueNums", "8", 1, 65536),
 		flag("autoCreateTopicEnable", "true"),
+		flag("storeReplyMessageEnable", "true"),
 		flag("clusterTopicEnable", "true"),
+		flag("enableTopicMessageTypeCheck", "false"),
 		flag("brokerTopicEnable", "true"),
 		flag("traceTopicEnable", "false"),
 		text("msgTraceTopicName", "RMQ_SYS_TRACE_TOPIC"),
@@ -115,6 +119,7 @@ func usedBroker() []*key {
 
 		// groups
 		flag("autoCreateSubscriptionGroup", "true"),
+		flag("useServerSideResetOffset", "true"),
 		whole("flushConsumerOffsetInterval", "5000", 1, anyInt),
 		flag("notifyConsumerIdsChangedEnable", "true"),
 		long("channelExpiredTimeout", "120000", 1, maxMillis),
@@ -122,6 +127,16 @@ func usedBroker() []*key {
 		// delays
 		text("messageDelayLevel", defaultDelayLevels),
 		long("flushDelayOffsetInterval", "10000", 1, maxMillis),
+
+		// timers
+		flag("timerWheelEnable", "true"),
+		whole("timerMaxDelaySec", "259200", 1, maxMillis/1000),
+		whole("timerPrecisionMs", "1000", 100, 1000), // one of 100, 200, 500, 1000: see timerPrecision
+		whole("timerRollWindowSlot", "172800", 2, anyInt),
+		whole("timerFlushIntervalMs", "1000", 1, anyInt),
+		whole("mappedFileSizeTimerLog", "104857600", 4096, anyInt),
+		flag("recallMessageEnable", "false"),
+		flag("allowRecallWhenBrokerNotWriteable", "true"),
 
 		// transactions
 		flag("rejectTransactionMessage", "false"),
@@ -135,6 +150,7 @@ func usedBroker() []*key {
 		// pull and query
 		flag("longPollingEnable", "true"),
 		long("shortPollingTimeMills", "1000", 1, maxMillis),
+		flag("enablePropertyFilter", "true"),
 		whole("maxTransferBytesOnMessageInMemory", "262144", 1, anyInt),
 		whole("maxTransferCountOnMessageInMemory", "32", 1, anyInt),
 		whole("maxTransferBytesOnMessageInDisk", "65536", 1, anyInt),
@@ -142,6 +158,24 @@ func usedBroker() []*key {
 		whole("accessMessageInMemoryMaxRatio", "40", 0, 100),
 		whole("defaultQueryMaxNum", "32", 1, anyInt),
 		whole("maxMsgsNumBatch", "64", 1, anyInt),
+
+		// pop
+		whole("reviveQueueNum", "8", 1, 128),
+		whole("popFromRetryProbability", "20", 0, 100),
+		flag("enableRetryTopicV2", "false"),
+		flag("popResponseReturnActualRetryTopic", "false"),
+
+		// held pops and notifications
+		long("maxPopPollingSize", "100000", 0, anyInt),
+		whole("popPollingMapSize", "100000", 0, anyInt),
+		whole("popPollingSize", "1024", 0, anyInt),
+		long("popLongPollingForceNotifyInterval", "800", 0, math.MaxInt64),
+
+		// assignment
+		flag("serverLoadBalancerEnable", "true"),
+		long("loadBalancePollNameServerInterval", "30000", 1, maxMillis),
+		text("defaultMessageRequestMode", "PULL", "PULL", "POP"),
+		whole("defaultPopShareQueueNum", "-1", -1, anyInt),
 
 		// metrics
 		text("metricsExporterType", "DISABLE"), // values: see metricsExporter

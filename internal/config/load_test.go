@@ -53,15 +53,20 @@ func TestDefaults(t *testing.T) {
 		Retention: Retention{Reserved: 72 * time.Hour, Hours: []int{4}, MaxUsed: 75, CleanForcibly: 85, Warning: 90, Forcibly: true,
 			Interval: 10 * time.Second, Batch: 10},
 		Flush: Flush{CommitLogInterval: 500 * time.Millisecond, CommitLogLeastPages: 4, CommitLogThoroughInterval: 10 * time.Second,
-			ConsumeQueueInterval: time.Second, SyncTimeout: 5 * time.Second},
-		Topics: Topics{DefaultQueues: 8, AutoCreate: true, Cluster: true, Broker: true},
-		Groups: Groups{AutoCreate: true, OffsetFlushInterval: 5 * time.Second, NotifyChanges: true, ClientExpiry: 2 * time.Minute},
+			ConsumeQueueInterval: time.Second, SyncTimeout: 5 * time.Second, SendWait: 200 * time.Millisecond},
+		Topics: Topics{DefaultQueues: 8, AutoCreate: true, StoreReplies: true, Cluster: true, Broker: true},
+		Groups: Groups{AutoCreate: true, ServerSideReset: true, OffsetFlushInterval: 5 * time.Second, NotifyChanges: true, ClientExpiry: 2 * time.Minute},
 		Delays: Delays{OffsetFlushInterval: 10 * time.Second, Levels: []time.Duration{time.Second, 5 * time.Second, 10 * time.Second,
 			30 * time.Second, time.Minute, 2 * time.Minute, 3 * time.Minute, 4 * time.Minute, 5 * time.Minute, 6 * time.Minute,
 			7 * time.Minute, 8 * time.Minute, 9 * time.Minute, 10 * time.Minute, 20 * time.Minute, 30 * time.Minute, time.Hour, 2 * time.Hour}},
+		Timers: Timers{Enable: true, MaxDelay: 72 * time.Hour, Precision: time.Second, RollWindow: 48 * time.Hour, FlushInterval: time.Second,
+			FileSize: 100 << 20, RecallAlways: true},
 		Transactions: Transactions{Timeout: 6 * time.Second, MaxChecks: 15, CheckInterval: 30 * time.Second, MaxAge: 72 * time.Hour, CheckRate: 1000, Flush: SyncFlush},
-		Pull: Pull{LongPolling: true, ShortPolling: time.Second, MaxBytesInMemory: 256 << 10, MaxCountInMemory: 32,
+		Pull: Pull{LongPolling: true, ShortPolling: time.Second, PropertyFilter: true, MaxBytesInMemory: 256 << 10, MaxCountInMemory: 32,
 			MaxBytesOnDisk: 64 << 10, MaxCountOnDisk: 8, MemoryPercent: 40},
+		Pop:     Pop{ReviveQueues: 8, RetryProbability: 20},
+		PopWait: PopWait{MaxWaits: 100_000, MaxKeys: 100_000, MaxPerKey: 1024, ForceEvery: 800},
+		Assign:  Assign{Balance: true, RouteInterval: 30 * time.Second, DefaultMode: "PULL", ShareQueues: -1},
 		Query:   Query{MaxMessages: 64, MaxByUniqueKey: 32},
 		Trace:   Trace{On: true, Topic: "RMQ_SYS_TRACE_TOPIC"},
 		Metrics: Metrics{Port: 5557},
@@ -135,7 +140,7 @@ func TestGoldenConfiguration(t *testing.T) {
 			if b.Store.ConsumeQueueFileSize != queue || b.Transactions.Timeout != timeout || b.Transactions.MaxChecks != 2 {
 				t.Errorf("store %+v, transactions %+v", b.Store, b.Transactions)
 			}
-			if got, want := c.BrokerValues.Ignored(), []string{"flushConsumeQueueThoroughInterval", "osPageCacheBusyTimeOutMills", "waitTimeMillsInSendQueue"}; !reflect.DeepEqual(got, want) {
+			if got, want := c.BrokerValues.Ignored(), []string{"flushConsumeQueueThoroughInterval", "osPageCacheBusyTimeOutMills"}; !reflect.DeepEqual(got, want) {
 				t.Errorf("ignored %v, want %v", got, want)
 			}
 			if pending := c.BrokerValues.Pending(); pending != nil {
@@ -146,7 +151,7 @@ func TestGoldenConfiguration(t *testing.T) {
 			}
 		})
 	}
-	wantError(t, brokerFile("enablePropertyFilter=true\n"+goldenConf), "broker.conf:1: enablePropertyFilter=true: SQL92 filters are not there yet", "set false")
+	wantError(t, brokerFile("filterSupportRetry=true\n"+goldenConf), "broker.conf:1: filterSupportRetry=true: filtering retried messages again is not there", "set false")
 }
 
 func TestDeleteWhen(t *testing.T) {

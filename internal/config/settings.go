@@ -198,6 +198,14 @@ func (s *settings) millis(name string) time.Duration {
 	return time.Duration(s.int64(name)) * time.Millisecond
 }
 
+// sendWait is waitTimeMillsInSendQueue, 0 where brokerFastFailureEnable=false.
+func (s *settings) sendWait() time.Duration {
+	if !s.flag("brokerFastFailureEnable") {
+		return 0
+	}
+	return s.millis("waitTimeMillsInSendQueue")
+}
+
 func (s *settings) seconds(name string) time.Duration {
 	return time.Duration(s.int64(name)) * time.Second
 }

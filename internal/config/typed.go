@@ -53,15 +53,19 @@ func (s *settings) broker() Broker {
 			CommitLogThoroughInterval: s.millis("flushCommitLogThoroughInterval"),
 			ConsumeQueueInterval:      s.millis("flushIntervalConsumeQueue"),
 			SyncTimeout:               s.millis("syncFlushTimeout"),
+			SendWait:                  s.sendWait(),
 		},
 		Topics: Topics{
 			DefaultQueues: s.int("defaultTopicQueueNums"),
 			AutoCreate:    s.flag("autoCreateTopicEnable"),
+			StoreReplies:  s.flag("storeReplyMessageEnable"),
 			Cluster:       s.flag("clusterTopicEnable"),
 			Broker:        s.flag("brokerTopicEnable"),
+			CheckTypes:    s.flag("enableTopicMessageTypeCheck"),
 		},
 		Groups: Groups{
 			AutoCreate:          s.flag("autoCreateSubscriptionGroup"),
+			ServerSideReset:     s.flag("useServerSideResetOffset"),
 			OffsetFlushInterval: s.millis("flushConsumerOffsetInterval"),
 			NotifyChanges:       s.flag("notifyConsumerIdsChangedEnable"),
 			ClientExpiry:        s.millis("channelExpiredTimeout"),
@@ -69,6 +73,16 @@ func (s *settings) broker() Broker {
 		Delays: Delays{
 			Levels:              s.delayLevels("messageDelayLevel"),
 			OffsetFlushInterval: s.millis("flushDelayOffsetInterval"),
+		},
+		Timers: Timers{
+			Enable:        s.flag("timerWheelEnable"),
+			MaxDelay:      s.seconds("timerMaxDelaySec"),
+			Precision:     s.timerPrecision(),
+			RollWindow:    time.Duration(s.int("timerRollWindowSlot")) * s.timerPrecision(),
+			FlushInterval: s.millis("timerFlushIntervalMs"),
+			FileSize:      s.int64("mappedFileSizeTimerLog"),
+			Recall:        s.flag("recallMessageEnable"),
+			RecallAlways:  s.flag("allowRecallWhenBrokerNotWriteable"),
 		},
 		Transactions: Transactions{
 			Reject:        s.flag("rejectTransactionMessage"),
@@ -82,11 +96,30 @@ func (s *settings) broker() Broker {
 		Pull: Pull{
 			LongPolling:      s.flag("longPollingEnable"),
 			ShortPolling:     s.millis("shortPollingTimeMills"),
+			PropertyFilter:   s.flag("enablePropertyFilter"),
 			MaxBytesInMemory: s.int("maxTransferBytesOnMessageInMemory"),
 			MaxCountInMemory: s.int("maxTransferCountOnMessageInMemory"),
 			MaxBytesOnDisk:   s.int("maxTransferBytesOnMessageInDisk"),
 			MaxCountOnDisk:   s.int("maxTransferCountOnMessageInDisk"),
 			MemoryPercent:    s.int("accessMessageInMemoryMaxRatio"),
+		},
+		Pop: Pop{
+			ReviveQueues:     s.int("reviveQueueNum"),
+			RetryProbability: s.int("popFromRetryProbability"),
+			RetryV2:          s.flag("enableRetryTopicV2"),
+			ActualRetryTopic: s.flag("popResponseReturnActualRetryTopic"),
+		},
+		PopWait: PopWait{
+			MaxWaits:   s.int("maxPopPollingSize"),
+			MaxKeys:    s.int("popPollingMapSize"),
+			MaxPerKey:  s.int("popPollingSize"),
+			ForceEvery: s.int64("popLongPollingForceNotifyInterval"),
+		},
+		Assign: Assign{
+			Balance:       s.flag("serverLoadBalancerEnable"),
+			RouteInterval: s.millis("loadBalancePollNameServerInterval"),
+			DefaultMode:   s.text("defaultMessageRequestMode"),
+			ShareQueues:   s.int("defaultPopShareQueueNum"),
 		},
 		Query: Query{MaxMessages: s.int("maxMsgsNumBatch"), MaxByUniqueKey: s.int("defaultQueryMaxNum")},
 		Trace: Trace{
@@ -202,6 +235,15 @@ func (s *settings) flushPolicy(key string) FlushPolicy {
 }
 
 // transactionMaxAge is that of transactionMaxAge, or of fileReservedTime: then the half message may be deleted.
+// timerPrecision takes what RocketMQ does not know for a second, as it does.
+func (s *settings) timerPrecision() time.Duration {
+	switch p := s.millis("timerPrecisionMs"); p {
+	case 100 * time.Millisecond, 200 * time.Millisecond, 500 * time.Millisecond:
+		return p
+	}
+	return time.Second
+}
+
 func (s *settings) transactionMaxAge() time.Duration {
 	if d := s.millis("transactionMaxAge"); d > 0 {
 		return d

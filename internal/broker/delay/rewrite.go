@@ -64,7 +64,7 @@ func atoi(b []byte) int {
 
 // Rewrite makes the properties of a record that is to wait before it reaches a
 // queue of topic: REAL_TOPIC and REAL_QID name that queue, a level above the
-// highest is cut to it, everything else keeps its bytes and order (also WAIT).
+// highest is cut to it, the times of delivery of RocketMQ 5 go, as there, everything else keeps its bytes and order (also WAIT).
 // out is scratch with them behind. The record waits in queue level-1 of
 // message.TopicSchedule. ok is false, and nothing is written, when props ask for
 // no delay. It allocates only to grow scratch.
@@ -87,7 +87,7 @@ func (l Levels) Rewrite(topic string, queue int32, props, scratch []byte) (level
 			props = nil
 		}
 		if len(piece) == 0 || named(piece, message.PropertyRealTopic) || named(piece, message.PropertyRealQueueID) ||
-			cut && named(piece, message.PropertyDelay) {
+			cut && named(piece, message.PropertyDelay) || len(piece) > 6 && string(piece[:6]) == "TIMER_" && asksForTime(piece) {
 			continue
 		}
 		if len(out) > start {
@@ -108,6 +108,12 @@ const (
 	valueMark    = 0x01
 	propertyMark = 0x02
 )
+
+// asksForTime tells whether a property asks for another time than the level's,
+// which counts.
+func asksForTime(piece []byte) bool {
+	return named(piece, message.PropertyTimerDeliver) || named(piece, message.PropertyTimerDelayMillis) || named(piece, message.PropertyTimerDelaySeconds)
+}
 
 func named(piece []byte, name string) bool {
 	return len(piece) > len(name) && piece[len(name)] == valueMark && string(piece[:len(name)]) == name

@@ -14,7 +14,7 @@ import (
 // TopicTable is the topics with the means to change them.
 type TopicTable interface {
 	Get(name string) (*body.TopicConfig, bool)
-	Put(c body.TopicConfig) error
+	Put(c body.TopicConfig, attributes string) error
 	Delete(names ...string) ([]string, error)
 	IsSystem(name string) bool
 	All() (map[string]body.TopicConfig, body.DataVersion)
@@ -71,7 +71,7 @@ func (a *Admin) CreateTopic(r *remoting.Request) {
 		fail(r, wire.SystemError, "topicFilterType %q is neither SINGLE_TAG nor MULTI_TAG", h.TopicFilterType)
 		return
 	}
-	if err := a.Topics.Put(c); err != nil {
+	if err := a.Topics.Put(c, h.Attributes); err != nil {
 		fail(r, wire.SystemError, "%s", err)
 		return
 	}

@@ -57,6 +57,8 @@ func succeedBody(r *remoting.Request, b body.Body) {
 // storeFailure is the answer for a record that could not be stored.
 func storeFailure(err error) (code int32, remark string) {
 	switch {
+	case errors.Is(err, store.ErrBusy):
+		return wire.SystemBusy, err.Error()
 	case errors.Is(err, store.ErrTooLarge):
 		return wire.MessageIllegal, err.Error()
 	case errors.Is(err, store.ErrDeleted):

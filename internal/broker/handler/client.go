@@ -21,6 +21,7 @@ type Sessions interface {
 	ConsumerIDs(group string) []string
 	Consumers(group string) (session.Group, bool)
 	Producers(group string) []session.Client
+	Conflicts(group string) []session.Conflict
 }
 
 // Client serves what clients say of themselves (34, 35, 46) and what is asked
@@ -31,6 +32,7 @@ type Client struct {
 	Topics   SendTopics
 	// Published is as in Admin, but must return soon: heartbeats wait for it.
 	Published func()
+	Filters   *Filters
 	// NotifyChanges: consumers are told when their group changes.
 	NotifyChanges bool
 	// ProducerOnline is told of each heartbeat of a producer group.
@@ -96,9 +98,12 @@ func (c *Client) Check(r *remoting.Request) {
 	if !decodeBody(r, &b) {
 		return
 	}
-	if s := b.SubscriptionData; s != nil && s.ExpressionType != "" && s.ExpressionType != expressionTag {
-		fail(r, wire.SystemError, "The broker does not support consumer to filter message by %s", s.ExpressionType)
-		return
+	if b.SubscriptionData != nil {
+		if _, err := c.Filters.OfSubscription(b.SubscriptionData); err != nil {
+			refused := asRefusal(err)
+			fail(r, refused.Code, "%s", refused.Remark)
+			return
+		}
 	}
 	r.Reply(&wire.Response{Code: wire.Success})
 }
@@ -131,6 +136,11 @@ func (c *Client) ConsumerConnections(r *remoting.Request) {
 	res := body.ConsumerConnection{
 		ConnectionSet: connections(g.Clients), SubscriptionTable: g.Subscriptions,
 		ConsumeType: g.Info.ConsumeType, MessageModel: g.Info.MessageModel, ConsumeFromWhere: g.Info.ConsumeFromWhere,
+	}
+	for _, k := range c.Sessions.Conflicts(h.ConsumerGroup) {
+		res.SubscriptionConflicts = append(res.SubscriptionConflicts, body.SubscriptionConflict{
+			Topic: k.Topic, ClientID: k.ClientID, Expression: k.Expression, OtherClientID: k.OtherID, OtherExpression: k.Other,
+		})
 	}
 	succeedBody(r, &res)
 }

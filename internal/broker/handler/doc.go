@@ -7,11 +7,13 @@
 // the type remoting.Handler. It decodes the header, applies the rules of
 // RocketMQ 4.9.8, calls the concept or the store, and answers. It keeps no state
 // of its own beside what belongs to one connection: the sends that one read
-// brought in are appended together ([Send.EndOfBatch]).
+// brought in are appended together ([Send.EndOfBatch]); the compiled SQL92
+// expressions ([Filters]), which can be made again at any time; and how many
+// replies wait for a client ([Reply]).
 //
 // Answers other than success carry a remark that says what was wrong and, where
 // there is something to do, what.
 //
 // What this package refuses: to know how the parts are wired (package broker)
-// and to start goroutines.
+// and to start goroutines, but for those that [Relay.Status] waits for.
 package handler

@@ -25,7 +25,16 @@ type QueueLog interface {
 type Offset struct {
 	Log     QueueLog
 	Topics  Topics
-	Offsets Offsets
+	Offsets ConsumerOffsets
+}
+
+// ConsumerOffsets are the consumers' offsets with what resetting makes of them.
+type ConsumerOffsets interface {
+	Offsets
+	// Asked says that somebody was told an offset.
+	Asked(group, topic string, queue int32)
+	// IsReset: commits are dropped until a consumer knows of the reset.
+	IsReset(group, topic string, queue int32) bool
 }
 
 // Query serves QUERY_CONSUMER_OFFSET. A group without an offset begins at 0
@@ -37,6 +46,7 @@ func (o *Offset) Query(r *remoting.Request) {
 		return
 	}
 	if off, ok := o.Offsets.Query(h.ConsumerGroup, h.Topic, h.QueueID); ok && off >= 0 {
+		o.Offsets.Asked(h.ConsumerGroup, h.Topic, h.QueueID)
 		succeed(r, &header.OffsetResponse{Offset: off})
 		return
 	}
@@ -51,7 +61,8 @@ func (o *Offset) Query(r *remoting.Request) {
 	r.Reply(&wire.Response{Code: wire.QueryNotFound, Remark: "Not found, V3_0_6_SNAPSHOT maybe this group consumer boot first", Header: header.Empty{}})
 }
 
-// Update serves UPDATE_CONSUMER_OFFSET.
+// Update serves UPDATE_CONSUMER_OFFSET. After a reset that the consumer does not
+// know of, the answer is RocketMQ's: success, with a remark.
 func (o *Offset) Update(r *remoting.Request) {
 	var h header.UpdateConsumerOffsetRequest
 	if !decode(r, &h) {
@@ -70,6 +81,10 @@ func (o *Offset) Update(r *remoting.Request) {
 		return
 	}
 	o.Offsets.Commit(h.ConsumerGroup, h.Topic, h.QueueID, h.CommitOffset)
+	if o.Offsets.IsReset(h.ConsumerGroup, h.Topic, h.QueueID) {
+		r.Reply(&wire.Response{Code: wire.Success, Remark: "Offset has been previously reset", Header: header.Empty{}})
+		return
+	}
 	succeed(r, header.Empty{})
 }
 

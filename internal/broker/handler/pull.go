@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"math"
 	"net"
-	"runtime/debug"
-	"slices"
 	"time"
 
 	"github.com/twostage/twostage/internal/broker/longpoll"
@@ -25,8 +23,6 @@ import (
 type PullLog interface {
 	Queue(topic string, id int32) *store.Queue
 	Get(q *store.Queue, from int64, maxCount, maxBytes int, f store.Filter) (store.GetResult, error)
-	// CheckAllReads is called when a record that Get gave could not be read.
-	CheckAllReads()
 }
 
 // Topics finds topics.
@@ -53,11 +49,18 @@ type Offsets interface {
 	Query(group, topic string, queue int32) (int64, bool)
 }
 
+// Resets tells where a group goes on after its offset in a queue was reset.
+type Resets interface {
+	// Redirect gives the offset that a pull from another one is sent to, false when
+	// it is to be served.
+	Redirect(group, topic string, queue int32, from int64) (int64, bool)
+	IsReset(group, topic string, queue int32) bool
+}
+
 // Pull serves PULL_MESSAGE and LITE_PULL_MESSAGE.
 //
-// What a pull brings goes from the mapped log to the socket. Only the records of
-// a subscription to tags are looked at, to compare the tag's text: equal hashes
-// are not equal tags.
+// What a pull brings goes from the mapped log to the socket. Only for a
+// subscription to tags or by SQL92 are records looked at, by the store.
 type Pull struct {
 	Log     PullLog
 	Topics  Topics
@@ -65,7 +68,9 @@ type Pull struct {
 	Subs    Subscriptions
 	Holder  Holder
 	Offsets Offsets
+	Resets  Resets
 	Stats   Stats
+	Filters *Filters
 
 	Readable    func() bool // the broker's own read permission
 	MaxCount    int         // messages of one pull
@@ -87,8 +92,7 @@ type pulling struct {
 	offset   int64
 	max      int32
 	maxBytes int
-	tags     *body.SubscriptionData // nil: everything
-	match    func(int64) bool       // nil: everything
+	sel      *Selection
 }
 
 // Handle serves one pull.
@@ -153,38 +157,37 @@ func (p *Pull) holdTime(h *header.PullRequest) time.Duration {
 // subscription finds what the pull subscribes to, or answers why it can't be
 // served.
 func (p *Pull) subscription(r *remoting.Request, h *header.PullRequest, g *body.SubscriptionGroupConfig, pl *pulling) bool {
-	var sub *body.SubscriptionData
+	var err error
 	if h.SysFlag&header.PullSubscription != 0 {
-		if len(h.ExpressionType) > 0 && string(h.ExpressionType) != expressionTag {
-			refusePull(r, wire.SystemError, "The broker does not support consumer to filter message by %s", h.ExpressionType)
+		if pl.sel, err = p.Filters.Of(pl.topic, string(h.ExpressionType), string(h.Subscription)); err != nil {
+			refused := asRefusal(err)
+			refusePull(r, refused.Code, "%s", refused.Remark)
 			return false
 		}
-		sub = tagSubscription(pl.topic, string(h.Subscription))
-	} else {
-		var online, broadcast bool
-		sub, online, broadcast = p.Subs.Subscription(pl.group, pl.topic)
-		switch {
-		case !online:
-			refusePull(r, wire.SubscriptionNotExist, "the consumer's group info not exist: no heartbeat of group %s has come yet", pl.group)
-			return false
-		case broadcast && !g.ConsumeBroadcastEnable:
-			refusePull(r, wire.NoPermission, "the consumer group[%s] can not consume by broadcast way: its consumeBroadcastEnable is false", pl.group)
-			return false
-		case sub == nil:
-			refusePull(r, wire.SubscriptionNotExist, "the consumer's subscription not exist: the consumers of group %s do not subscribe to topic %s", pl.group, pl.topic)
-			return false
-		case sub.SubVersion < h.SubVersion:
-			refusePull(r, wire.SubscriptionNotLatest, "the consumer's subscription not latest")
-			return false
-		case sub.ExpressionType != "" && sub.ExpressionType != expressionTag:
-			refusePull(r, wire.SystemError, "The broker does not support consumer to filter message by %s", sub.ExpressionType)
-			return false
-		}
+		return true
 	}
-	pl.tags, pl.match = nil, nil
-	if len(sub.CodeSet) > 0 && sub.SubString != subscribeAll {
-		pl.tags = sub
-		pl.match = func(code int64) bool { return slices.Contains(sub.CodeSet, int32(code)) }
+	sub, online, broadcast := p.Subs.Subscription(pl.group, pl.topic)
+	switch {
+	case !online:
+		refusePull(r, wire.SubscriptionNotExist, "the consumer's group info not exist: no heartbeat of group %s has come yet", pl.group)
+		return false
+	case broadcast && !g.ConsumeBroadcastEnable:
+		refusePull(r, wire.NoPermission, "the consumer group[%s] can not consume by broadcast way: its consumeBroadcastEnable is false", pl.group)
+		return false
+	case sub == nil:
+		refusePull(r, wire.SubscriptionNotExist, "the consumer's subscription not exist: the consumers of group %s do not subscribe to topic %s", pl.group, pl.topic)
+		return false
+	case sub.SubVersion < h.SubVersion:
+		refusePull(r, wire.SubscriptionNotLatest, "the consumer's subscription not latest")
+		return false
+	}
+	if pl.sel, err = p.Filters.OfSubscription(sub); err != nil {
+		refused := asRefusal(err)
+		if refused.Code == wire.SubscriptionParseFailed { // RocketMQ's code: the heartbeat has left no filter
+			refused = &Refusal{wire.FilterDataNotExist, "The broker's consumer filter data is not exist!Your expression may be wrong! (topic " + pl.topic + ") " + refused.Remark}
+		}
+		refusePull(r, refused.Code, "%s", refused.Remark)
+		return false
 	}
 	return true
 }
@@ -214,12 +217,17 @@ func (pl *pulling) run(r *remoting.Request, hold time.Duration) {
 func (pl *pulling) hold(ticket remoting.Ticket, deadline time.Time) bool {
 	conn, queue := ticket.Conn(), pl.queue
 	most := func() int64 {
-		if queue.Deleted() { // between the look and the hold: nobody would wake it
+		// Between the look and the hold: nobody would wake it.
+		if queue.Deleted() || pl.p.Resets.IsReset(pl.group, pl.topic, queue.ID()) {
 			return math.MaxInt64
 		}
 		return queue.Max()
 	}
-	return pl.p.Holder.Hold(queue, &longpoll.Pull{Offset: pl.offset, Deadline: deadline, Match: pl.match, Owner: conn, Wake: func(bool) {
+	var match func(int64, []byte) bool
+	if !pl.sel.All() {
+		match = pl.sel.Arrival
+	}
+	return pl.p.Holder.Hold(queue, &longpoll.Pull{Offset: pl.offset, Deadline: deadline, Match: match, Owner: conn, Wake: func(bool) {
 		select {
 		case <-conn.Closed():
 			return // nobody gets what would be counted as given
@@ -243,19 +251,17 @@ func (pl *pulling) get() (res store.GetResult, resp *wire.Response, ok bool) {
 	if pl.queue.Deleted() {
 		pl.queue = pl.p.Log.Queue(pl.topic, pl.queue.ID())
 	}
+	if to, ok := pl.p.Resets.Redirect(pl.group, pl.topic, pl.queue.ID(), pl.offset); ok {
+		return res, &wire.Response{Code: wire.PullOffsetMoved, Remark: "OFFSET_RESET",
+			Header: &header.PullResponse{NextBeginOffset: to, MinOffset: pl.queue.Min(), MaxOffset: pl.queue.Max()}}, true
+	}
 	most := pl.p.MaxBytes
 	if pl.maxBytes > 0 {
 		most = min(most, pl.maxBytes)
 	}
-	res, err := pl.p.Log.Get(pl.queue, pl.offset, int(min(max(pl.max, 1), int32(pl.p.MaxCount))), most, store.Filter{Tags: pl.match})
+	res, err := pl.p.Log.Get(pl.queue, pl.offset, int(min(max(pl.max, 1), int32(pl.p.MaxCount))), most, pl.sel.Store())
 	if err != nil {
 		return res, &wire.Response{Code: wire.SystemError, Remark: err.Error()}, false
-	}
-	if pl.tags != nil {
-		if err := pl.compareTags(&res); err != nil {
-			res.Release()
-			return res, &wire.Response{Code: wire.SystemError, Remark: err.Error()}, false
-		}
 	}
 	if len(res.Records) > 0 {
 		pl.p.Stats.Out(pl.group, pl.topic, len(res.Records), res.Bytes)
@@ -264,44 +270,6 @@ func (pl *pulling) get() (res store.GetResult, resp *wire.Response, ok bool) {
 		Code: pullCode(res.Status, pl.offset), Remark: res.Status.String(),
 		Header: &header.PullResponse{NextBeginOffset: res.NextOffset, MinOffset: res.Min, MaxOffset: res.Max},
 	}, true
-}
-
-// compareTags drops records whose tag has the hash of a subscribed one but is
-// none. It is the one place that reads the mapped log: a disk that fails to give
-// a page is an error here, not the end of the process, and the client's next try
-// passes over what can't be read.
-func (pl *pulling) compareTags(res *store.GetResult) (err error) {
-	if len(pl.tags.TagsSet) == 0 {
-		return nil
-	}
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if p := recover(); p != nil {
-			fault, ok := p.(interface{ Addr() uintptr })
-			if !ok {
-				panic(p)
-			}
-			pl.p.Log.CheckAllReads()
-			err = fmt.Errorf("topic %s, queue %d, offset %d: the disk gave no data for a stored message (address %#x)", pl.topic, pl.queue.ID(), pl.offset, fault.Addr())
-		}
-	}()
-	kept := res.Records[:0]
-	for _, b := range res.Records {
-		var rec message.Record
-		if _, err := message.DecodeRecord(b, &rec, false); err == nil {
-			tag, _ := rec.Property(message.PropertyTags)
-			if !slices.ContainsFunc(pl.tags.TagsSet, func(s string) bool { return s == string(tag) }) {
-				res.Bytes -= len(b)
-				continue
-			}
-		}
-		kept = append(kept, b)
-	}
-	res.Records = kept
-	if len(kept) == 0 && res.Status == store.Found {
-		res.Status = store.NoMatched
-	}
-	return nil
 }
 
 // pullCode is the answer's code for what the store found, as RocketMQ's.

@@ -59,10 +59,11 @@ type Halves interface {
 
 // Delays is what sending needs of delayed delivery.
 type Delays interface {
-	// Rewrite turns a record with a delay level into one that waits: it returns
-	// the queue it waits in and its properties, appended to scratch. ok is false
-	// for a record without a delay.
-	Rewrite(topic string, queue int32, props, scratch []byte) (q *store.Queue, out []byte, ok bool)
+	// Rewrite turns a record with a delay level or a time of delivery into one
+	// that waits: it returns the queue it waits in and its properties, appended to
+	// scratch. ok is false for a record that does not wait. An error is for the
+	// sender (MESSAGE_ILLEGAL): the time asked for can't be had.
+	Rewrite(topic string, queue int32, props, scratch []byte) (q *store.Queue, out []byte, ok bool, err error)
 }
 
 // Stats counts what goes through the broker, in messages and bytes of records.
@@ -87,11 +88,15 @@ type Send struct {
 
 	Host               netip.AddrPort // the store host of records
 	Cluster            string
+	Broker             string         // the broker's name
 	Every              *wire.ExtConst // fields of every answer
 	MaxMessageSize     int
 	Writable           func() bool // the broker's own write permission
 	RejectTransactions bool
-	SyncTimeout        time.Duration // how long a send waits for the disk
+	CheckTypes         bool                                   // messages of another type than their topic's are refused
+	SyncTimeout        time.Duration                          // how long a send waits for the disk
+	Wait               time.Duration                          // how long a send waits for the log to take it; 0: as long as it takes
+	Ordered            func(group string, now time.Time) bool // whether consumers of a group hold queue locks
 	// Created is told of topics that a send made.
 	Created func(*body.TopicConfig)
 }
@@ -123,6 +128,7 @@ type pendingSend struct {
 	half         txn.Pending // if isHalf
 	isHalf       bool
 	noWait       bool   // WAIT=false: answered before it is on disk
+	recall       []byte // by which it can be taken back; nil: it can't
 	visible      string // the topic where consumers see it at once; "": it is half, or waits
 }
 
@@ -160,6 +166,12 @@ func (s *Send) Handle(r *remoting.Request) {
 		s.refuse(r, wire.MessageIllegal, "the properties have "+itoa(int64(len(h.Properties)))+" bytes, at most 32767 fit: send fewer or shorter ones")
 		return
 	}
+	if s.CheckTypes {
+		if remark := wrongType(t, h, r.Body); remark != "" {
+			s.refuse(r, wire.MessageIllegal, remark)
+			return
+		}
+	}
 	rec := &c.rec
 	*rec = message.Record{
 		Flag: h.Flag, SysFlag: message.SysFlag(h.SysFlag), BornTimestamp: h.BornTimestamp,
@@ -191,6 +203,9 @@ func (s *Send) addOne(r *remoting.Request, c *Conn, t *body.TopicConfig, queue i
 		}
 		if dlq != "" {
 			target, targetQueue, level = dlq, 0, false
+			origin := message.ParseProperties(c.head.Properties)
+			setOrigin(origin)
+			c.head.Properties = origin.Append(nil)
 		}
 	}
 	p := pendingSend{first: c.batch.Len(), count: 1, queue: queue, visible: target}
@@ -219,6 +234,12 @@ func (s *Send) addOne(r *remoting.Request, c *Conn, t *body.TopicConfig, queue i
 			s.refuse(r, wire.MessageIllegal, "a transactional message needs its producer group in the property PGROUP, by which it is asked about: "+err.Error())
 			return
 		}
+		if info.timed { // it waits from the commit on; what can't be had is said now
+			if _, _, _, err := s.Delays.Rewrite(name, queue, props, c.delayed[:0]); err != nil {
+				s.refuseWaiting(r, err)
+				return
+			}
+		}
 		rec.Topic, rec.QueueID, rec.Properties = []byte(name), queue, props
 		p.visible = ""
 		p.isHalf = true
@@ -230,13 +251,21 @@ func (s *Send) addOne(r *remoting.Request, c *Conn, t *body.TopicConfig, queue i
 				itoa(message.MaxPropertiesLength-txn.PropertyRoom)+" leave room for checks: send fewer or shorter ones")
 			return
 		}
-	case level && info.delayed:
+	case level && (info.delayed || info.timed):
 		// The property WAIT stays in what is delayed, as in RocketMQ.
 		c.half = appendCluster(append(c.half[:0], c.head.Properties...), s.Cluster)
-		if wait, out, ok := s.Delays.Rewrite(target, targetQueue, c.half, c.delayed[:0]); ok {
+		wait, out, ok, err := s.Delays.Rewrite(target, targetQueue, c.half, c.delayed[:0])
+		switch {
+		case err != nil:
+			s.refuseWaiting(r, err)
+			return
+		case ok:
 			q, rec.Properties, c.delayed = wait, out, out
 			p.visible = ""
-		} else {
+			if wait.Topic() == message.TopicTimer {
+				p.recall = s.recallHandle(target, out)
+			}
+		default:
 			q, rec.Properties = s.Log.Queue(target, targetQueue), props
 		}
 	default:
@@ -280,7 +309,7 @@ func (s *Send) addMany(r *remoting.Request, c *Conn, name string, queue int32) {
 		return
 	}
 	_, info := s.properties(c, c.head.Properties)
-	if info.delayed || info.prepared || c.rec.SysFlag.Transaction() == message.TransactionPrepared {
+	if info.delayed || info.timed || info.prepared || c.rec.SysFlag.Transaction() == message.TransactionPrepared {
 		s.refuse(r, wire.MessageIllegal, "a batch can be neither delayed nor transactional: send its messages one by one")
 		return
 	}
@@ -319,6 +348,7 @@ func (s *Send) EndOfBatch(rc *remoting.Conn) {
 }
 
 func (s *Send) flush(c *Conn) {
+	c.batch.Wait = s.Wait
 	err := s.Log.Append(&c.batch)
 	written := c.batch.Written()
 	syncs, syncsHalves := s.Log.SyncFlush(), s.Log.SyncFlush() || s.Halves.Sync()
@@ -343,7 +373,7 @@ func (s *Send) flush(c *Conn) {
 			continue
 		}
 		c.ids = s.ids(c.ids[:0], c, p)
-		c.answer = header.SendResponse{MsgID: c.ids, QueueID: p.queue, QueueOffset: at.QueueOffset, Every: s.Every}
+		c.answer = header.SendResponse{MsgID: c.ids, QueueID: p.queue, QueueOffset: at.QueueOffset, RecallHandle: p.recall, Every: s.Every}
 		p.ticket.Reply(&wire.Response{Code: wire.Success, Header: &c.answer})
 	}
 	clear(c.pending)

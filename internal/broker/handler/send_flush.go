@@ -25,10 +25,11 @@ type flushedSend struct {
 	ids    []byte
 	queue  int32
 	offset int64
+	recall []byte
 }
 
 func (w *flushWait) add(p *pendingSend, ids []byte, offset, end int64) {
-	w.sends = append(w.sends, flushedSend{ticket: p.ticket, ids: ids, queue: p.queue, offset: offset})
+	w.sends = append(w.sends, flushedSend{ticket: p.ticket, ids: ids, queue: p.queue, offset: offset, recall: p.recall})
 	w.end = max(w.end, end)
 }
 
@@ -53,7 +54,7 @@ func (w *flushWait) answer(code int32, remark string) {
 		for i := range w.sends {
 			s := &w.sends[i]
 			s.ticket.Reply(&wire.Response{Code: code, Remark: remark, Header: &header.SendResponse{
-				MsgID: s.ids, QueueID: s.queue, QueueOffset: s.offset, Every: w.every,
+				MsgID: s.ids, QueueID: s.queue, QueueOffset: s.offset, RecallHandle: s.recall, Every: w.every,
 			}})
 		}
 	})

@@ -12,7 +12,8 @@ import (
 // sendInfo is what the properties of a message say to the broker.
 type sendInfo struct {
 	prepared bool // half message
-	delayed  bool
+	delayed  bool // waits, or has asked for it
+	timed    bool // by a timer's properties
 	noWait   bool
 }
 
@@ -28,6 +29,8 @@ func (s *Send) properties(c *Conn, sent []byte) ([]byte, sendInfo) {
 			info.noWait = string(value) == "false"
 		case message.PropertyDelay:
 			info.delayed = string(value) != "0"
+		case message.PropertyTimerDeliver, message.PropertyTimerDelayMillis, message.PropertyTimerDelaySeconds:
+			info.timed = true
 		case message.PropertyTransactionPrepared:
 			info.prepared = bytes.EqualFold(value, []byte("true"))
 		}

@@ -6,7 +6,9 @@ package handler
 import (
 	"bytes"
 	"errors"
+	"time"
 
+	"github.com/twostage/twostage/internal/broker/retry"
 	"github.com/twostage/twostage/internal/broker/topic"
 	"github.com/twostage/twostage/internal/remoting"
 	"github.com/twostage/twostage/internal/wire"
@@ -27,7 +29,7 @@ func (s *Send) topic(r *remoting.Request, h *header.SendRequest) (t *body.TopicC
 		return t, 0, ""
 	}
 	name := string(h.Topic)
-	retry := bytes.HasPrefix(h.Topic, []byte(message.RetryPrefix))
+	toRetry := bytes.HasPrefix(h.Topic, []byte(message.RetryPrefix))
 	if err := message.CheckTopic(name); err != nil {
 		return nil, wire.SystemError, err.Error()
 	}
@@ -37,12 +39,12 @@ func (s *Send) topic(r *remoting.Request, h *header.SendRequest) (t *body.TopicC
 	var sysFlag int32
 	if h.UnitMode {
 		sysFlag = 1
-		if retry {
+		if toRetry {
 			sysFlag = 2
 		}
 	}
 	t, created, err := s.Topics.AutoCreate(name, string(h.DefaultTopic), h.DefaultTopicQueueNums, sysFlag)
-	if errors.Is(err, topic.ErrNoTopic) && retry {
+	if errors.Is(err, topic.ErrNoTopic) && toRetry {
 		t, err = s.Topics.Ensure(name, 1, topic.PermRead|topic.PermWrite, sysFlag)
 	}
 	switch {
@@ -69,7 +71,7 @@ func (s *Send) exhausted(r *remoting.Request, h *header.SendRequest) (dlq string
 	if r.Version >= wire.VersionV349 && h.HasMaxReconsumeTimes {
 		limit = h.MaxReconsumeTimes
 	}
-	if h.ReconsumeTimes < limit {
+	if !retry.Exhausted(h.ReconsumeTimes, limit, s.Ordered(name, time.Now())) {
 		return "", nil
 	}
 	dlq = message.DLQTopic(name)

@@ -6,6 +6,8 @@ package handler
 import (
 	"math/rand/v2"
 	"net/netip"
+	"strings"
+	"time"
 
 	"github.com/twostage/twostage/internal/broker/retry"
 	"github.com/twostage/twostage/internal/broker/topic"
@@ -32,6 +34,7 @@ type SendBack struct {
 	Stats    Stats
 	Writable func() bool
 	Host     netip.AddrPort // of the records that are stored
+	Wait     time.Duration  // as in Send
 }
 
 // Handle serves one message sent back. It waits for nothing but the store: a
@@ -67,6 +70,7 @@ func (s *SendBack) Handle(r *remoting.Request) {
 	v := retry.Decide(retry.Request{
 		DelayLevel: h.DelayLevel, ReconsumeTimes: rec.ReconsumeTimes, GroupMax: g.RetryMaxTimes,
 		MaxReconsumeTimes: h.MaxReconsumeTimes, HasMax: r.Version >= wire.VersionV349 && h.HasMaxReconsumeTimes,
+		Policy: g.GroupRetryPolicy,
 	})
 	target, queues := message.RetryTopic(g.GroupName), g.RetryQueueNums
 	if v.DeadLetter {
@@ -93,6 +97,17 @@ func (s *SendBack) Handle(r *remoting.Request) {
 	r.Reply(&wire.Response{Code: wire.Success})
 }
 
+// setOrigin tells in a dead letter where it comes from, as clients of RocketMQ 5
+// read it.
+func setOrigin(props message.Properties) {
+	props[message.PropertyDLQOriginTopic] = props[message.PropertyRetryTopic]
+	id := props[message.PropertyUniqueKey]
+	if id == "" {
+		id = props[message.PropertyOriginMessageID]
+	}
+	props[message.PropertyDLQOriginMessageID] = id
+}
+
 // store puts the record of the next try into the log.
 func (s *SendBack) store(rec *message.Record, h *header.SendBackRequest, v retry.Verdict, target string, queue int32) error {
 	props := message.ParseProperties(rec.Properties)
@@ -103,7 +118,20 @@ func (s *SendBack) store(rec *message.Record, h *header.SendBackRequest, v retry
 		props[message.PropertyOriginMessageID] = string(message.AppendOffsetID(nil, rec.StoreHost, rec.PhysicalOffset))
 	}
 	props[message.PropertyWait] = "false"
-	props[message.PropertyDelay] = itoa(int64(v.DelayLevel))
+	for name := range props {
+		if strings.HasPrefix(name, "TIMER_") { // they tell of the first delivery
+			delete(props, name)
+		}
+	}
+	delete(props, message.PropertyDelay)
+	if v.Wait > 0 {
+		props[message.PropertyTimerDelayMillis] = itoa(v.Wait)
+	} else {
+		props[message.PropertyDelay] = itoa(int64(v.DelayLevel))
+	}
+	if v.DeadLetter {
+		setOrigin(props)
+	}
 	again := message.Record{
 		Flag: rec.Flag, SysFlag: rec.SysFlag, BornTimestamp: rec.BornTimestamp, BornHost: rec.BornHost,
 		StoreHost: s.Host, ReconsumeTimes: v.ReconsumeTimes, Body: rec.Body,
@@ -114,12 +142,16 @@ func (s *SendBack) store(rec *message.Record, h *header.SendBackRequest, v retry
 	again.SysFlag = again.SysFlag.WithTransaction(message.TransactionNone)
 	var q *store.Queue
 	visible := false
-	if out, delayed, ok := s.Delays.Rewrite(target, queue, again.Properties, nil); ok && !v.DeadLetter {
-		q, again.Properties = out, delayed
-	} else {
+	wait, delayed, ok, err := s.Delays.Rewrite(target, queue, again.Properties, nil)
+	switch {
+	case err != nil && !v.DeadLetter:
+		return err
+	case ok && !v.DeadLetter:
+		q, again.Properties = wait, delayed
+	default:
 		q, visible = s.Log.Queue(target, queue), true
 	}
-	var b store.Batch
+	b := store.Batch{Wait: s.Wait}
 	if err := b.Add(q, &again); err != nil {
 		return err
 	}

@@ -12,8 +12,9 @@ import (
 )
 
 const (
-	expressionTag = "TAG"
-	subscribeAll  = "*"
+	expressionTag   = "TAG"
+	expressionSQL92 = "SQL92"
+	subscribeAll    = "*"
 )
 
 // tagSubscription reads an expression of tags, "TagA || TagB", as RocketMQ's

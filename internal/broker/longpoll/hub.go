@@ -13,10 +13,13 @@ import (
 
 // Pull is a held pull request.
 type Pull struct {
-	Offset   int64            // the queue offset it waits for
-	Deadline time.Time        // when it is let go without a message
-	Match    func(int64) bool // whether a message with this tags code wakes it; nil: any
-	Owner    any              // whose pull it is, for Drop: a pointer; nil: nobody's
+	Offset   int64     // the queue offset it waits for
+	Deadline time.Time // when it is let go without a message
+	// Match tells whether a message with this tags code and properties text wakes
+	// it; nil: any does. It runs under the hub's lock, so it must be quick and call
+	// nothing of the hub, and props is valid during the call.
+	Match func(tagsCode int64, props []byte) bool
+	Owner any // whose pull it is, for Drop: a pointer; nil: nobody's
 	// Wake is called at most once, on the goroutine of Run: arrived tells a
 	// message from the deadline. It must not block.
 	Wake func(arrived bool)
@@ -78,9 +81,9 @@ func (h *Hub[K]) Hold(k K, p *Pull, max func() int64) bool {
 	return true
 }
 
-// Arrive says that the queue k now has an entry at offset, with the given tags
-// code.
-func (h *Hub[K]) Arrive(k K, offset, tagsCode int64) {
+// Arrive says that the queue k now has an entry at offset, of a message with the
+// given tags code and properties text.
+func (h *Hub[K]) Arrive(k K, offset, tagsCode int64, props []byte) {
 	if h.count.Load() == 0 {
 		return
 	}
@@ -88,7 +91,7 @@ func (h *Hub[K]) Arrive(k K, offset, tagsCode int64) {
 	woke := false
 	for i := 0; i < len(h.held[k]); {
 		p := h.held[k][i]
-		if offset >= p.Offset && (p.Match == nil || p.Match(tagsCode)) {
+		if offset >= p.Offset && (p.Match == nil || p.Match(tagsCode, props)) {
 			h.release(p, true) // takes p out of held[k]
 			woke = true
 			continue

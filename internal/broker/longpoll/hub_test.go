@@ -31,20 +31,21 @@ func TestMessageWakesAtOnce(t *testing.T) {
 		defer run(t, h)()
 		start := time.Now()
 		var woke []bool
-		p := &Pull{Offset: 5, Deadline: start.Add(15 * time.Second), Match: func(c int64) bool { return c == 7 },
+		p := &Pull{Offset: 5, Deadline: start.Add(15 * time.Second), Match: func(c int64, props []byte) bool { return c == 7 && string(props) != "no" },
 			Wake: func(arrived bool) { woke = append(woke, arrived) }}
 		if !h.Hold("q", p, never) {
 			t.Fatal("not held")
 		}
-		h.Arrive("other", 5, 7)
-		h.Arrive("q", 4, 7) // before what it waits for
-		h.Arrive("q", 5, 8) // another tag
+		h.Arrive("other", 5, 7, nil)
+		h.Arrive("q", 4, 7, nil) // before what it waits for
+		h.Arrive("q", 5, 8, nil) // another tag
+		h.Arrive("q", 5, 7, []byte("no"))
 		synctest.Wait()
 		if len(woke) != 0 || h.Len() != 1 {
 			t.Fatalf("woken by what does not concern it: %v", woke)
 		}
-		h.Arrive("q", 6, 7)
-		h.Arrive("q", 7, 7)
+		h.Arrive("q", 6, 7, nil)
+		h.Arrive("q", 7, 7, nil)
 		synctest.Wait()
 		if len(woke) != 1 || !woke[0] || time.Since(start) != 0 || h.Len() != 0 {
 			t.Fatalf("woke %v after %v", woke, time.Since(start))
@@ -119,12 +120,12 @@ func TestConcurrentHoldAndArrive(t *testing.T) {
 		})
 		wg.Go(func() {
 			for i := range 2000 {
-				h.Arrive("q", int64(i), 0)
+				h.Arrive("q", int64(i), 0, nil)
 			}
 		})
 	}
 	wg.Wait()
-	h.Arrive("q", 1<<40, 0)
+	h.Arrive("q", 1<<40, 0, nil)
 	woken.Wait()
 	stop()
 	if h.Len() != 0 {
@@ -136,7 +137,7 @@ func BenchmarkArriveNobodyWaits(b *testing.B) {
 	h := New[string](1)
 	b.ReportAllocs()
 	for b.Loop() {
-		h.Arrive("q", 1, 1)
+		h.Arrive("q", 1, 1, nil)
 	}
 }
 
@@ -158,7 +159,7 @@ func TestDropForgetsTheOwnersPulls(t *testing.T) {
 		hold("a2", "other", a)
 		hold("nobody's", "q", nil)
 		hold("a3", "late", a)
-		h.Arrive("other", 0, 0) // the one in the middle of a's
+		h.Arrive("other", 0, 0, nil) // the one in the middle of a's
 		synctest.Wait()
 		h.Drop(a)
 		h.Drop(a)
@@ -169,7 +170,7 @@ func TestDropForgetsTheOwnersPulls(t *testing.T) {
 			hold(name, "q", a)
 		}
 		h.Drop(a)
-		h.Arrive("q", 0, 0)
+		h.Arrive("q", 0, 0, nil)
 		synctest.Wait()
 		slices.Sort(woke)
 		if got := strings.Join(woke, " "); got != "a2 b1 nobody's" || len(h.owned) != 0 {

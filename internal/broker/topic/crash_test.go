@@ -33,7 +33,7 @@ func base(t *testing.T) (*vfs.Mem, *Table) {
 	m := vfs.NewMem()
 	tb := open(t, config(m))
 	put(t, tb, "B")
-	if err := tb.Put(sized("A", 1)); err != nil {
+	if err := tb.Put(sized("A", 1), ""); err != nil {
 		t.Fatal(err)
 	}
 	return m, tb
@@ -72,7 +72,7 @@ func TestPowerCutAtEachOperationOfPut(t *testing.T) {
 				}
 				return nil
 			})
-			if err := tb.Put(sized("A", 9)); err == nil {
+			if err := tb.Put(sized("A", 9), ""); err == nil {
 				t.Fatalf("cut %d: Put was answered after the power was gone", cut)
 			}
 			if c, _ := tb.Get("A"); c.ReadQueueNums != 1 {
@@ -108,7 +108,7 @@ func TestPowerCutAtEachOperationOfPut(t *testing.T) {
 func TestAnsweredPutSurvivesAPowerCut(t *testing.T) {
 	m, tb := base(t)
 	for i := range int32(5) {
-		if err := tb.Put(sized("A", 10+i)); err != nil {
+		if err := tb.Put(sized("A", 10+i), ""); err != nil {
 			t.Fatal(err)
 		}
 		m = m.Crash(vfs.CrashOptions{})
@@ -138,7 +138,7 @@ func TestWriteErrorLeavesTheTable(t *testing.T) {
 			return nil
 		})
 		version := tb.Version()
-		err := tb.Put(sized("A", 9))
+		err := tb.Put(sized("A", 9), "")
 		if err == nil && !hit {
 			if failing < 5 {
 				t.Fatalf("Put is only %d operations", failing)
@@ -154,7 +154,7 @@ func TestWriteErrorLeavesTheTable(t *testing.T) {
 		case !errors.Is(err, errFault) || c.ReadQueueNums != 1 || tb.Version() != version || told:
 			t.Fatalf("fault %d: %v, A is %+v, version %+v, told %v", failing, err, c, tb.Version(), told)
 		}
-		if err := tb.Put(sized("A", 11)); err != nil {
+		if err := tb.Put(sized("A", 11), ""); err != nil {
 			t.Fatalf("after fault %d: %v", failing, err)
 		}
 		left := open(t, config(m.Crash(vfs.CrashOptions{})))
@@ -171,7 +171,7 @@ func TestFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.SetCapacity(u.Used + 1)
-	if err := tb.Put(sized("C", 1)); err == nil {
+	if err := tb.Put(sized("C", 1), ""); err == nil {
 		t.Fatal("Put on a full disk was answered")
 	}
 	if _, _, err := tb.AutoCreate("C", "TBW102", 1, 0); err == nil {

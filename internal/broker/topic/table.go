@@ -11,6 +11,7 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -46,6 +47,7 @@ type System struct {
 	ClusterTopic    bool   // the topic with the cluster's name can be used
 	BrokerTopic     bool   // likewise the broker's
 	TraceTopic      string // "" when there is none
+	Timers          bool   // there are messages with a time of delivery
 }
 
 // Table is the topics of a broker. All methods are safe for concurrent use.
@@ -145,6 +147,9 @@ func systemTopics(s System) []body.TopicConfig {
 	if s.AutoCreate {
 		list = append(list, make(message.TopicAutoCreate, s.DefaultQueues, PermInherit|rw))
 	}
+	if s.Timers {
+		list = append(list, make(message.TopicTimer, 1, rw))
+	}
 	if s.TraceTopic != "" {
 		list = append(list, make(s.TraceTopic, 1, rw))
 	}
@@ -196,9 +201,11 @@ func (t *Table) Len() int { return len(t.snapshot.Load().topics) }
 // IsSystem tells whether the topic is one of the broker's own.
 func (t *Table) IsSystem(name string) bool { return t.system[name] || message.IsSystemTopic(name) }
 
-// Put makes or changes a topic; it is on disk when Put returns nil. Errors match
-// message.ErrName or ErrSystem, or are those of writing the file.
-func (t *Table) Put(c body.TopicConfig) error {
+// Put makes or changes a topic; it is on disk when Put returns nil. The attributes
+// of c are not looked at: attributes changes those that the topic has ("+name=value"
+// and "-name", joined by commas). Errors match message.ErrName, ErrSystem or
+// ErrAttribute, or are those of writing the file.
+func (t *Table) Put(c body.TopicConfig, attributes string) error {
 	if err := check(&c); err != nil {
 		return err
 	}
@@ -207,6 +214,14 @@ func (t *Table) Put(c body.TopicConfig) error {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	var current map[string]string
+	if old, ok := t.Get(c.TopicName); ok {
+		current = old.Attributes
+	}
+	var err error
+	if c.Attributes, err = alter(current, attributes); err != nil {
+		return fmt.Errorf("topic %s: %w", c.TopicName, err)
+	}
 	return t.write(c)
 }
 
@@ -334,7 +349,11 @@ func (t *Table) Ensure(name string, queues, perm, sysFlag int32) (*body.TopicCon
 	if c, ok := t.Get(name); ok {
 		return c, nil
 	}
-	if err := message.CheckGroup(name); err != nil { // the rule for up to 255 bytes
+	plain := name
+	if strings.HasPrefix(name, message.RetryPrefix) {
+		plain = strings.Replace(name, "+", "_", 1) // %RETRY%group+topic, of pops
+	}
+	if err := message.CheckGroup(plain); err != nil { // the rule for up to 255 bytes
 		return nil, fmt.Errorf("topic of the broker's own making: %w", err)
 	}
 	t.mu.Lock()

@@ -40,7 +40,7 @@ func open(t testing.TB, cfg Config) *Table {
 
 func put(t testing.TB, tb *Table, name string) {
 	t.Helper()
-	if err := tb.Put(body.NewTopicConfig(name)); err != nil {
+	if err := tb.Put(body.NewTopicConfig(name), ""); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -156,7 +156,7 @@ func TestSystemTopicsOfANewBroker(t *testing.T) {
 		if !tb.IsSystem(name) {
 			t.Errorf("%s is no system topic", name)
 		}
-		if err := tb.Put(c); !errors.Is(err, ErrSystem) {
+		if err := tb.Put(c, ""); !errors.Is(err, ErrSystem) {
 			t.Errorf("Put of %s: %v", name, err)
 		}
 		if gone, err := tb.Delete(name); !errors.Is(err, ErrSystem) || gone != nil {
@@ -205,7 +205,7 @@ func TestPutRefuses(t *testing.T) {
 	} {
 		c := good
 		change(&c)
-		if err := tb.Put(c); !errors.Is(err, message.ErrName) || !strings.Contains(err.Error(), what) {
+		if err := tb.Put(c, ""); !errors.Is(err, message.ErrName) || !strings.Contains(err.Error(), what) {
 			t.Errorf("%s: error %v", what, err)
 		}
 	}

@@ -67,13 +67,16 @@ func (m *marks) get() (half, op int64) {
 // delays makes messages with a delay level wait in level's queue.
 type delays struct{ r *rig }
 
-func (d delays) Rewrite(topic string, queue int32, props, scratch []byte) (*store.Queue, []byte, bool) {
+func (d delays) Rewrite(topic string, queue int32, props, scratch []byte) (*store.Queue, []byte, bool, error) {
 	v, ok := message.Property(props, message.PropertyDelay)
 	if !ok {
-		return nil, scratch, false
+		return nil, scratch, false, nil
 	}
-	level, _ := strconv.Atoi(string(v))
-	return d.r.st.Queue(message.TopicSchedule, int32(level-1)), append(scratch, props...), true
+	level, err := strconv.Atoi(string(v))
+	if err != nil {
+		return nil, scratch, false, err
+	}
+	return d.r.st.Queue(message.TopicSchedule, int32(level-1)), append(scratch, props...), true, nil
 }
 
 // rig is a store with a service on it, in a synctest bubble.

@@ -152,7 +152,11 @@ func (s *Service) addCommitted(b *store.Batch, h *pending.Info) (visible string,
 		}
 		half.SysFlag = half.SysFlag.WithTransaction(message.TransactionCommit)
 		half.PreparedOffset = h.Physical
-		if q, props, ok := s.cfg.Delays.Rewrite(topic, queue, half.Properties, nil); ok {
+		q, props, ok, err := s.cfg.Delays.Rewrite(topic, queue, half.Properties, nil)
+		if err != nil {
+			s.cfg.Logger.Error("a committed message is delivered at once: its time of delivery can't be had", "topic", topic, "halfOffset", h.QueueOffset, "error", err)
+		}
+		if ok {
 			half.Properties = props
 			return b.Add(q, half)
 		}

@@ -51,9 +51,11 @@ type Producer interface {
 	RemoteAddr() netip.AddrPort
 }
 
-// Delays turns a committed message with a delay level into one that waits.
+// Delays turns a committed message with a delay level or a time of delivery into
+// one that waits. An error says that the time can't be had: the message does not
+// wait then, as it was taken when it was sent.
 type Delays interface {
-	Rewrite(topic string, queue int32, props, scratch []byte) (q *store.Queue, out []byte, ok bool)
+	Rewrite(topic string, queue int32, props, scratch []byte) (q *store.Queue, out []byte, ok bool, err error)
 }
 
 // Config is what a Service needs; all of it but Visible is required.

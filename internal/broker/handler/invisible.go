@@ -1,0 +1,34 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package handler
+
+import (
+	"github.com/twostage/twostage/internal/remoting"
+	"github.com/twostage/twostage/internal/wire"
+	"github.com/twostage/twostage/internal/wire/header"
+)
+
+// ChangeInvisible serves CHANGE_MESSAGE_INVISIBLETIME: the message becomes visible
+// at another time, and gets another handle. A message that the handle does not have
+// any more is NO_MESSAGE.
+func (p *Pop) ChangeInvisible(r *remoting.Request) {
+	var h header.ChangeInvisibleRequest
+	if !decode(r, &h) {
+		return
+	}
+	if h.InvisibleTime < 0 {
+		fail(r, wire.InvalidParameter, "invisibleTime is %d: it must not be negative", h.InvisibleTime)
+		return
+	}
+	handle, ok := p.given(r, h.Topic, h.QueueID, h.Offset, h.ExtraInfo)
+	if !ok {
+		return
+	}
+	time, invisible, err := p.Pops.Change(h.ConsumerGroup, h.Topic, h.QueueID, &handle, h.Offset, h.InvisibleTime)
+	if err != nil {
+		r.Reply(popFailure(err))
+		return
+	}
+	succeed(r, &header.ChangeInvisibleResponse{PopTime: time, InvisibleTime: invisible, ReviveQID: handle.Revive})
+}

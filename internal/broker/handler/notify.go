@@ -1,0 +1,125 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package handler
+
+import (
+	"time"
+
+	"github.com/twostage/twostage/internal/broker/popwait"
+	"github.com/twostage/twostage/internal/broker/topic"
+	"github.com/twostage/twostage/internal/remoting"
+	"github.com/twostage/twostage/internal/wire"
+	"github.com/twostage/twostage/internal/wire/header"
+)
+
+// Waiter holds pops and notifications; *popwait.Hub is one.
+type Waiter interface {
+	Hold(w *popwait.Wait) popwait.Result
+}
+
+// Ready tells whether a pop of a group would find something now.
+type Ready interface {
+	Ready(group, topic string, queue int32) bool // queue -1: in any
+}
+
+// Notify serves NOTIFICATION, which waits until there is something to pop, and
+// POLLING_INFO, which counts the pops that wait.
+type Notify struct {
+	Topics   Topics
+	Groups   Groups
+	Ready    Ready
+	Waiter   Waiter
+	Held     func(group, topic string, queue int32) int // pops
+	Readable func() bool                                // the broker's own read permission
+}
+
+// pollUntil is when a request that may be held for pollTime milliseconds from now
+// on is answered, in any case.
+func pollUntil(pollTime int64) time.Time {
+	return time.Now().Add(time.Duration(min(max(pollTime, 0), maxHold.Milliseconds())) * time.Millisecond)
+}
+
+// allowed answers a request about a queue that the group may not read.
+func (n *Notify) allowed(r *remoting.Request, group, name string, queue int32) bool {
+	if !n.Readable() {
+		fail(r, wire.NoPermission, "this broker gives no messages (brokerPermission)")
+		return false
+	}
+	t, ok := n.Topics.Get(name)
+	switch {
+	case !ok:
+		fail(r, wire.TopicNotExist, "topic[%s] not exist, apply first please!", name)
+		return false
+	case t.Perm&topic.PermRead == 0:
+		fail(r, wire.NoPermission, "the topic[%s] peeking message is forbidden: its perm has no read bit", name)
+		return false
+	case queue >= t.ReadQueueNums:
+		fail(r, wire.InvalidParameter, "queueId[%d] is illegal, topic:[%s] topicConfig.readQueueNums:[%d] consumer:[%s]",
+			queue, name, t.ReadQueueNums, r.Conn.RemoteAddr())
+		return false
+	}
+	g, ok := n.Groups.FindBytes([]byte(group))
+	switch {
+	case !ok:
+		fail(r, wire.SubscriptionGroupNotExist, "subscription group [%s] does not exist: create it, or set autoCreateSubscriptionGroup=true", group)
+		return false
+	case !g.ConsumeEnable:
+		fail(r, wire.NoPermission, "subscription group no permission, %s: its consumeEnable is false", group)
+		return false
+	}
+	return true
+}
+
+// Notification serves NOTIFICATION.
+func (n *Notify) Notification(r *remoting.Request) {
+	var h header.NotificationRequest
+	if !decode(r, &h) || !n.allowed(r, h.ConsumerGroup, h.Topic, h.QueueID) {
+		return
+	}
+	queue := max(h.QueueID, popwait.AnyQueue)
+	ready := func() bool { return n.Ready.Ready(h.ConsumerGroup, h.Topic, queue) }
+	if ready() {
+		succeed(r, &header.NotificationResponse{HasMsg: true})
+		return
+	}
+	ticket := r.Ticket()
+	answer := func(h header.NotificationResponse) {
+		ticket.Reply(&wire.Response{Code: wire.Success, Header: &h})
+	}
+	w := &popwait.Wait{
+		Group: h.ConsumerGroup, Topic: h.Topic, Queue: queue, Deadline: pollUntil(h.PollTime), Ready: ready, Owner: r.Conn,
+	}
+	hold := func() {
+		switch n.Waiter.Hold(w) {
+		case popwait.Full:
+			answer(header.NotificationResponse{PollingFull: true})
+		case popwait.Due:
+			answer(header.NotificationResponse{})
+		}
+	}
+	w.Wake = func(arrived bool) {
+		switch {
+		case ready():
+			answer(header.NotificationResponse{HasMsg: true})
+		case !arrived:
+			answer(header.NotificationResponse{})
+		default: // another took it, or it is not for the group yet
+			if _, there := n.Topics.Get(w.Topic); !there {
+				ticket.Reply(&wire.Response{Code: wire.TopicNotExist, Remark: "topic[" + w.Topic + "] not exist: it was deleted while the request was held"})
+				return
+			}
+			hold()
+		}
+	}
+	hold()
+}
+
+// PollingInfo serves POLLING_INFO.
+func (n *Notify) PollingInfo(r *remoting.Request) {
+	var h header.PollingInfoRequest
+	if !decode(r, &h) || !n.allowed(r, h.ConsumerGroup, h.Topic, h.QueueID) {
+		return
+	}
+	succeed(r, &header.PollingInfoResponse{PollingNum: int32(n.Held(h.ConsumerGroup, h.Topic, max(h.QueueID, popwait.AnyQueue)))})
+}

@@ -1,0 +1,175 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package handler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/netip"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/twostage/twostage/internal/remoting"
+	"github.com/twostage/twostage/internal/session"
+	"github.com/twostage/twostage/internal/store"
+	"github.com/twostage/twostage/internal/wire"
+	"github.com/twostage/twostage/internal/wire/body"
+	"github.com/twostage/twostage/internal/wire/header"
+	"github.com/twostage/twostage/message"
+)
+
+// maxUnanswered is how many replies may wait for one client. A client that takes
+// requests and answers nothing then keeps no reply to others.
+const maxUnanswered = 2048
+
+// Requesters finds producers, which are who waits for replies.
+type Requesters interface {
+	Producer(clientID string) (session.Client, bool)
+}
+
+// Reply serves SEND_REPLY_MESSAGE and SEND_REPLY_MESSAGE_V2: the answer of a
+// consumer to a request goes to the client that the property REPLY_TO_CLIENT
+// names, and, if so configured, into the log. Whether the client has taken it is
+// the answer; the copy in the log is not waited for.
+//
+// Its handlers wait for clients, as those of Relay.
+type Reply struct {
+	Send       *Send // its rules for topics, and its log
+	Requesters Requesters
+	Store      bool // storeReplyMessageEnable
+	NowMillis  func() int64
+	Logger     *slog.Logger
+
+	mu      sync.Mutex
+	waiting map[session.Conn]int // replies that wait for a client
+}
+
+// Handle serves one reply.
+func (p *Reply) Handle(r *remoting.Request) {
+	var h header.SendRequest
+	if err := h.Decode(r.Code, r.Ext); err != nil {
+		p.Send.refuse(r, wire.SystemError, err.Error())
+		return
+	}
+	t, code, remark := p.Send.topic(r, &h)
+	if t == nil {
+		p.Send.refuse(r, code, remark)
+		return
+	}
+	if len(h.Properties) > message.MaxPropertiesLength {
+		p.Send.refuse(r, wire.MessageIllegal, "the properties have "+itoa(int64(len(h.Properties)))+" bytes, at most 32767 fit: send fewer or shorter ones")
+		return
+	}
+	queue := h.QueueID
+	if queue < 0 {
+		queue = rand.Int32N(max(t.WriteQueueNums, 1))
+	}
+	if queue >= max(t.WriteQueueNums, t.ReadQueueNums) {
+		p.Send.refuse(r, wire.SystemError, "request queueId["+itoa(int64(queue))+"] is illegal, "+describe(t)+" Producer: "+r.Conn.RemoteAddr().String())
+		return
+	}
+	resp := &wire.Response{Code: wire.Success}
+	answer := &header.SendResponse{QueueID: queue, Every: p.Send.Every}
+	if err := p.push(r, &h); err != nil {
+		resp.Code, resp.Remark = wire.SystemError, err.Error()
+		p.Logger.Warn("a reply did not reach its client", "topic", t.TopicName, "error", err)
+	} else {
+		answer.MsgID = []byte("0") // where nothing is stored; clients want one
+	}
+	if p.Store {
+		if at, err := p.store(r, &h, t, queue); err != nil {
+			p.Logger.Warn("a reply was not stored", "topic", t.TopicName, "error", err)
+		} else {
+			answer.MsgID = message.AppendOffsetID(nil, p.Send.Host, at.PhysicalOffset)
+			answer.QueueOffset = at.QueueOffset
+		}
+	}
+	resp.Header = answer
+	r.Reply(resp)
+}
+
+// push gives the reply to the client that waits for it. The error is what the
+// sender of the reply is told.
+func (p *Reply) push(r *remoting.Request, h *header.SendRequest) error {
+	name, ok := message.Property(h.Properties, message.PropertyReplyToClient)
+	if !ok || len(name) == 0 {
+		return fmt.Errorf("reply message properties[%s] is null", message.PropertyReplyToClient)
+	}
+	id := string(name)
+	c, ok := p.Requesters.Producer(id)
+	if !ok {
+		return fmt.Errorf("push reply message fail, channel of <%s> not found: no producer with this client id is connected to this broker", id)
+	}
+	if !p.enter(c.Conn) {
+		return fmt.Errorf("push reply message to %s fail: it has not answered %d replies yet", id, maxUnanswered)
+	}
+	defer p.leave(c.Conn)
+	now := p.NowMillis()
+	props := message.DeleteProperty(nil, h.Properties, message.PropertyPushReplyTime)
+	props = message.AppendProperty(props, message.PropertyPushReplyTime, strconv.FormatInt(now, 10))
+	cmd, err := ask(&c, &wire.Request{Code: wire.ReqPushReplyMessageToClient, Body: r.Body, Header: &header.ReplyRequest{
+		ProducerGroup: string(h.ProducerGroup), Topic: string(h.Topic), DefaultTopic: string(h.DefaultTopic),
+		DefaultTopicQueueNums: h.DefaultTopicQueueNums, QueueID: h.QueueID, SysFlag: h.SysFlag, BornTimestamp: h.BornTimestamp,
+		Flag: h.Flag, Properties: strings.TrimSuffix(string(props), "\x02"), ReconsumeTimes: h.ReconsumeTimes, UnitMode: h.UnitMode,
+		BornHost: hostPort(r.Conn.RemoteAddr()), StoreHost: hostPort(p.Send.Host), StoreTimestamp: now,
+	}}, relayTimeout)
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("push reply message to %s fail: it gave no answer within %v", id, relayTimeout)
+	case err != nil:
+		return fmt.Errorf("push reply message to %s fail: %w", id, err)
+	case cmd.Code != wire.Success:
+		return fmt.Errorf("push reply message to %s fail: it answered %d %s", id, cmd.Code, cmd.Remark)
+	}
+	return nil
+}
+
+// store appends the reply as it was sent.
+func (p *Reply) store(r *remoting.Request, h *header.SendRequest, t *body.TopicConfig, queue int32) (store.Appended, error) {
+	b := store.Batch{Wait: p.Send.Wait}
+	err := b.Add(p.Send.Log.Queue(t.TopicName, queue), &message.Record{
+		Flag: h.Flag, SysFlag: message.SysFlag(h.SysFlag).WithTransaction(message.TransactionNone), BornTimestamp: h.BornTimestamp,
+		BornHost: r.Conn.RemoteAddr(), StoreHost: p.Send.Host, ReconsumeTimes: h.ReconsumeTimes, Body: r.Body, Properties: h.Properties,
+	})
+	if err == nil {
+		err = p.Send.Log.Append(&b)
+	}
+	if err != nil {
+		return store.Appended{}, err
+	}
+	at := b.Result(0)
+	p.Send.Stats.In(t.TopicName, 1, int(at.Size))
+	return at, nil
+}
+
+// enter counts a reply that waits for a client, false when it has too many.
+func (p *Reply) enter(c session.Conn) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.waiting[c] >= maxUnanswered {
+		return false
+	}
+	if p.waiting == nil {
+		p.waiting = map[session.Conn]int{}
+	}
+	p.waiting[c]++
+	return true
+}
+
+func (p *Reply) leave(c session.Conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.waiting[c]--; p.waiting[c] == 0 {
+		delete(p.waiting, c)
+	}
+}
+
+// hostPort is an address as RocketMQ writes it: that of IPv6 has no brackets.
+func hostPort(a netip.AddrPort) string {
+	return a.Addr().Unmap().WithZone("").String() + ":" + strconv.Itoa(int(a.Port()))
+}

@@ -1,0 +1,198 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package handler
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/twostage/twostage/internal/filter"
+	"github.com/twostage/twostage/internal/wire"
+	"github.com/twostage/twostage/internal/wire/body"
+	"github.com/twostage/twostage/message"
+)
+
+func properties(pairs ...string) (props []byte) {
+	for i := 0; i < len(pairs); i += 2 {
+		props = message.AppendProperty(props, pairs[i], pairs[i+1])
+	}
+	return props
+}
+
+func stored(props []byte) []byte {
+	return message.AppendRecord(nil, &message.Record{Topic: []byte("T"), Body: []byte("x"), Properties: props})
+}
+
+// takes asks a selection as the store does, which must say what it says of an
+// arrival.
+func takes(t *testing.T, s *Selection, props []byte) bool {
+	t.Helper()
+	tag, _ := message.Property(props, message.PropertyTags)
+	code := message.TagsCode(tag)
+	f := s.Store()
+	ok := (f.Tags == nil || f.Tags(code)) && (f.Record == nil || f.Record(stored(props)))
+	if s.Arrival(code, props) != ok {
+		t.Errorf("%q: taken from the store: %v, on arrival %v", props, ok, !ok)
+	}
+	return ok
+}
+
+func TestSelection(t *testing.T) {
+	f := NewFilters(true)
+	for _, c := range []struct {
+		kind, expression string
+		props            []byte
+		want             bool
+	}{
+		{"TAG", "*", nil, true},
+		{"", "", properties("TAGS", "A"), true},
+		{"TAG", " || ", properties("TAGS", "A"), true}, // no tag is every tag
+		{"TAG", "A || B", properties("TAGS", "B"), true},
+		{"", "A||B", properties("TAGS", "A"), true},
+		{"TAG", "A", properties("TAGS", "B"), false},
+		{"TAG", "A", nil, false},
+		{"TAG", "FB", properties("TAGS", "Ea"), false}, // of one hash code
+		{"SQL92", "a > 5", properties("a", "6"), true},
+		{"SQL92", "a > 5", properties("a", "5"), false},
+		{"SQL92", "a > 5", nil, false},
+		{"SQL92", "TAGS = 'A' OR a IS NOT NULL", properties("TAGS", "A"), true},
+	} {
+		s, err := f.Of("T", c.kind, c.expression)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := takes(t, s, c.props); got != c.want {
+			t.Errorf("%s %q takes %q: %v", c.kind, c.expression, c.props, got)
+		}
+	}
+}
+
+// TestSelectionOfASubscription: a heartbeat's tags are those that it lists.
+func TestSelectionOfASubscription(t *testing.T) {
+	f := NewFilters(true)
+	for _, c := range []struct {
+		sub  body.SubscriptionData
+		a, b bool // whether messages with these tags are taken
+	}{
+		{body.SubscriptionData{SubString: "*"}, true, true},
+		{body.SubscriptionData{SubString: "A", ExpressionType: "TAG", TagsSet: []string{"A"}, CodeSet: []int32{message.HashCode("A")}}, true, false},
+		{body.SubscriptionData{SubString: "A", CodeSet: []int32{message.HashCode("A")}}, true, false}, // by hash only
+		{body.SubscriptionData{SubString: "A"}, true, true},
+		{body.SubscriptionData{SubString: "TAGS = 'B'", ExpressionType: "SQL92"}, false, true},
+	} {
+		s, err := f.OfSubscription(&c.sub)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a, b := takes(t, s, properties("TAGS", "A")), takes(t, s, properties("TAGS", "B")); a != c.a || b != c.b {
+			t.Errorf("%+v takes A %v, B %v", c.sub, a, b)
+		}
+	}
+}
+
+// TestRecordThatCannotBeDecoded is given: who gets it says what is wrong.
+func TestRecordThatCannotBeDecoded(t *testing.T) {
+	for kind, expression := range map[string]string{"TAG": "A", "SQL92": "a = 1"} {
+		s, err := NewFilters(true).Of("T", kind, expression)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b := stored(nil); s.Store().Record(b) || !s.Store().Record(b[:20]) {
+			t.Errorf("%s: a whole one or a broken one is taken wrongly", kind)
+		}
+	}
+}
+
+func TestRefusedSelections(t *testing.T) {
+	for _, c := range []struct {
+		on               bool
+		kind, expression string
+		code             int32
+		words            string
+	}{
+		{true, "SQL92", "a = ", wire.SubscriptionParseFailed, "column 5"},
+		{true, "SQL", "a = 1", wire.SubscriptionParseFailed, `"SQL"`},
+		{true, "sql92", "a = 1", wire.SubscriptionParseFailed, `"sql92"`},
+		{false, "SQL92", "a = 1", wire.SystemError, "does not support consumer to filter message by SQL92"},
+	} {
+		f := NewFilters(c.on)
+		for range 2 { // the second time from what is kept
+			_, err := f.Of("T", c.kind, c.expression)
+			if r, ok := errors.AsType[*Refusal](err); !ok || r.Code != c.code || !strings.Contains(r.Remark, c.words) {
+				t.Errorf("%+v: %+v", c, err)
+			}
+		}
+	}
+}
+
+// TestCompiledOnce: an expression is compiled once as long as it is asked for,
+// and what is kept is bounded in number and bytes.
+func TestCompiledOnce(t *testing.T) {
+	f := NewFilters(true)
+	of := func(s string) *Selection {
+		t.Helper()
+		sel, err := f.Of("T", "SQL92", s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return sel
+	}
+	first := of("a = 0")
+	for i := range 3 * maxKept {
+		of(fmt.Sprintf("a = %d", i))
+		if of("a = 0") != first {
+			t.Fatalf("after %d others it is compiled again", i)
+		}
+	}
+	if len(f.kept) != maxKept || f.order.Len() != maxKept {
+		t.Errorf("%d kept, %d in order", len(f.kept), f.order.Len())
+	}
+	if one := of("a = 5"); one != of("a = 5") {
+		t.Error("what was forgotten is not kept again")
+	}
+	long := strings.Repeat("x", filter.MaxLength-20)
+	for i := range 3 * maxKeptBytes / filter.MaxLength {
+		of(fmt.Sprintf("a = '%s%d'", long, i))
+	}
+	if f.bytes > maxKeptBytes || len(f.kept) > maxKeptBytes/len(long) {
+		t.Errorf("%d bytes in %d expressions are kept", f.bytes, len(f.kept))
+	}
+	if _, err := f.Of("T", "SQL92", strings.Repeat(" ", maxKeptBytes+1)); err == nil || f.bytes > maxKeptBytes || len(f.kept) == 0 {
+		t.Errorf("one that is too long: %v, %d kept", err, len(f.kept))
+	}
+}
+
+func TestFiltersConcurrently(t *testing.T) {
+	f := NewFilters(true)
+	var wg sync.WaitGroup
+	for g := range 4 {
+		wg.Go(func() {
+			for i := range 2000 {
+				n := (i*7 + g) % (2 * maxKept)
+				s, err := f.Of("T", "SQL92", fmt.Sprintf("a = %d", n))
+				if err != nil || !s.Arrival(0, properties("a", fmt.Sprint(n))) {
+					t.Errorf("a = %d: %v", n, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// TestPlainSelectionCostsNothing: a pull of everything makes nothing.
+func TestPlainSelectionCostsNothing(t *testing.T) {
+	f := NewFilters(true)
+	sub := &body.SubscriptionData{Topic: "T", SubString: "*", ExpressionType: "TAG"}
+	if n := testing.AllocsPerRun(100, func() {
+		s, err := f.OfSubscription(sub)
+		if got := s.Store(); err != nil || !s.All() || got.Tags != nil || got.Record != nil {
+			t.Error("this takes not everything")
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}

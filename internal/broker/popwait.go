@@ -1,0 +1,43 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+import (
+	"runtime"
+
+	"github.com/twostage/twostage/internal/broker/popwait"
+	"github.com/twostage/twostage/internal/config"
+	"github.com/twostage/twostage/internal/lifecycle"
+	"github.com/twostage/twostage/internal/store"
+)
+
+func waitLimits(c config.PopWait) popwait.Limits {
+	return popwait.Limits{Waits: c.MaxWaits, Keys: c.MaxKeys, OneKey: c.MaxPerKey, Every: c.ForceEvery}
+}
+
+// runWaits runs the hubs of what waits for something to pop. Parts stop in reverse
+// order: the hubs before who answers what they let go.
+func (b *Broker) runWaits(g *lifecycle.Group) {
+	for range max(runtime.GOMAXPROCS(0), 2) {
+		g.Go("answers to held pops", b.popHeld.Serve)
+	}
+	g.Go("answers to notifications", b.noted.Serve)
+	g.Go("held pops", b.popHeld.Run)
+	g.Go("held notifications", b.noted.Run)
+}
+
+// freed wakes who waits for what a group may have again at a topic, though no
+// message came: an orderly queue that is free, or more than a pop could take.
+func (b *Broker) freed(group, topic string, queue int32) {
+	b.popHeld.Notify(group, topic, queue)
+	b.noted.Notify(group, topic, queue)
+}
+
+// letGoDeleted answers who waits at queues that are gone.
+func (b *Broker) letGoDeleted() {
+	b.holds.LetGo((*store.Queue).Deleted)
+	gone := func(_, topic string) bool { _, there := b.topics.Get(topic); return !there }
+	b.popHeld.LetGo(gone)
+	b.noted.LetGo(gone)
+}
