@@ -4,6 +4,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -20,9 +21,11 @@ const ConsumerGroup = "twostage_bench"
 
 // Pull says how a load of pulls pulls. The broker's own limits come before these.
 type Pull struct {
-	Count int  // messages asked for at once [32]
-	Bytes int  // bytes asked for at once, which brokers before 5.x do not look at; 0: not said
-	Once  bool // the run ends when each queue was read to its end
+	Subscription   string // what is asked for [*]
+	ExpressionType string // of Subscription: TAG, SQL92; "": not said, which is TAG
+	Count          int    // messages asked for at once [32]
+	Bytes          int    // bytes asked for at once, which brokers before 5.x do not look at; 0: not said
+	Once           bool   // the run ends when each queue was read to its end
 }
 
 // defaultCount is how many messages one pull asks for, as clients do.
@@ -50,7 +53,10 @@ func Consume(ctx context.Context, l Load) (*Result, error) {
 	return l.run(ctx, func(i int, c *counters) worker {
 		brokers := len(l.Targets)
 		t := l.Targets[i%brokers]
-		p := &puller{own: c, load: &l, left: left, names: names}
+		p := &puller{own: c, load: &l, left: left, names: names, subscription: []byte(cmp.Or(l.Pull.Subscription, "*"))}
+		if l.Pull.ExpressionType != "" {
+			p.expressionType = []byte(l.Pull.ExpressionType)
+		}
 		first := i / brokers // this connection's place among those of its broker
 		step := l.share(i)   // how many share the broker's queues
 		queues := int(max(t.Queues, 0))
@@ -74,10 +80,13 @@ type pulledQueue struct {
 }
 
 type puller struct {
-	own     *counters
-	load    *Load
-	left    *atomic.Int64 // queues of all pullers that are not known to be empty
-	names   [][]byte      // of the topics
+	own   *counters
+	load  *Load
+	left  *atomic.Int64 // queues of all pullers that are not known to be empty
+	names [][]byte      // of the topics
+
+	subscription, expressionType []byte
+
 	queues  []pulledQueue
 	waiting []int // queues to pull, in this order, from head on
 	head    int
@@ -101,7 +110,7 @@ func (p *puller) ask(now time.Time) {
 			Header: &header.PullRequest{
 				ConsumerGroup: []byte(ConsumerGroup), Topic: p.names[q.topic], QueueID: q.id, QueueOffset: q.next,
 				MaxMsgNums: int32(p.load.Pull.Count), MaxMsgBytes: int32(p.load.Pull.Bytes),
-				SysFlag: header.PullSubscription, Subscription: []byte("*"),
+				SysFlag: header.PullSubscription, Subscription: p.subscription, ExpressionType: p.expressionType,
 			},
 		})
 	}

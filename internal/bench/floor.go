@@ -148,6 +148,6 @@ func appendFloorAnswer(dst, answer []byte, opaque int32) []byte {
 // opaqueAt is where the ten digits of the opaque begin in a JSON answer: they
 // stand before a tail of fixed length.
 func opaqueAt(frame []byte) int {
-	const tail = `,"serializeTypeCurrentRPC":"JSON","version":409}`
+	const tail = `,"serializeTypeCurrentRPC":"JSON","version":473}`
 	return len(frame) - len(tail) - 10
 }

@@ -39,6 +39,7 @@ type Load struct {
 	Warmup   time.Duration // before counting begins
 	Duration time.Duration // of counting
 	PID      int           // of the server, for its CPU time and disk reads; 0: not measured
+	Tags     int           // sends: messages have one of so many tags, t0000 and on, in turn, and its number in the property n; 0: none
 	Fill     bool          // sends: the warm-up lasts until every queue of every topic got a message
 	Pull     Pull          // of Consume
 	Progress func(elapsed time.Duration, perSecond float64)

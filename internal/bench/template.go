@@ -21,6 +21,9 @@ const firstOpaque = 1_000_000_000
 const (
 	keyPrefix      = "7F00000100000000" // 16 of a UNIQ_KEY's 32 hex digits
 	sendProperties = "UNIQ_KEY\x01" + keyPrefix + "0000000000000000" + "\x02WAIT\x01true"
+	tagProperties  = "\x02TAGS\x01t" + tagPlace + "\x02n\x01" + numberPlace
+	tagPlace       = "5555"
+	numberPlace    = "7777"
 )
 
 // bodyApart is the size of a body from which on it is not copied behind its
@@ -35,6 +38,7 @@ type template struct {
 	widths         []patches // by the digits of the queue id, 1 first
 	body           []byte
 	topics, queues uint64
+	tags           uint64 // 0: none
 	at             uint64 // of the row of all queues: topics first, then queues
 }
 
@@ -43,14 +47,19 @@ type patches struct {
 	header                    []byte
 	opaque, key, topic, queue int
 	topicDigits, queueDigits  int
+	tag, number               int // -1: without tags
 }
 
 // newTemplate makes the template of connection i of the load's n to t.
 func newTemplate(l *Load, t Target, i int, bornMillis int64) *template {
 	topics, queues := uint64(max(l.Topics, 1)), uint64(max(t.Queues, 1))
 	p := &template{
-		enc: l.Encoding, topics: topics, queues: queues, body: bytes.Repeat([]byte("0123456789abcdef"), l.Size/16+1)[:l.Size],
+		enc: l.Encoding, topics: topics, queues: queues, tags: uint64(max(l.Tags, 0)), body: bytes.Repeat([]byte("0123456789abcdef"), l.Size/16+1)[:l.Size],
 		at: uint64(i/len(l.Targets)) * topics * queues / uint64(l.share(i)),
+	}
+	properties := sendProperties
+	if l.Tags > 0 {
+		properties += tagProperties
 	}
 	frame := func(opaque int32, topic int, queue uint64) []byte {
 		return wire.AppendRequest(nil, &wire.Request{
@@ -58,7 +67,7 @@ func newTemplate(l *Load, t Target, i int, bornMillis int64) *template {
 			Header: &header.SendRequest{
 				ProducerGroup: []byte("twostage_bench"), Topic: []byte(l.TopicName(topic)), DefaultTopic: []byte("TBW102"),
 				DefaultTopicQueueNums: 4, QueueID: int32(queue), BornTimestamp: bornMillis, BrokerName: []byte(t.Broker),
-				Properties: []byte(sendProperties),
+				Properties: []byte(properties),
 			},
 		})
 	}
@@ -70,6 +79,7 @@ func newTemplate(l *Load, t Target, i int, bornMillis int64) *template {
 			header: f[: len(f)-len(p.body) : len(f)-len(p.body)],
 			opaque: differ(f, frame(2*firstOpaque, 0, low)), queue: differ(f, frame(firstOpaque, 0, low+1)) - digits + 1,
 			key: bytes.Index(f, []byte(keyPrefix)) + len(keyPrefix), queueDigits: digits,
+			tag: bytes.Index(f, []byte("t"+tagPlace)) + 1, number: bytes.Index(f, []byte(numberPlace)),
 		}
 		if topics > 1 {
 			q.topicDigits = l.topicDigits()
@@ -116,6 +126,11 @@ func (p *template) append(dst []byte, opaque int32, key uint64) []byte {
 	putHex(f[q.key:q.key+16], key)
 	putDecimal(f[q.queue:q.queue+q.queueDigits], queue)
 	putDecimal(f[q.topic:q.topic+q.topicDigits], topic)
+	if p.tags > 0 {
+		tag := key % p.tags
+		putDecimal(f[q.tag:q.tag+len(tagPlace)], tag)
+		putDecimal(f[q.number:q.number+len(numberPlace)], tag)
+	}
 	return dst
 }
 

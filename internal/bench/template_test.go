@@ -12,6 +12,7 @@ import (
 
 	"github.com/twostage/twostage/internal/wire"
 	"github.com/twostage/twostage/internal/wire/header"
+	"github.com/twostage/twostage/message"
 )
 
 // request is a send as a broker reads it.
@@ -122,5 +123,30 @@ func TestBatch(t *testing.T) {
 			t.Error("writing to a closed connection is no error")
 		}
 		_ = server.Close()
+	}
+}
+
+// TestTemplateTags: messages have their tags in turn, in either encoding.
+func TestTemplateTags(t *testing.T) {
+	for _, enc := range []wire.Encoding{wire.JSON, wire.Binary} {
+		l := &Load{Targets: []Target{{Queues: 3}}, Conns: 1, Topic: "T", Size: 20, Encoding: enc, Tags: 12}
+		p := newTemplate(l, l.Targets[0], 0, 7)
+		for key := range uint64(30) {
+			frame := append(p.append(nil, firstOpaque, key), p.body...)
+			var d wire.Decoder
+			var c wire.Command
+			if err := d.Decode(frame[4:], &c); err != nil {
+				t.Fatal(err)
+			}
+			var h header.SendRequest
+			if err := h.Decode(c.Code, c.Ext); err != nil {
+				t.Fatal(err)
+			}
+			props := message.ParseProperties(h.Properties)
+			want := fmt.Sprintf("%04d", key%12)
+			if props["TAGS"] != "t"+want || props["n"] != want || props["WAIT"] != "true" {
+				t.Fatalf("key %d: %q", key, props)
+			}
+		}
 	}
 }

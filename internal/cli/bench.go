@@ -20,7 +20,7 @@ import (
 const benchTopic = "twostage-bench"
 
 func benchCommand(p Process) *cobra.Command {
-	return group("bench", "Measure a broker with raw frames", benchSend(p), benchConsume(p), benchTx(p), benchFloor(p), benchDisk(p))
+	return group("bench", "Measure a broker with raw frames", benchSend(p), benchConsume(p), benchWake(p), benchTx(p), benchFloor(p), benchDisk(p))
 }
 
 // benchFlags are the flags of the loads.
@@ -33,6 +33,7 @@ type benchFlags struct {
 	encoding  string
 	floor     bool
 	dropCache bool
+	sql       bool
 	asJSON    bool
 }
 
@@ -77,6 +78,7 @@ the broker: ratios to it hold where absolute figures do not. Progress goes to st
 	fl.IntVar(&f.load.Inflight, "inflight", 64, "requests in flight on each connection; with --rate at most")
 	fl.IntVar(&f.load.Size, "size", 1024, "`bytes` of a body")
 	fl.Float64Var(&f.load.Rate, "rate", 0, "messages a second of all connections together; 0: as fast as the broker answers")
+	fl.IntVar(&f.load.Tags, "tags", 0, "give messages one of so many tags, t0000, t0001, ... in turn, and its number in the property n; 0: none, at most 10000")
 	fl.BoolVar(&f.load.Fill, "fill", false, "warm up until every queue of every topic has got a message: the first one costs more")
 	fl.BoolVar(&f.floor, "floor", false, "measure the floor too, round by round")
 	return cmd
@@ -106,6 +108,8 @@ is read once. What the broker has mapped and touched stays in memory: restart it
 	fl.IntVar(&f.load.Inflight, "inflight", 16, "pulls in flight on each connection, at most; one for each of its queues")
 	fl.IntVar(&f.load.Pull.Count, "count", f.load.Pull.Count, "messages that a pull asks for")
 	fl.IntVar(&f.load.Pull.Bytes, "bytes", 0, "bytes that a pull asks for (maxMsgBytes of 5.x); 0: not said")
+	fl.StringVar(&f.load.Pull.Subscription, "subscription", "*", "`expression` of what to pull: tags, as \"t0000 || t0001\", or with --sql a SQL92 expression, as \"n < 1\"")
+	fl.BoolVar(&f.sql, "sql", false, "--subscription is a SQL92 expression")
 	fl.IntVar(&f.load.Size, "size", 1024, "with --floor: `bytes` of the bodies that are pulled")
 	fl.BoolVar(&f.load.Pull.Once, "once", false, "read each queue once, without a warm-up; --duration is the longest it may take")
 	fl.BoolVar(&f.dropCache, "drop-cache", false, "as --once, from the disk: drop the machine's page cache before each round")
@@ -140,6 +144,8 @@ func (f *benchFlags) check() error {
 		return usagef("--rate %g: 0 to %g messages a second", l.Rate, float64(maxRate))
 	case l.Pull.Count < 1 || l.Pull.Count > math.MaxInt32 || l.Pull.Bytes < 0 || l.Pull.Bytes > math.MaxInt32:
 		return usagef("--count %d, --bytes %d: a count of 1 to %d, bytes from 0 on", l.Pull.Count, l.Pull.Bytes, math.MaxInt32)
+	case l.Tags < 0 || l.Tags > maxTags:
+		return usagef("--tags %d: 0 to %d", l.Tags, maxTags)
 	case l.Fill && l.Warmup == 0:
 		return usagef("--fill is a part of the warm-up: --warmup must be over 0")
 	case l.Rate > 0 && f.floor:
@@ -148,11 +154,15 @@ func (f *benchFlags) check() error {
 	if f.dropCache {
 		f.load.Pull.Once = true
 	}
+	if f.sql {
+		f.load.Pull.ExpressionType = "SQL92"
+	}
 	return nil
 }
 
 const (
 	maxTopics = 1_000_000 // bounds --topics
+	maxTags   = 10_000    // bounds --tags: they have four digits
 	maxRate   = 1e8       // bounds --rate, messages a second
 )
 

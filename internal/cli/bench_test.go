@@ -71,6 +71,26 @@ func TestBenchRateAndFloor(t *testing.T) {
 	}
 }
 
+func TestBenchWake(t *testing.T) {
+	env, _ := serve(t)
+	wake := []string{"bench", "wake", "--rate", "300", "--size", "100", "--queues", "3", "--warmup", "100ms", "--duration", "400ms", "--pid", strconv.Itoa(os.Getpid())}
+	got := benchJSON(t, env, wake...)
+	if len(got.Medians) != 2 || got.Rate != 300 {
+		t.Fatalf("%+v", got)
+	}
+	// What was due within the duration was sent, and all of it came.
+	sent, delivered := got.Rounds[0], got.Rounds[1]
+	if sent.Subject != "sent" || sent.Messages != 120 || sent.P50 <= 0 || sent.ServerMicros <= 0 {
+		t.Errorf("%+v", sent)
+	}
+	if delivered.Subject != "delivered" || delivered.Messages != 120 || delivered.P50 <= 0 {
+		t.Errorf("%+v", delivered)
+	}
+	if out := must(t, env, wake...); !strings.Contains(out, "at 300 messages/s") || !regexp.MustCompile(`\n +delivered .*\n`).MatchString(out) {
+		t.Errorf("%s", out)
+	}
+}
+
 func TestBenchDisk(t *testing.T) {
 	dir := t.TempDir()
 	small := []string{"bench", "disk", dir, "--file-size", "100000", "--most", "250000", "--block", "10000", "--size", "100", "--duration", "1m", "--records", "1,16", "--rounds", "2"}

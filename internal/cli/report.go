@@ -25,7 +25,7 @@ const onTime = 0.98
 
 // figures are those of one round, or the median of several.
 type figures struct {
-	Subject      string  `json:"subject"` // broker or floor
+	Subject      string  `json:"subject"` // broker or floor; of wake, sent or delivered
 	Round        int     `json:"round,omitempty"`
 	Messages     int64   `json:"messages,omitempty"`
 	PerSecond    float64 `json:"messagesPerSecond"`
@@ -79,7 +79,7 @@ func newReport(command string, f *benchFlags) *report {
 	if l.Topics > 1 {
 		r.Topics = l.Topics
 	}
-	if command == "send" {
+	if command != "consume" {
 		r.Size = l.Size
 	} else {
 		r.Count, r.Bytes, r.Once, r.Cold = l.Pull.Count, l.Pull.Bytes, l.Pull.Once, f.dropCache
@@ -107,7 +107,7 @@ func (r *report) add(subject string, round int, res *bench.Result) {
 // finish computes medians, ratios and warnings.
 func (r *report) finish() {
 	r.Medians, r.Ratios, r.Warnings = nil, nil, nil
-	for _, subject := range []string{"floor", "broker"} {
+	for _, subject := range []string{"floor", "broker", "sent", "delivered"} {
 		of := slices.DeleteFunc(slices.Clone(r.Rounds), func(g figures) bool { return g.Subject != subject })
 		if len(of) == 0 {
 			continue

@@ -127,7 +127,7 @@ func rootCommand(p Process) *cobra.Command {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usagef("%w", err) })
-	root.AddCommand(serverCommand(p), topicCommand(p), txCommand(p), storeCommand(p), benchCommand(p), versionCommand(p))
+	root.AddCommand(serverCommand(p), topicCommand(p), groupCommand(p), txCommand(p), storeCommand(p), benchCommand(p), versionCommand(p))
 	root.Args = noun
 	root.RunE = help
 	return root
