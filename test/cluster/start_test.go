@@ -184,8 +184,8 @@ func TestRefusedKeys(t *testing.T) {
 		"enableDLegerCommitLog=true":    {"enableDLegerCommitLog", "not there yet"},
 		"storeType=defaultRocksDB":      {"storeType", "RocksDB"},
 		"messageStorePlugIn=a.b.Tiered": {"messageStorePlugIn", "tiered storage"},
-		"enablePropertyFilter=true":     {"enablePropertyFilter", "SQL92"},
-		"timerWheelEnable=true":         {"timerWheelEnable"},
+		"filterSupportRetry=true":       {"filterSupportRetry", "retried"},
+		"enableCompaction=true":         {"enableCompaction"},
 		"tls.server.mode=enforcing":     {"tls.server.mode", "TLS"},
 	} {
 		dir := filepath.Join(t.TempDir(), "data")

@@ -62,12 +62,19 @@ func (c *comparer) command(code int32, want, have *wire.Command) {
 		names[string(f.Key)] = true
 	}
 	for name := range names {
+		if code == wire.ReqPushReplyMessageToClient && name == "properties" {
+			c.properties(field(want, name), field(have, name))
+			continue
+		}
 		c.value("extFields."+name, field(want, name), field(have, name))
 	}
 	switch {
 	case len(want.Body) == 0 || len(have.Body) == 0:
 		c.value("body", fmt.Sprint(len(want.Body))+" bytes", fmt.Sprint(len(have.Body))+" bytes")
-	case code == wire.ReqPullMessage || code == wire.ReqCheckTransactionState:
+	case code == wire.ReqPushReplyMessageToClient:
+		c.value("body", string(want.Body), string(have.Body))
+	case code == wire.ReqPullMessage, code == wire.ReqCheckTransactionState, code == wire.ReqViewMessageByID,
+		code == wire.ReqConsumeMessageDirectly && !want.IsResponse():
 		c.records(want.Body, have.Body)
 	default:
 		c.json(code, want.Body, have.Body)

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"strconv"
 	"testing"
 	"time"
@@ -18,6 +19,7 @@ import (
 
 // known is what the server gave out in place of what RocketMQ gave out.
 type known struct {
+	broker   netip.AddrPort
 	physical map[string]string // commit log offsets
 	half     map[string]string // offsets in the queue of half messages
 }
@@ -82,6 +84,19 @@ func (k *known) frame(t *testing.T, f *wiretest.Frame) []byte {
 	case wire.ReqEndTransaction:
 		given("commitLogOffset", k.physical)
 		given("tranStateTableOffset", k.half)
+	case wire.ReqViewMessageByID:
+		given("offset", k.physical)
+	case wire.ReqConsumeMessageDirectly:
+		id := ext(c, "msgId")
+		at, ok := k.physical[offsetIn(t, id)]
+		if !ok {
+			t.Fatalf("frame %d: msgId=%s was never given out", f.Number, id)
+		}
+		given("msgId", map[string]string{id: string(message.AppendOffsetID(nil, k.broker, number(at)))})
+	case wire.ReqInvokeBrokerToResetOffset:
+		if ext(c, "timestamp") != "-1" {
+			given("timestamp", map[string]string{ext(c, "timestamp"): hourAgo()})
+		}
 	case wire.ReqSearchOffsetByTimestamp:
 		// The recording asks with its own present time.
 		given("timestamp", map[string]string{ext(c, "timestamp"): strconv.FormatInt(time.Now().UnixMilli(), 10)})

@@ -5,44 +5,11 @@ package replay
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/twostage/twostage/internal/wire"
+	"github.com/twostage/twostage/internal/wire/body"
 	"github.com/twostage/twostage/internal/wire/wiretest"
 )
-
-// refusal is where a scenario ends, because the rest needs what Twostage does not
-// have yet: the request of this frame is refused.
-type refusal struct {
-	frame int
-	code  int32
-	says  string // part of the remark
-}
-
-var refusals = map[string]refusal{
-	// The Java client throws when it can't register its filter.
-	"java-consumer-sql92": {7, wire.SystemError, "SQL92"},
-	"go-consumer-sql92":   {12, wire.SystemError, "SQL92"},
-	"java-request-reply":  {32, wire.RequestCodeNotSupported, "SEND_REPLY_MESSAGE_V2"},
-	"go-request-reply":    {36, wire.RequestCodeNotSupported, "SEND_REPLY_MESSAGE"},
-}
-
-// refused plays the frame of a refusal.
-func (p *player) refused(f *wiretest.Frame, r refusal) {
-	p.t.Helper()
-	if f.From != "client" {
-		p.t.Fatalf("frame %d is not a request", f.Number)
-	}
-	p.send(f)
-	have, err := p.peer(f.Conn).take(patience, answerTo(f.Stated.Opaque))
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	if have.Code != r.code || !strings.Contains(string(have.Remark), r.says) {
-		p.t.Errorf("frame %d (%s) is answered %d %s, want the refusal %d that names %s: is it there now?",
-			f.Number, f.Kind.Name, have.Code, have.Remark, r.code, r.says)
-	}
-}
 
 // frames gives the frames in the order of playing: that of the recording, but for
 // one pull that Java refused although it came in behind the one that made the
@@ -64,6 +31,11 @@ func (p *player) intervene(f *wiretest.Frame) {
 	case p.s.Name == "java-producer-errors" && f.Number == 7:
 		// An administrator makes the topic read only.
 		p.peer(2).must(p.t, createTopic("FrReadOnly", 1, 1, 4))
+	case p.s.Name == "java-request-reply" && f.Number == 32:
+		// The requester's heartbeat is cut.
+		leaves := decode(p.t, &p.s.Frames[34])
+		p.peer(5).must(p.t, &wire.Request{Code: wire.ReqHeartBeat, Body: body.Marshal(&body.HeartbeatData{
+			ClientID: ext(leaves, "clientID"), ProducerDataSet: []body.ProducerData{{GroupName: ext(leaves, "producerGroup")}}})})
 	case p.s.Name == "java-consumer-rebalance" && f.Number == 21:
 		// The second consumer's heartbeat is cut.
 		leaves := decode(p.t, &p.s.Frames[28])

@@ -103,6 +103,10 @@ func deriveWorld(t *testing.T, s *wiretest.Scenario) *world {
 			}
 		case wire.ReqPullMessage:
 			w.pulled(t, req, ans)
+		case wire.ReqViewMessageByID:
+			w.viewed(t, ans)
+		case wire.ReqGetConsumeStats:
+			w.progress(t, req, ans, committed)
 		case wire.ReqGetMaxOffset:
 			w.atLeast(queueKey{ext(req, "topic"), ext(req, "queueId")}, number(ext(ans, "offset")))
 		case wire.ReqQueryConsumerOffset:
@@ -189,9 +193,48 @@ func (w *world) pulled(t *testing.T, req, ans *wire.Command) {
 	}
 }
 
-// build makes the world on a server.
-func (w *world) build(t *testing.T, broker *peer) {
+// progress: what a group had consumed, unless the scenario says so itself before.
+func (w *world) progress(t *testing.T, req, ans *wire.Command, committed map[offsetKey]bool) {
 	t.Helper()
+	var stats body.ConsumeStats
+	if err := body.Unmarshal(ans.Body, &stats); err != nil {
+		t.Fatal(err)
+	}
+	queues := map[string]int32{}
+	for mq := range stats.OffsetTable {
+		queues[mq.Topic]++
+	}
+	for topic, n := range queues {
+		if _, ok := w.topics[topic]; !ok {
+			w.topics[topic] = body.QueueData{ReadQueueNums: n, WriteQueueNums: n, Perm: 6}
+		}
+	}
+	for mq, at := range stats.OffsetTable {
+		k := offsetKey{ext(req, "consumerGroup"), queueKey{mq.Topic, strconv.Itoa(int(mq.QueueID))}}
+		w.atLeast(k.queueKey, at.BrokerOffset)
+		if !committed[k] {
+			w.offsets[k] = strconv.FormatInt(at.ConsumerOffset, 10)
+		}
+	}
+}
+
+// viewed: a message that was asked for by its place in the log.
+func (w *world) viewed(t *testing.T, ans *wire.Command) {
+	t.Helper()
+	var r message.Record
+	if _, err := message.DecodeRecord(ans.Body, &r, true); err != nil {
+		t.Fatalf("a record in the recording: %v", err)
+	}
+	k := queueKey{string(r.Topic), strconv.Itoa(int(r.QueueID))}
+	w.atLeast(k, r.QueueOffset+1)
+	w.content(k).records[r.QueueOffset] = r
+}
+
+// build makes the world on a server, and gives its commit log offsets by the
+// recorded ones.
+func (w *world) build(t *testing.T, broker *peer) map[string]string {
+	t.Helper()
+	physical := map[string]string{}
 	for topic, q := range w.topics {
 		broker.must(t, createTopic(topic, q.ReadQueueNums, q.WriteQueueNums, q.Perm))
 	}
@@ -205,12 +248,16 @@ func (w *world) build(t *testing.T, broker *peer) {
 			if got := ext(ans, "queueOffset"); got != strconv.FormatInt(i, 10) {
 				t.Fatalf("message %d of %v got offset %s", i, k, got)
 			}
+			if ok {
+				physical[strconv.FormatInt(r.PhysicalOffset, 10)] = offsetIn(t, ext(ans, "msgId"))
+			}
 		}
 	}
 	for k, at := range w.offsets {
 		broker.must(t, &wire.Request{Code: wire.ReqUpdateConsumerOffset, Fields: fields(
 			"consumerGroup", k.group, "topic", k.topic, "queueId", k.id, "commitOffset", at)})
 	}
+	return physical
 }
 
 func createTopic[N ~int32 | ~int](topic string, read, write, perm N) *wire.Request {
