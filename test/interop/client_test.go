@@ -8,7 +8,7 @@ import "testing"
 // TestClient runs the cases that can share a server.
 func TestClient(t *testing.T) {
 	t.Parallel()
-	c := start(t, "--set", "listenPort=0", "--namesrv-set", "listenPort=0")
+	c := start(t, "--set", "listenPort=0", "--namesrv-set", "listenPort=0", "--set", "traceTopicEnable=true")
 	for _, tc := range []struct {
 		name string
 		run  func(*testing.T, *cluster)
@@ -21,14 +21,26 @@ func TestClient(t *testing.T) {
 		{"AutoCreate", testAutoCreate},
 		{"TooLarge", testTooLarge},
 		{"Tags", testTags},
+		{"SQL92", testSQL92},
+		{"LargeProperties", testLargeProperties},
+		{"RequestReply", testRequestReply},
+		{"Trace", testTrace},
+		{"Namespaces", testNamespaces},
 		{"Delay", testDelay},
+		{"Timers", testTimers},
 		{"Ordered", testOrdered},
 		{"OrderedSuspended", testOrderedSuspended},
+		{"OrderedKilled", testOrderedKilled},
 		{"Retry", testRetry},
+		{"RetryKilled", testRetryKilled},
+		{"RewindOnline", testRewindOnline},
+		{"RewindOffline", testRewindOffline},
+		{"Relays", testRelays},
 		{"Broadcast", testBroadcast},
 		{"FromWhere", testFromWhere},
 		{"PullFrom", testPullFrom},
 		{"Poll", testPoll},
+		{"PullTags", testPullTags},
 		{"JoinAndLeave", testJoinAndLeave},
 		{"ConsumerRestart", testConsumerRestart},
 		{"TxCommit", testTxCommit},

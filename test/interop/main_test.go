@@ -23,8 +23,15 @@ const roleVariable = "INTEROP_ROLE"
 
 func TestMain(m *testing.M) {
 	rlog.SetLogLevel("fatal")
-	if os.Getenv(roleVariable) == roleChecker {
+	switch role := os.Getenv(roleVariable); role {
+	case "":
+	case roleChecker:
 		os.Exit(checker())
+	case roleOrdered, roleRefusing:
+		os.Exit(consume(role))
+	default:
+		fmt.Fprintf(os.Stderr, "interop: %s=%s: no such role\n", roleVariable, role)
+		os.Exit(1)
 	}
 	dir := os.Getenv(offsetsVariable)
 	if dir == "" {

@@ -91,39 +91,85 @@ func testTxCheckedByAnotherProcess(t *testing.T, c *cluster) {
 // lines that it prints.
 func startChecker(t *testing.T, namesrv, group, topic string) <-chan string {
 	t.Helper()
+	return startPart(t, roleChecker, namesrv, group, topic).lines
+}
+
+// part is a process of this test binary that plays a role.
+type part struct {
+	cmd   *exec.Cmd
+	lines chan string // what it says
+	read  chan struct{}
+	dead  bool
+}
+
+// startPart runs a role. It ends when its standard input does, with the test.
+func startPart(t *testing.T, role, namesrv, group, topic string) *part {
+	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), roleVariable+"="+roleChecker, namesrvVariable+"="+namesrv, groupVariable+"="+group, topicVariable+"="+topic)
-	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
+	p := &part{cmd: exec.Command(self), lines: make(chan string, 10_000), read: make(chan struct{})}
+	p.cmd.Env = append(os.Environ(), roleVariable+"="+role, namesrvVariable+"="+namesrv, groupVariable+"="+group, topicVariable+"="+topic)
+	p.cmd.Stderr = os.Stderr
+	in, err := p.cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := cmd.StdoutPipe()
+	out, err := p.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Start(); err != nil {
+	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	lines, read := make(chan string, 100), make(chan struct{})
 	go func() {
-		defer close(read)
+		defer close(p.read)
 		for s := bufio.NewScanner(out); s.Scan(); {
-			if line := s.Text(); strings.HasPrefix(line, "checked ") || strings.HasPrefix(line, "failed ") {
-				lines <- line
+			if line := s.Text(); strings.HasPrefix(line, "checked ") || strings.HasPrefix(line, "failed ") || strings.HasPrefix(line, "got ") {
+				p.lines <- line
 			}
 		}
 	}()
 	t.Cleanup(func() {
 		_ = in.Close()
-		<-read
-		if err := cmd.Wait(); err != nil {
+		<-p.read
+		if err := p.cmd.Wait(); err != nil && !p.dead {
 			t.Errorf("the second process: %v", err)
 		}
 	})
-	return lines
+	return p
+}
+
+// said waits until the process has said n lines, and gives them.
+func (p *part) said(t *testing.T, n int) []string {
+	t.Helper()
+	var all []string
+	await(t, patient, func() string {
+		for len(all) < n {
+			select {
+			case line := <-p.lines:
+				all = append(all, line)
+			default:
+				return fmt.Sprintf("the second process has said %d of %d lines", len(all), n)
+			}
+		}
+		return ""
+	})
+	return all
+}
+
+// kill ends the process with SIGKILL, and gives what it has said besides.
+func (p *part) kill(t *testing.T) []string {
+	t.Helper()
+	p.dead = true
+	if err := p.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	<-p.read
+	var rest []string
+	for len(p.lines) > 0 {
+		rest = append(rest, <-p.lines)
+	}
+	return rest
 }
