@@ -1,0 +1,151 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package consume
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+)
+
+const (
+	poppers = 2                      // loops of a client
+	slack   = 300 * time.Millisecond // before the end of its invisible time a message is let go
+)
+
+// startPops begins the loops of a client that pops.
+func (m *member) startPops() {
+	for range poppers {
+		m.work.Go(m.popLoop)
+	}
+}
+
+// popLoop pops until the client goes. What it has in hand then it finishes.
+func (m *member) popLoop() {
+	for m.ctx.Err() == nil {
+		select {
+		case <-m.leave:
+			return
+		default:
+		}
+		ctx, cancel := context.WithTimeout(m.ctx, callTimeout)
+		pieces, err := m.pop(ctx, 1500+rand.Int64N(1500), 1+rand.Int32N(8))
+		cancel()
+		if err != nil {
+			if !m.pause(50 * time.Millisecond) {
+				return
+			}
+			continue
+		}
+		for i := range pieces {
+			e := m.event(&pieces[i], popped)
+			e.until = pieces[i].handle.until()
+			if !m.note(e) {
+				return
+			}
+		}
+		for i := range pieces {
+			if !m.g.orderly {
+				m.work.Go(func() { m.consumePop(&pieces[i]) })
+			} else if !m.consumePop(&pieces[i]) {
+				break // those behind it come again with it
+			}
+		}
+	}
+}
+
+// event is one about a popped message.
+func (m *member) event(p *piece, k kind) event {
+	return event{kind: k, q: p.handle.from(m.g), offset: p.offset, id: p.id, times: p.times}
+}
+
+// inTime says whether the message is still this client's alone.
+func (p *piece) inTime() bool {
+	return time.Now().Add(slack).UnixMilli() < p.handle.until()
+}
+
+// noteInTime adds to the history, if the message is still this client's alone.
+func (m *member) noteInTime(p *piece, k kind) bool {
+	return p.inTime() && m.note(m.event(p, k))
+}
+
+// consumePop works on a popped message: it is acknowledged, or let lapse, or made
+// visible soon; sometimes it is hidden for longer first. It says whether the
+// message was consumed and acknowledged.
+func (m *member) consumePop(p *piece) bool {
+	if !m.noteInTime(p, began) || !m.pause(m.w.plan.toil(m.g.orderly)) {
+		return false
+	}
+	switch m.popFate(p) {
+	case fateFails:
+		if m.noteInTime(p, failed) && rand.IntN(2) == 0 {
+			m.change(p, 500+rand.Int64N(500))
+		}
+		return false
+	case fateLapses:
+		return false
+	case fateHides:
+		if !m.change(p, 2000+rand.Int64N(1000)) || !m.pause(m.w.plan.toil(m.g.orderly)) {
+			return false
+		}
+	}
+	if !m.noteInTime(p, done) {
+		return false
+	}
+	of := m.ask(m.event(p, ackAsked))
+	ctx, cancel := m.timed()
+	defer cancel()
+	return m.acknowledge(ctx, p) == nil && m.note(event{kind: ackDone, of: of})
+}
+
+// fate is what becomes of a popped message.
+type fate uint8
+
+const (
+	fateDone   fate = iota
+	fateFails       // is not consumed
+	fateLapses      // nobody hears of it again
+	fateHides       // consumed, after it was hidden for longer
+)
+
+// popFate draws one. In order what is not acknowledged blocks its queue: less of
+// it, and never for good.
+func (m *member) popFate(p *piece) fate {
+	n := rand.IntN(100)
+	if !m.g.orderly {
+		switch {
+		case m.w.plan.fails(m.g.name, p.id, p.times):
+			return fateFails
+		case n < 2:
+			return fateLapses
+		case n < 6:
+			return fateHides
+		}
+		return fateDone
+	}
+	tries := m.w.tries(m.g.name, p.id) // its record is the same each time
+	rare := m.w.plan.draw(10, "rare", p.id) == 0
+	switch {
+	case rare && tries < 3 && m.w.plan.fails(m.g.name, p.id, tries):
+		return fateFails
+	case rare && n < 2:
+		return fateLapses
+	case n < 2:
+		return fateHides
+	}
+	return fateDone
+}
+
+// change changes the invisible time of a message, from now on.
+func (m *member) change(p *piece, invisible int64) bool {
+	if !p.inTime() {
+		return false
+	}
+	e := m.event(p, hideAsked)
+	e.until = time.Now().UnixMilli() + invisible
+	of := m.ask(e)
+	ctx, cancel := m.timed()
+	defer cancel()
+	return m.hide(ctx, p, invisible) == nil && m.note(event{kind: hideDone, of: of, until: p.handle.until()})
+}

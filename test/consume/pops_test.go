@@ -1,0 +1,93 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package consume
+
+// popState is what the last pop of a record made of it.
+type popState struct {
+	until int64 // nobody else gets it before; ms since 1970
+	first int64 // the same, as the pop had it
+	acked bool  // acknowledged before that
+}
+
+// popped judges a record that a pop gave.
+func (c *check) popped(e *event) {
+	s := spot{place{e.group, e.q}, e.offset}
+	if old := c.visible[s]; old != nil {
+		switch {
+		case old.acked:
+			c.addOf(afterAck, e.group, e.id, "%s to %s, from %s offset %d again", e.id, e.who, e.q, e.offset)
+		case e.at < old.until:
+			c.addOf(tooVisible, e.group, e.id, "%s to %s, from %s offset %d again, %d ms early", e.id, e.who, e.q, e.offset, old.until-e.at)
+		case !c.groups[e.group].orderly:
+			c.addOf(tooVisible, e.group, e.id, "%s to %s, from %s offset %d again: its next try is to come from the retry topic", e.id, e.who, e.q, e.offset)
+		}
+	}
+	before := attempt{e.group, e.id, e.times - 1}
+	if old := c.lastPop[before]; old != nil && c.copies[before] == 1 && e.at < old.until {
+		c.addOf(tooVisible, e.group, e.id, "%s to %s, its try %d %d ms early", e.id, e.who, e.times, old.until-e.at)
+	}
+	state := &popState{until: e.until, first: e.until}
+	c.visible[s], c.lastPop[attempt{e.group, e.id, e.times}] = state, state
+}
+
+func (c *check) stateOf(e *event) *popState {
+	return c.visible[spot{place{e.group, e.q}, e.offset}]
+}
+
+// acked notes an acknowledgement. One that was not answered while the record was
+// invisible may have come too late.
+func (c *check) acked(asked, answered *event) {
+	if s := c.stateOf(asked); s != nil && answered.at < s.until {
+		s.acked = true
+	}
+}
+
+// hiding notes that the time may change from now on.
+func (c *check) hiding(e *event) {
+	c.late[attempt{e.group, e.id, e.times}]++
+	if s := c.stateOf(e); s != nil {
+		s.until = min(s.until, e.until)
+	}
+}
+
+// hidden notes that it did. One that was not answered in time may have made a
+// second next try.
+func (c *check) hidden(number int, answered *event) {
+	asked := &c.run.events[number]
+	s := c.stateOf(asked)
+	if s == nil || answered.at >= s.until || c.groups[asked.group].orderly && number < c.lastKill {
+		return
+	}
+	c.late[attempt{asked.group, asked.id, asked.times}]--
+	s.until = answered.until
+}
+
+// reasoned holds that a record of a retry topic or of the dead letters comes from
+// a failed try.
+func (c *check) reasoned(g group, r record, where string) {
+	a, before := attempt{g.name, r.id, r.times}, attempt{g.name, r.id, r.times - 1}
+	if !g.pop {
+		given := c.back[before]
+		if given == nil || c.copies[a] > given.asked {
+			c.addOf(phantom, g.name, r.id, "%s after %d tries at %s: %d such records", r.id, r.times, where, c.copies[a])
+		}
+		return
+	}
+	if c.copies[a] > c.copies[before]+c.late[before] {
+		c.addOf(phantom, g.name, r.id, "%s after %d tries at %s: %d such records, of the try before %d", r.id, r.times, where, c.copies[a], c.copies[before])
+	}
+	if old := c.lastPop[before]; old != nil && old.acked && c.copies[before] == 1 && c.late[before] == 0 {
+		c.addOf(afterAck, g.name, r.id, "%s after %d tries at %s", r.id, r.times, where)
+	}
+}
+
+// forget is a kill. A broker may forget changes of the time in order, which are
+// not in the log: then the time of the pop counts.
+func (c *check) forget() {
+	for s, state := range c.visible {
+		if c.groups[s.group].orderly {
+			state.until = min(state.until, state.first)
+		}
+	}
+}
