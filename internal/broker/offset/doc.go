@@ -14,10 +14,11 @@
 // since old offsets are better than none.
 //
 // An offset that an administrator resets is kept against the commits of consumers
-// that do not know of it yet (Reset), in memory: after a restart they win.
+// that do not know of it yet (Reset), in memory: after a restart they win. It stands
+// in the entry of its queue, and goes when that is deleted.
 //
-// Locks: Table.flush before Table.mu before queues.mu before Table.resetMu. None is
-// held while the file is written, but flush.
+// Locks: Table.flush before Table.mu before queues.mu. None is held while the file
+// is written, but flush.
 //
 // It refuses, and leaves the table as it is: names that message.CheckGroup
 // refuses (an "@" would make the key ambiguous), queues outside of 0 to

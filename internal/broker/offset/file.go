@@ -83,17 +83,17 @@ func (t *Table) load(w *body.ConsumerOffsetSerializeWrapper) (skipped int) {
 			continue
 		}
 		p := pair{group: group, topic: topic}
-		q := &queues{key: p, entries: make([]entry, 0, len(offsets))}
+		q := &queues{entries: make([]entry, 0, len(offsets))}
 		for queue, offset := range offsets {
 			if Check(queue, offset) != nil {
 				skipped++
 				continue
 			}
-			q.entries = append(q.entries, entry{queue, offset})
+			q.entries = append(q.entries, entry{queue: queue, offset: offset})
 		}
 		slices.SortFunc(q.entries, func(a, b entry) int { return int(a.queue) - int(b.queue) })
 		t.pairs[p] = q
-		t.size.Add(p.size() + q.size())
+		t.size.Add(p.size() + int64(len(q.entries))*entrySize)
 	}
 	return skipped
 }

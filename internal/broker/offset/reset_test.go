@@ -46,14 +46,17 @@ func TestResetIsKeptUntilAConsumerWasSentThere(t *testing.T) {
 	tb.Commit("g", "T", 0, 6)
 	want(t, tb, "g", "T", 0, 6)
 
-	// It may write the new place before it pulls.
+	// It may write the new place before it pulls. That is no sign that it knows:
+	// another one may write where it happens to have been.
 	reset()
-	tb.Commit("g", "T", 0, 5)
-	if !tb.IsReset("g", "T", 0) {
-		t.Error("the offset itself, from who was not told, ended the reset")
-	}
 	tb.Redirect("g", "T", 0, 6)
 	tb.Commit("g", "T", 0, 5)
+	tb.Commit("g", "T", 0, 7)
+	want(t, tb, "g", "T", 0, 5)
+	if to, ok := tb.Redirect("g", "T", 0, 7); !ok || to != 5 {
+		t.Errorf("another member is sent to %d, %v", to, ok)
+	}
+	tb.Redirect("g", "T", 0, 5)
 	tb.Commit("g", "T", 0, 7)
 	want(t, tb, "g", "T", 0, 7)
 
@@ -96,7 +99,7 @@ func TestTakeEndsAReset(t *testing.T) {
 	if to, ok := tb.Take("g", "T", 2); !ok || to != 5 {
 		t.Errorf("took %d, %v", to, ok)
 	}
-	if _, ok := tb.Take("g", "T", 2); ok || tb.IsReset("g", "T", 2) || tb.pending.Load() != 0 || len(tb.resets) != 0 {
+	if _, ok := tb.Take("g", "T", 2); ok || tb.IsReset("g", "T", 2) || tb.pending.Load() != 0 {
 		t.Error("taken twice")
 	}
 }
@@ -119,6 +122,50 @@ func TestDeletionEndsResets(t *testing.T) {
 	want(t, tb, "h", "T", 0, 9)
 	if tb.pending.Load() != 0 {
 		t.Errorf("%d left", tb.pending.Load())
+	}
+}
+
+// What is set by hand counts more than a reset before it: that is one to the new
+// place then.
+func TestSetMovesAReset(t *testing.T) {
+	tb := open(t, vfs.NewMem())
+	set := func(at int64) {
+		t.Helper()
+		if err := tb.Set("g", "T", 0, at); err != nil {
+			t.Fatal(err)
+		}
+		want(t, tb, "g", "T", 0, at)
+	}
+	set(10)
+	tb.Commit("g", "T", 0, 11) // nothing is reset
+	want(t, tb, "g", "T", 0, 11)
+	if err := tb.Reset("g", "T", 0, 50); err != nil {
+		t.Fatal(err)
+	}
+	tb.Redirect("g", "T", 0, 11)
+	set(70)
+	tb.Commit("g", "T", 0, 51) // of who was sent to the first place
+	want(t, tb, "g", "T", 0, 70)
+	if to, ok := tb.Redirect("g", "T", 0, 51); !ok || to != 70 {
+		t.Errorf("sent to %d, %v", to, ok)
+	}
+	if _, ok := tb.Redirect("g", "T", 0, 70); ok || tb.pending.Load() != 0 {
+		t.Errorf("sent back twice, %d pending", tb.pending.Load())
+	}
+	if err := tb.Set("g", "T", -1, 0); err == nil || !strings.Contains(err.Error(), "queueId") {
+		t.Errorf("bad queue: %v", err)
+	}
+}
+
+// What was under way when a group was deleted leaves nothing behind.
+func TestResetOfADeletedGroup(t *testing.T) {
+	tb := open(t, vfs.NewMem())
+	tb.Commit("g", "T", 0, 1)
+	q := tb.find("g", "T")
+	tb.DeleteGroup("g")
+	tb.commit(q, 1, 5)
+	if tb.size.Load() != 0 || tb.pending.Load() != 0 || len(q.entries) != 0 {
+		t.Errorf("%d bytes, %d pending, %d entries", tb.size.Load(), tb.pending.Load(), len(q.entries))
 	}
 }
 
@@ -182,9 +229,13 @@ func TestResetAmongCommits(t *testing.T) {
 	wg.Wait()
 }
 
+// Also while the reset of another group is pending, for ever maybe.
 func TestCommitWhileNothingIsResetDoesNotAllocate(t *testing.T) {
 	tb := open(t, vfs.NewMem())
 	tb.Commit("g", "T", 0, 1)
+	if err := tb.Reset("dead", "T", 0, 1); err != nil {
+		t.Fatal(err)
+	}
 	group, topic := []byte("g"), []byte("T")
 	if n := testing.AllocsPerRun(100, func() {
 		tb.CommitBytes(group, topic, 0, 2)

@@ -51,9 +51,7 @@ type Table struct {
 	pairs map[pair]*queues
 	full  bool // refused a pair, and said so
 
-	pending atomic.Int64 // entries of resets
-	resetMu sync.Mutex
-	resets  map[pair]map[int32]*reset
+	pending atomic.Int64 // entries whose reset is pending
 }
 
 type pair struct{ group, topic string }
@@ -62,41 +60,41 @@ func (p pair) size() int64 { return int64(len(p.group)+len(p.topic)) + pairSize 
 
 // queues is the offsets of a group in the queues of a topic.
 type queues struct {
-	key     pair
 	mu      sync.Mutex
 	entries []entry // by ascending queue
+	deleted bool    // the table has it no longer: what still comes is dropped
 }
 
 type entry struct {
 	queue  int32
+	reset  reset
 	offset int64
 }
 
 // at finds the entry of a queue, or where it belongs; q.mu is held. In nearly all
 // tables entry i is queue i.
 func (q *queues) at(queue int32) (int, bool) {
-	if i := int(queue); i < len(q.entries) && q.entries[i].queue == queue {
+	if i := int(queue); i >= 0 && i < len(q.entries) && q.entries[i].queue == queue {
 		return i, true
 	}
 	return slices.BinarySearchFunc(q.entries, queue, func(e entry, queue int32) int { return int(e.queue) - int(queue) })
 }
 
-// set reports whether it changed anything, and the offset that was there, -1 if
-// none was. A new entry is counted in size, and refused when there is no room.
-// q.mu is held.
-func (q *queues) set(queue int32, offset int64, size *atomic.Int64) (old int64, changed bool) {
+// noOffset is that of an entry that was just made.
+const noOffset = -1
+
+// entry finds or makes the entry of a queue. A new one has noOffset; it is counted
+// in size, and nil when there is no room or the queues are deleted. q.mu is held.
+func (q *queues) entry(queue int32, size *atomic.Int64) *entry {
 	i, ok := q.at(queue)
 	if !ok {
-		if size.Load()+entrySize > MaxSize {
-			return -1, false
+		if q.deleted || size.Load()+entrySize > MaxSize {
+			return nil
 		}
 		size.Add(entrySize)
-		q.entries = slices.Insert(q.entries, i, entry{queue, offset})
-		return -1, true
+		q.entries = slices.Insert(q.entries, i, entry{queue: queue, offset: noOffset})
 	}
-	old = q.entries[i].offset
-	q.entries[i].offset = offset
-	return old, old != offset
+	return &q.entries[i]
 }
 
 func (q *queues) get(queue int32) (int64, bool) {
@@ -108,10 +106,19 @@ func (q *queues) get(queue int32) (int64, bool) {
 	return 0, false
 }
 
-func (q *queues) size() int64 {
+// delete empties the queues for good, and returns what they had in the file and
+// how many of their resets were pending.
+func (q *queues) delete() (size, pending int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return int64(len(q.entries)) * entrySize
+	for i := range q.entries {
+		if q.entries[i].reset.pending {
+			pending++
+		}
+	}
+	size = int64(len(q.entries)) * entrySize
+	q.entries, q.deleted = nil, true
+	return size, pending
 }
 
 func (q *queues) all() map[int32]int64 {
@@ -140,9 +147,7 @@ func Check(queue int32, offset int64) error {
 // queue; it may go back. After Reset it is dropped for a while. It does not
 // allocate, unless it is the first for its queue.
 func (t *Table) Commit(group, topic string, queue int32, offset int64) {
-	t.mu.RLock()
-	q := t.pairs[pair{group, topic}]
-	t.mu.RUnlock()
+	q := t.find(group, topic)
 	if q == nil {
 		q = t.add(group, topic, queue, offset)
 	}
@@ -166,18 +171,28 @@ func (t *Table) commit(q *queues, queue int32, offset int64) {
 		return
 	}
 	q.mu.Lock()
-	if t.pending.Load() != 0 && t.refuses(q.key, queue, offset) {
+	e := q.entry(queue, &t.size)
+	if e == nil || e.reset.pending {
 		q.mu.Unlock()
 		return
 	}
-	old, changed := q.set(queue, offset, &t.size)
+	old := e.offset
+	e.offset = offset
 	q.mu.Unlock()
-	if changed {
+	if offset != old {
 		t.dirty.Store(true)
 	}
 	if offset < old {
 		t.cfg.Logger.Info("a consumer offset goes back", "queue", queue, "from", old, "to", offset)
 	}
+}
+
+// find gives the queues of a group in a topic, nil when it has none.
+func (t *Table) find(group, topic string) *queues {
+	t.mu.RLock()
+	q := t.pairs[pair{group, topic}]
+	t.mu.RUnlock()
+	return q
 }
 
 // add gives the queues of a new pair, nil when it is refused.
@@ -200,7 +215,7 @@ func (t *Table) add(group, topic string, queue int32, offset int64) *queues {
 		}
 		return nil
 	}
-	q = &queues{key: key}
+	q = &queues{}
 	t.pairs[key] = q
 	t.size.Add(key.size())
 	return q
@@ -209,9 +224,7 @@ func (t *Table) add(group, topic string, queue int32, offset int64) *queues {
 // Query gives the offset of the next message that the group is to get from a
 // queue, false when it has none. It does not allocate.
 func (t *Table) Query(group, topic string, queue int32) (int64, bool) {
-	t.mu.RLock()
-	q := t.pairs[pair{group, topic}]
-	t.mu.RUnlock()
+	q := t.find(group, topic)
 	if q == nil {
 		return 0, false
 	}
@@ -231,9 +244,7 @@ func (t *Table) QueryBytes(group, topic []byte, queue int32) (int64, bool) {
 
 // Queues is the offsets of a group in a topic, by queue; empty when it has none.
 func (t *Table) Queues(group, topic string) map[int32]int64 {
-	t.mu.RLock()
-	q := t.pairs[pair{group, topic}]
-	t.mu.RUnlock()
+	q := t.find(group, topic)
 	if q == nil {
 		return nil
 	}
@@ -274,7 +285,6 @@ func (t *Table) DeleteTopic(topic string) {
 }
 
 func (t *Table) remove(pick func(pair) bool) {
-	t.dropAll(pick)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	before := len(t.pairs)
@@ -282,7 +292,9 @@ func (t *Table) remove(pick func(pair) bool) {
 		if !pick(p) {
 			return false
 		}
-		t.size.Add(-p.size() - q.size())
+		size, pending := q.delete()
+		t.size.Add(-p.size() - size)
+		t.pending.Add(-pending)
 		return true
 	})
 	if len(t.pairs) < before {
@@ -317,5 +329,5 @@ func (t *Table) Range(fn func(group, topic string, queues map[int32]int64)) {
 }
 
 func newTable(cfg Config) *Table {
-	return &Table{cfg: cfg, path: filepath.Join(cfg.Dir, "consumerOffset.json"), pairs: map[pair]*queues{}, resets: map[pair]map[int32]*reset{}}
+	return &Table{cfg: cfg, path: filepath.Join(cfg.Dir, "consumerOffset.json"), pairs: map[pair]*queues{}}
 }

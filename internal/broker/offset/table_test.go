@@ -51,6 +51,7 @@ func TestCommitAndQuery(t *testing.T) {
 	want(t, tb, "g", "T", 0, 0)
 	want(t, tb, "g", "T", 1, -1)
 	want(t, tb, "g", "T", 2, 21)
+	want(t, tb, "g", "T", -1, -1)
 	want(t, tb, "g", "T", 5, 40)
 	want(t, tb, "g", "U", 2, 7)
 	want(t, tb, "h", "T", 2, 8)
