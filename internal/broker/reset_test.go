@@ -145,6 +145,28 @@ func TestResetOnTheServer(t *testing.T) {
 	again.wantOffsets("g", 1, 1, 0, 0)
 }
 
+// Clients send along with a pull how far they have come. Where that is by chance
+// where the group was reset to, it is still from before.
+func TestResetOutlivesTheCommitOfAPull(t *testing.T) {
+	w, c := resetWorld(t, vfs.NewMem())
+	c.reset(resetRequest(header.ResetOffsetRequest{HasQueueID: true, Offset: 2, HasOffset: true}))
+	p, err := rpc.Pull(w.ctx, c, w.addr, &header.PullRequest{ConsumerGroup: []byte("g"), Topic: []byte("T"), QueueOffset: 4, MaxMsgNums: 32, SubVersion: 1,
+		SysFlag: header.PullCommitOffset, CommitOffset: 2})
+	if err != nil || p.Code != wire.PullOffsetMoved || p.Header.NextBeginOffset != 2 {
+		t.Fatalf("%+v %v", p, err)
+	}
+	w.offset("g", 0, 4) // of what it had in hand
+	w.wantOffsets("g", 2)
+	if p := c.pull("g", "T", 0, 4, 0); p.Code != wire.PullOffsetMoved || p.Header.NextBeginOffset != 2 {
+		t.Errorf("another member: %d %+v", p.Code, p.Header)
+	}
+	if p := c.pull("g", "T", 0, 2, 0); p.Code != wire.Success {
+		t.Errorf("from there: %d", p.Code)
+	}
+	w.offset("g", 0, 3)
+	w.wantOffsets("g", 3)
+}
+
 // A pull that is held at the end of the queue is answered at once.
 func TestResetLetsHeldPullsGo(t *testing.T) {
 	w, c := resetWorld(t, vfs.NewMem())
@@ -284,66 +306,6 @@ func TestResetThatIsNotOnDisk(t *testing.T) {
 		t.Errorf("again: %v", table)
 	}
 	w.wantOffsets("g", 2, 2)
-}
-
-func TestCloneOffsets(t *testing.T) {
-	fs := vfs.NewMem()
-	w, c := resetWorld(t, fs)
-	clone := func(h header.CloneGroupOffsetRequest) *wire.Request {
-		return &wire.Request{Code: wire.ReqCloneGroupOffset, Header: &h}
-	}
-	c.send(sendHeader("U"), "u")
-	w.offsets.Commit("g", "U", 0, 1)
-	w.offset("to", 0, 1)
-	if cmd, _ := c.Invoke(w.ctx, w.addr, clone(header.CloneGroupOffsetRequest{SrcGroup: "g", DestGroup: "to", Topic: "T"})); cmd == nil || cmd.Code != wire.Success {
-		t.Fatalf("%v", cmd)
-	}
-	w.wantOffsets("to", 4, 4, 0, 0)
-	// g is online and does not subscribe to U.
-	for _, offline := range []bool{false, true} {
-		if cmd, _ := c.Invoke(w.ctx, w.addr, clone(header.CloneGroupOffsetRequest{SrcGroup: "g", DestGroup: "all", Offline: offline})); cmd == nil || cmd.Code != wire.Success {
-			t.Fatalf("%v", cmd)
-		}
-		w.wantOffsets("all", 4, 4, 0, 0)
-		if _, ok := w.offsets.Query("all", "U", 0); ok != offline {
-			t.Errorf("offline %v: U cloned %v", offline, ok)
-		}
-	}
-	c.refused(wire.TopicNotExist, clone(header.CloneGroupOffsetRequest{SrcGroup: "g", DestGroup: "to", Topic: "Missing"}), "Missing")
-	c.refused(wire.SystemError, clone(header.CloneGroupOffsetRequest{SrcGroup: "g", DestGroup: "t@o", Topic: "T"}), "destGroup")
-	c.refused(wire.NoPermission, clone(header.CloneGroupOffsetRequest{SrcGroup: "g", DestGroup: message.GroupTransCheck, Topic: "T"}), message.GroupTransCheck)
-	start(t, fs.Crash(vfs.CrashOptions{})).wantOffsets("all", 4, 4, 0, 0)
-}
-
-func TestCorrectionOffsets(t *testing.T) {
-	w, c := resetWorld(t, vfs.NewMem())
-	w.offset("behind", 0, 1)
-	w.offset("behind", 1, 2)
-	w.offset("worse", 0, 0)
-	ask := func(filter, compare string) string {
-		t.Helper()
-		cmd, err := c.Invoke(w.ctx, w.addr, &wire.Request{Code: wire.ReqQueryCorrectionOffset,
-			Header: &header.CorrectionOffsetRequest{FilterGroups: filter, CompareGroup: compare, Topic: "T"}})
-		if err != nil || cmd.Code != wire.Success {
-			t.Fatalf("%v %v", cmd, err)
-		}
-		var b body.QueryCorrectionOffsetBody
-		if err := body.Unmarshal(cmd.Body, &b); err != nil {
-			t.Fatal(err)
-		}
-		return fmt.Sprint(b.CorrectionOffsets)
-	}
-	for _, tc := range [][3]string{
-		{"", "nobody", "map[0:0 1:2 2:0 3:0]"},
-		{"worse", "nobody", "map[0:1 1:2 2:0 3:0]"},
-		{"worse,behind", "nobody", "map[0:4 1:4 2:0 3:0]"},
-		{"worse,behind", "behind", "map[0:9223372036854775807 1:9223372036854775807 2:0 3:0]"},
-	} {
-		if got := ask(tc[0], tc[1]); got != tc[2] {
-			t.Errorf("without %q against %s: %s, want %s", tc[0], tc[1], got, tc[2])
-		}
-	}
-	w.wantOffsets("worse", 0) // RocketMQ deletes the offsets of the groups that are left out
 }
 
 // Each pull is held or answered with the reset, whichever comes first.

@@ -20,7 +20,7 @@ type GroupOffsets interface {
 	Queues(group, topic string) map[int32]int64
 	Topics(group string) []string
 	Groups(topic string) []string
-	Commit(group, topic string, queue int32, offset int64)
+	Set(group, topic string, queue int32, offset int64) error
 	Flush() error
 }
 
@@ -34,8 +34,9 @@ type Clone struct {
 
 // Clone serves CLONE_GROUP_OFFSET: a group gets the offsets of another one, in a
 // topic or in all of its topics. Topics that the source is online for without a
-// subscription are left out, unless the request says offline. It is answered when
-// the offsets are on disk.
+// subscription are left out, unless the request says offline. A reset of the
+// group's offsets that its consumers do not know of yet becomes one to what is
+// cloned. It is answered when the offsets are on disk.
 func (c *Clone) Clone(r *remoting.Request) {
 	var h header.CloneGroupOffsetRequest
 	if !decode(r, &h) {
@@ -56,6 +57,19 @@ func (c *Clone) Clone(r *remoting.Request) {
 		fail(r, wire.TopicNotExist, "topic[%s] not exist: nothing was cloned", h.Topic)
 		return
 	}
+	err := c.clone(&h, topics)
+	if flushed := c.Offsets.Flush(); err == nil {
+		err = flushed
+	}
+	if err != nil {
+		fail(r, wire.SystemError, "not all offsets of group %s were cloned to group %s and are on disk: %s; clone them again", h.SrcGroup, h.DestGroup, err)
+		return
+	}
+	r.Reply(&wire.Response{Code: wire.Success})
+}
+
+// clone sets the offsets.
+func (c *Clone) clone(h *header.CloneGroupOffsetRequest, topics []string) error {
 	for _, topic := range topics {
 		if _, ok := c.Topics.Get(topic); !ok {
 			continue
@@ -64,14 +78,12 @@ func (c *Clone) Clone(r *remoting.Request) {
 			continue
 		}
 		for queue, at := range c.Offsets.Queues(h.SrcGroup, topic) {
-			c.Offsets.Commit(h.DestGroup, topic, queue, at)
+			if err := c.Offsets.Set(h.DestGroup, topic, queue, at); err != nil {
+				return err
+			}
 		}
 	}
-	if err := c.Offsets.Flush(); err != nil {
-		fail(r, wire.SystemError, "the offsets of group %s are cloned, but not on disk yet: %s", h.DestGroup, err)
-		return
-	}
-	r.Reply(&wire.Response{Code: wire.Success})
+	return nil
 }
 
 // Correct serves QUERY_CORRECTION_OFFSET: for each queue of a topic the least

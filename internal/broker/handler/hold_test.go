@@ -14,6 +14,32 @@ import (
 	"github.com/twostage/twostage/internal/vfs"
 )
 
+// sends is a reset to 7 that no pull has been sent to yet.
+type sends struct{}
+
+func (sends) Redirect(_, _ string, _ int32, from int64) (int64, bool) { return 7, from != 7 }
+func (sends) IsReset(string, string, int32) bool                      { return true }
+
+// A pull that is sent elsewhere says so: what it wants to commit is older than the
+// reset, which another member may have ended in the meantime.
+func TestPullThatIsSentElsewhere(t *testing.T) {
+	st, err := store.Open(store.Config{Dir: "/data", FS: vfs.NewMem(), CommitLogFileSize: 1 << 20, ConsumeQueueFileSize: 2000, IndexSlots: 13, IndexEntries: 40})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = st.Close() }()
+	for _, from := range []int64{5, 7} {
+		pl := pulling{p: &Pull{Log: st, Resets: sends{}, MaxBytes: 1 << 10, MaxCount: 1}, group: "g", topic: "T", queue: st.Queue("T", 0), offset: from, sel: &Selection{}}
+		res, resp, ok := pl.get()
+		if !ok || pl.sent != (from != 7) || pl.sent != (resp.Remark == "OFFSET_RESET") {
+			t.Errorf("from %d: sent elsewhere %v, answered %+v", from, pl.sent, resp)
+		}
+		if res.Release != nil {
+			res.Release()
+		}
+	}
+}
+
 // lateReset is reset between a pull's look and its hold.
 type lateReset struct{ reset bool }
 

@@ -52,7 +52,7 @@ type Offsets interface {
 // Resets tells where a group goes on after its offset in a queue was reset.
 type Resets interface {
 	// Redirect gives the offset that a pull from another one is sent to, false when
-	// it is to be served.
+	// it is to be served. What a pull that is sent elsewhere commits does not count.
 	Redirect(group, topic string, queue int32, from int64) (int64, bool)
 	IsReset(group, topic string, queue int32) bool
 }
@@ -93,6 +93,7 @@ type pulling struct {
 	max      int32
 	maxBytes int
 	sel      *Selection
+	sent     bool // elsewhere: the group's offset was reset
 }
 
 // Handle serves one pull.
@@ -138,7 +139,7 @@ func (p *Pull) Handle(r *remoting.Request) {
 	}
 	pl.queue = p.Log.Queue(t.TopicName, h.QueueID)
 	pl.run(r, p.holdTime(&h))
-	if h.SysFlag&header.PullCommitOffset != 0 && pl.group != message.GroupTransCheck {
+	if h.SysFlag&header.PullCommitOffset != 0 && !pl.sent && pl.group != message.GroupTransCheck {
 		p.Offsets.Commit(pl.group, pl.topic, h.QueueID, h.CommitOffset)
 	}
 }
@@ -252,6 +253,7 @@ func (pl *pulling) get() (res store.GetResult, resp *wire.Response, ok bool) {
 		pl.queue = pl.p.Log.Queue(pl.topic, pl.queue.ID())
 	}
 	if to, ok := pl.p.Resets.Redirect(pl.group, pl.topic, pl.queue.ID(), pl.offset); ok {
+		pl.sent = true
 		return res, &wire.Response{Code: wire.PullOffsetMoved, Remark: "OFFSET_RESET",
 			Header: &header.PullResponse{NextBeginOffset: to, MinOffset: pl.queue.Min(), MaxOffset: pl.queue.Max()}}, true
 	}
