@@ -4,6 +4,7 @@
 package broker
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -160,6 +161,68 @@ func TestRetryPolicy(t *testing.T) {
 			t.Errorf("retry %d: %d times, %d ms after", times, again.ReconsumeTimes, again.StoreTimestamp-rec.StoreTimestamp)
 		}
 	}
+}
+
+// A wait of the group's that can't be had is cut, or gives way to the levels: what is
+// sent back is taken.
+func TestRetryPolicyBeyondTheTimers(t *testing.T) {
+	const wait = 4 * 24 * time.Hour // timerMaxDelaySec is 3 days
+	for timers, topic := range map[string]string{"true": message.TopicTimer, "false": message.TopicSchedule} {
+		w := start(t, vfs.NewMem(), "messageDelayLevel", hours, "timerWheelEnable", timers)
+		c := w.client()
+		g := body.NewSubscriptionGroupConfig("g")
+		g.RetryMaxTimes = 1
+		g.GroupRetryPolicy = &body.GroupRetryPolicy{Type: "CUSTOMIZED", CustomizedRetryPolicy: &body.CustomizedRetryPolicy{Next: []int64{wait.Milliseconds()}}}
+		if err := rpc.CreateGroup(w.ctx, c, w.addr, &g); err != nil {
+			t.Fatal(err)
+		}
+		c.send(sendHeader("T", "UNIQ_KEY", "u"), "x")
+		back := func(rec *message.Record) {
+			t.Helper()
+			if err := rpc.SendBack(w.ctx, c, w.addr, &header.SendBackRequest{Offset: rec.PhysicalOffset, Group: "g", OriginTopic: "T"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		back(&w.stored("T", 0)[0])
+		queue, name, value := int32(0), message.PropertyTimerDelayMillis, "259200000"
+		if timers == "false" {
+			queue, name, value = 2, message.PropertyDelay, "3"
+		}
+		list := w.stored(topic, queue)
+		if len(list) != 1 {
+			t.Fatalf("timers %s: %d messages wait", timers, len(list))
+		}
+		if v, _ := list[0].Property(name); string(v) != value || list[0].ReconsumeTimes != 1 {
+			t.Errorf("timers %s: %s=%s, tried %d times", timers, name, v, list[0].ReconsumeTimes)
+		}
+		back(&list[0]) // that was the last try
+		w.wantBodies("%DLQ%g", 0, "x")
+	}
+}
+
+// Where a dead letter comes from is left out when there is no room for it.
+func TestDeadLetterWithoutRoomForItsOrigin(t *testing.T) {
+	w := start(t, vfs.NewMem(), "messageDelayLevel", hours)
+	c := w.client()
+	c.heartbeat("c", "g", "T", "*")
+	for i, n := range []int{32_000, 32_620} {
+		pad := strings.Repeat("p", n)
+		c.send(sendHeader("T", "UNIQ_KEY", "u", "PAD", pad), "x")
+		if err := rpc.SendBack(w.ctx, c, w.addr, &header.SendBackRequest{Offset: w.stored("T", 0)[i].PhysicalOffset, Group: "g", DelayLevel: -1, OriginTopic: "T"}); err != nil {
+			t.Fatal(err)
+		}
+		h := sendHeader("%RETRY%g", "DELAY", "4", "RETRY_TOPIC", "T", "PAD", pad, "MORE", strings.Repeat("m", 80))
+		h.ReconsumeTimes, h.MaxReconsumeTimes, h.HasMaxReconsumeTimes = 3, 2, true
+		c.send(h, "x")
+		for _, dead := range w.stored("%DLQ%g", 0)[2*i:] {
+			origin, ok := dead.Property(message.PropertyDLQOriginTopic)
+			kept, _ := dead.Property("PAD")
+			if ok != (i == 0) || ok && string(origin) != "T" || string(kept) != pad {
+				t.Errorf("%d bytes: origin %q, %d bytes of the message's own", n, origin, len(kept))
+			}
+		}
+	}
+	w.wantBodies("%DLQ%g", 0, "x x x x")
 }
 
 // TestTransactionOverTheWire: hidden half, check to another process of the group,

@@ -71,6 +71,9 @@ func (b *Broker) wire() {
 	query := &handler.Query{Log: b.store, MaxMessages: c.Query.MaxMessages, MaxUniqueKey: c.Query.MaxByUniqueKey}
 	client := &handler.Client{Sessions: b.session, Groups: b.groups, Topics: b.topics, Published: b.naming.announce, Filters: filters, NotifyChanges: c.Groups.NotifyChanges, ProducerOnline: b.txn.Online}
 	back := &handler.SendBack{Log: b.store, Topics: b.topics, Groups: b.groups, Delays: b.waits(), Stats: b.stats, Writable: writable, Host: b.advertised, Wait: c.Flush.SendWait}
+	if b.timers != nil {
+		back.MaxWait = c.Timers.MaxDelay
+	}
 	locks := &handler.Lock{Locks: b.locks, Broker: c.Identity.Name}
 	recall := &handler.Recall{
 		Log: b.store, Topics: b.topics, Delays: b.waits(), Enable: c.Timers.Recall, Writable: writable, Always: c.Timers.RecallAlways,

@@ -203,9 +203,7 @@ func (s *Send) addOne(r *remoting.Request, c *Conn, t *body.TopicConfig, queue i
 		}
 		if dlq != "" {
 			target, targetQueue, level = dlq, 0, false
-			origin := message.ParseProperties(c.head.Properties)
-			setOrigin(origin)
-			c.head.Properties = origin.Append(nil)
+			c.head.Properties = withOrigin(message.ParseProperties(c.head.Properties))
 		}
 	}
 	p := pendingSend{first: c.batch.Len(), count: 1, queue: queue, visible: target}

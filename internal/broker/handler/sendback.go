@@ -4,6 +4,7 @@
 package handler
 
 import (
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"strings"
@@ -35,6 +36,9 @@ type SendBack struct {
 	Writable func() bool
 	Host     netip.AddrPort // of the records that are stored
 	Wait     time.Duration  // as in Send
+	// MaxWait is how long Delays lets a message wait that names a time; 0: such
+	// ones are refused. Retries by a group's policy keep to it.
+	MaxWait time.Duration
 }
 
 // Handle serves one message sent back. It waits for nothing but the store: a
@@ -70,7 +74,7 @@ func (s *SendBack) Handle(r *remoting.Request) {
 	v := retry.Decide(retry.Request{
 		DelayLevel: h.DelayLevel, ReconsumeTimes: rec.ReconsumeTimes, GroupMax: g.RetryMaxTimes,
 		MaxReconsumeTimes: h.MaxReconsumeTimes, HasMax: r.Version >= wire.VersionV349 && h.HasMaxReconsumeTimes,
-		Policy: g.GroupRetryPolicy,
+		Policy: g.GroupRetryPolicy, MaxWait: s.MaxWait.Milliseconds(),
 	})
 	target, queues := message.RetryTopic(g.GroupName), g.RetryQueueNums
 	if v.DeadLetter {
@@ -97,15 +101,32 @@ func (s *SendBack) Handle(r *remoting.Request) {
 	r.Reply(&wire.Response{Code: wire.Success})
 }
 
-// setOrigin tells in a dead letter where it comes from, as clients of RocketMQ 5
-// read it.
-func setOrigin(props message.Properties) {
-	props[message.PropertyDLQOriginTopic] = props[message.PropertyRetryTopic]
+// originRoom is left free in the properties of a dead letter when it is told where
+// it comes from, for what the store and the send of a message add.
+const originRoom = 512
+
+// withOrigin is the properties of a dead letter as text, with where it comes from,
+// as clients of RocketMQ 5 read it. Without that when both do not fit into a record:
+// the message counts more.
+func withOrigin(props message.Properties) []byte {
 	id := props[message.PropertyUniqueKey]
 	if id == "" {
 		id = props[message.PropertyOriginMessageID]
 	}
-	props[message.PropertyDLQOriginMessageID] = id
+	origin := map[string]string{message.PropertyDLQOriginTopic: props[message.PropertyRetryTopic], message.PropertyDLQOriginMessageID: id}
+	for name := range origin { // of another queue of dead letters
+		delete(props, name)
+	}
+	text := props.Append(nil)
+	size := len(text) + originRoom
+	for name, value := range origin {
+		size += len(name) + len(value) + 2
+	}
+	if size > message.MaxPropertiesLength {
+		return text
+	}
+	maps.Copy(props, origin)
+	return props.Append(text[:0])
 }
 
 // store puts the record of the next try into the log.
@@ -129,27 +150,29 @@ func (s *SendBack) store(rec *message.Record, h *header.SendBackRequest, v retry
 	} else {
 		props[message.PropertyDelay] = itoa(int64(v.DelayLevel))
 	}
-	if v.DeadLetter {
-		setOrigin(props)
-	}
 	again := message.Record{
 		Flag: rec.Flag, SysFlag: rec.SysFlag, BornTimestamp: rec.BornTimestamp, BornHost: rec.BornHost,
 		StoreHost: s.Host, ReconsumeTimes: v.ReconsumeTimes, Body: rec.Body,
-		Properties: props.Append(nil),
 	}
 	// A committed message keeps the flag of its transaction no longer: the new
 	// record is an ordinary one.
 	again.SysFlag = again.SysFlag.WithTransaction(message.TransactionNone)
 	var q *store.Queue
-	visible := false
-	wait, delayed, ok, err := s.Delays.Rewrite(target, queue, again.Properties, nil)
-	switch {
-	case err != nil && !v.DeadLetter:
-		return err
-	case ok && !v.DeadLetter:
-		q, again.Properties = wait, delayed
-	default:
-		q, visible = s.Log.Queue(target, queue), true
+	visible := true
+	if v.DeadLetter { // they never wait
+		again.Properties = withOrigin(props)
+	} else {
+		again.Properties = props.Append(nil)
+		wait, delayed, ok, err := s.Delays.Rewrite(target, queue, again.Properties, nil)
+		if err != nil {
+			return err
+		}
+		if ok {
+			q, again.Properties, visible = wait, delayed, false
+		}
+	}
+	if visible {
+		q = s.Log.Queue(target, queue)
 	}
 	b := store.Batch{Wait: s.Wait}
 	if err := b.Add(q, &again); err != nil {

@@ -24,6 +24,9 @@ type Request struct {
 	GroupMax          int32
 	// Policy is that of the group; nil: delay levels.
 	Policy *body.GroupRetryPolicy
+	// MaxWait is how long, in ms, a message can wait by a policy; a longer wait is
+	// cut to it. 0: not at all, delay levels instead.
+	MaxWait int64
 }
 
 // Verdict is where the message goes.
@@ -59,7 +62,7 @@ func Decide(r Request) Verdict {
 	if v.DelayLevel = r.DelayLevel; v.DelayLevel != 0 {
 		return v
 	}
-	if v.Wait = wait(r.Policy, r.ReconsumeTimes); v.Wait == 0 {
+	if v.Wait = min(wait(r.Policy, r.ReconsumeTimes), max(r.MaxWait, 0)); v.Wait == 0 {
 		v.DelayLevel = firstLevel + r.ReconsumeTimes
 	}
 	return v

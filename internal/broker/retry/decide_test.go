@@ -53,8 +53,16 @@ func TestPolicy(t *testing.T) {
 		{"the other type's waits", &body.GroupRetryPolicy{Type: "EXPONENTIAL", CustomizedRetryPolicy: listed.CustomizedRetryPolicy}, 1, 0, Verdict{DelayLevel: 4, ReconsumeTimes: 2}},
 		{"nonsense", &body.GroupRetryPolicy{Type: "EXPONENTIAL", ExponentialRetryPolicy: &body.ExponentialRetryPolicy{Initial: -1, Multiplier: 1 << 60}}, 1, 0, Verdict{DelayLevel: 4, ReconsumeTimes: 2}},
 	} {
-		if got := Decide(Request{GroupMax: 16, DelayLevel: c.level, ReconsumeTimes: c.times, Policy: c.policy}); got != c.want {
+		if got := Decide(Request{GroupMax: 16, DelayLevel: c.level, ReconsumeTimes: c.times, Policy: c.policy, MaxWait: 1 << 40}); got != c.want {
 			t.Errorf("%s: %+v, want %+v", c.name, got, c.want)
+		}
+	}
+	for limit, want := range map[int64]Verdict{
+		9000: {Wait: 9000, ReconsumeTimes: 3}, 8999: {Wait: 8999, ReconsumeTimes: 3}, // the most that can be had
+		0: {DelayLevel: 5, ReconsumeTimes: 3}, -1: {DelayLevel: 5, ReconsumeTimes: 3}, // by levels alone
+	} {
+		if got := Decide(Request{GroupMax: 16, ReconsumeTimes: 2, Policy: exponential, MaxWait: limit}); got != want {
+			t.Errorf("at most %d ms: %+v, want %+v", limit, got, want)
 		}
 	}
 	huge := &body.GroupRetryPolicy{Type: "EXPONENTIAL", ExponentialRetryPolicy: &body.ExponentialRetryPolicy{Initial: 1 << 62, Max: 1 << 62, Multiplier: 1 << 62}}
