@@ -143,8 +143,10 @@ func (s *Service) fateOf(h *stored) (fate, error) {
 const searchMost = 64
 
 // search looks for what became of a half message whose word is lost: for what a
-// commit or a discard has left, by its UNIQ_KEY in the index of its topic and of
-// the parked ones. A discarded one may have been resumed since.
+// commit or a discard has left, by its UNIQ_KEY in the index of its topic, of those
+// in which a committed message waits, and of the parked ones. What is delivered
+// after a wait names the record that waited. A discarded one may have been resumed
+// since.
 func (s *Service) search(h *stored, f *fate) error {
 	if h.key == "" {
 		return nil
@@ -156,6 +158,7 @@ func (s *Service) search(h *stored, f *fate) error {
 	}{
 		{h.topic, message.TransactionCommit, state.Committed},
 		{message.TopicSchedule, message.TransactionCommit, state.Committed},
+		{message.TopicTimer, message.TransactionCommit, state.Committed},
 		{message.TopicCheckMax, message.TransactionNone, state.Discarded},
 	} {
 		err := s.byKey(place.topic, h.key, func(rec *message.Record) {

@@ -64,10 +64,14 @@ func (m *marks) get() (half, op int64) {
 	return half, op
 }
 
-// delays makes messages with a delay level wait in level's queue.
+// delays makes messages with a delay level wait in level's queue, those with a time
+// in the wheel's.
 type delays struct{ r *rig }
 
 func (d delays) Rewrite(topic string, queue int32, props, scratch []byte) (*store.Queue, []byte, bool, error) {
+	if _, ok := message.Property(props, message.PropertyTimerDelayMillis); ok {
+		return d.r.st.Queue(message.TopicTimer, 0), append(scratch, props...), true, nil
+	}
 	v, ok := message.Property(props, message.PropertyDelay)
 	if !ok {
 		return nil, scratch, false, nil

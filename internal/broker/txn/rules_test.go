@@ -77,13 +77,16 @@ func TestRule2AnswersAfterARestart(t *testing.T) {
 	}
 }
 
-// Without the files beside the log, a commit is found by its UNIQ_KEY, and
-// nothing is committed that may have been rolled back.
+// Without the files beside the log, a commit is found by its UNIQ_KEY, also while
+// the message waits, and nothing is committed that may have been rolled back.
 func TestRule2WithoutTheStates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, vfs.NewMem(), newMarks())
 		c, b := r.half("g", "c"), r.half("g", "b")
-		r.mustEnd(c, "g", Commit)
+		level, timed := r.half("g", "level", "DELAY", "2"), r.half("g", "timed", "TIMER_DELAY_MS", "5000")
+		for _, at := range []store.Appended{c, level, timed} {
+			r.mustEnd(at, "g", Commit)
+		}
 		r.mustEnd(b, "g", Rollback)
 		after(time.Hour)
 		r.stop()
@@ -92,8 +95,10 @@ func TestRule2WithoutTheStates(t *testing.T) {
 		if err := r.st.WaitDispatched(r.st.MaxPhysical()); err != nil {
 			t.Fatal(err)
 		}
-		r.mustEnd(c, "g", Commit)
-		r.want("rollback", r.end(c, "g", Rollback), wire.IllegalOperation, "committed at")
+		for _, at := range []store.Appended{c, level, timed} {
+			r.mustEnd(at, "g", Commit)
+			r.want("rollback", r.end(at, "g", Rollback), wire.IllegalOperation, "committed at")
+		}
 		r.want("commit", r.end(b, "g", Commit), wire.IllegalOperation, "decided or expired")
 		if got := r.keys("T", 2); got != "c" || r.pending() != 0 {
 			t.Errorf("topic holds %q, %d pending", got, r.pending())
