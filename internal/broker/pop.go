@@ -12,9 +12,13 @@ import (
 // recovery of others any more.
 func (b *Broker) openPops() error {
 	c := b.cfg
+	var delays pop.Delays
+	if b.timers != nil { // without the wheel revive records don't wait, which nothing here needs
+		delays = b.waits()
+	}
 	var err error
 	b.pops, err = pop.Open(pop.Config{
-		Log: b.store, Delays: b.waits(), Offsets: b.offsets, Topics: b.topics, Groups: b.groups,
+		Log: b.store, Delays: delays, Offsets: b.offsets, Topics: b.topics, Groups: b.groups,
 		FS: b.o.FS, Dir: b.configDir(), Cluster: c.Identity.Cluster, Broker: c.Identity.Name, Host: b.advertised,
 		ReviveQueues: c.Pop.ReviveQueues, RetryV2: c.Pop.RetryV2, RetryProbability: c.Pop.RetryProbability,
 		ActualRetryTopic: c.Pop.ActualRetryTopic, MaxBytes: c.Pull.MaxBytesInMemory, Sync: c.Flush.Policy == config.SyncFlush,

@@ -320,3 +320,48 @@ func TestPopSurvivesAKill(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+// TestPopWithoutTimers: what nobody acks is given again though nothing can wait in
+// the wheel, also after a kill.
+func TestPopWithoutTimers(t *testing.T) {
+	var now atomic.Int64
+	fs := vfs.NewMem()
+	w := walled(t, fs, &now, "timerWheelEnable", "false")
+	c := w.client()
+	for i := range 3 {
+		c.send(sendHeader("T"), fmt.Sprint("m", i))
+	}
+	p := c.popSoon(popRequest("T", 0))
+	if p.bodies() != "m0 m1 m2" {
+		t.Fatalf("%+v", p)
+	}
+	handles := p.handles("broker-a")
+	if cmd := c.ack("T", &handles[0]); cmd.Code != wire.Success {
+		t.Fatal(string(cmd.Remark))
+	}
+	now.Add(1)
+	cmd := c.answer(wire.ReqChangeMessageInvisibleTime, &header.ChangeInvisibleRequest{ConsumerGroup: "g", Topic: "T", QueueID: 0,
+		ExtraInfo: string(pop.AppendHandle(nil, &handles[2])), Offset: 2, InvisibleTime: 200_000}, nil)
+	if cmd.Code != wire.Success {
+		t.Fatal(string(cmd.Remark))
+	}
+	for _, due := range []struct {
+		after int64
+		body  string
+	}{{60_000, "m1"}, {200_000, "m2"}} {
+		fs = fs.Kill()
+		w = walled(t, fs, &now, "timerWheelEnable", "false")
+		c = w.client()
+		if p := c.popNow(popRequest("T", 0)); p.code != wire.PollingTimeout {
+			t.Fatalf("before %s is due: %q", due.body, p.bodies())
+		}
+		now.Add(due.after)
+		p := c.popSoon(popRequest("T", 0))
+		if p.bodies() != due.body {
+			t.Fatalf("%s is due: %+v", due.body, p)
+		}
+		if cmd := c.ack("T", &p.handles("broker-a")[0]); cmd.Code != wire.Success {
+			t.Fatal(string(cmd.Remark))
+		}
+	}
+}
