@@ -8,14 +8,19 @@ import (
 	"math/bits"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/twostage/twostage/internal/wire/body"
 	"github.com/twostage/twostage/message"
 )
 
-// maxReported is how many conflicts are named for one change, and in one answer:
-// a group in which everybody differs is not worth a line for each pair.
-const maxReported = 16
+const (
+	// maxReported is how many conflicts of a group are logged in reportEvery, and
+	// named in one answer: a group in which everybody differs, or changes with each
+	// heartbeat, is not worth a line for each pair.
+	maxReported = 16
+	reportEvery = time.Minute
+)
 
 // Conflict is two members of a group that want different things of a topic. An
 // expression is "" where the member does not subscribe to the topic.
@@ -82,11 +87,17 @@ func (st *stance) repeats(subs []body.SubscriptionData) bool {
 	return true
 }
 
-// compare notes what a member subscribes to and logs with whom it differs now;
-// r.mu is held. What pops and pulls get is not touched.
-func (r *Registry) compare(g *consumers, group string, c *Client, subs []body.SubscriptionData) {
+// report is what is to be logged of a group's conflicts.
+type report struct {
+	conflicts []Conflict
+	more      bool // further ones are left out from now on
+}
+
+// compare notes what a member subscribes to, and returns what is to be logged of
+// those that it differs from now. What pops and pulls get is not touched.
+func (g *consumers) compare(c *Client, subs []body.SubscriptionData) (found report) {
 	if c.stance != nil && c.stance.repeats(subs) {
-		return
+		return found
 	}
 	wishes := make([]wish, 0, len(subs))
 	for i := range subs {
@@ -96,7 +107,7 @@ func (r *Registry) compare(g *consumers, group string, c *Client, subs []body.Su
 	}
 	slices.SortFunc(wishes, func(a, b wish) int { return strings.Compare(a.topic, b.topic) })
 	if c.stance != nil && slices.Equal(c.stance.subs, wishes) {
-		return
+		return found
 	}
 	g.unnote(c)
 	i := slices.IndexFunc(g.stances, func(st *stance) bool { return slices.Equal(st.subs, wishes) })
@@ -109,19 +120,35 @@ func (r *Registry) compare(g *consumers, group string, c *Client, subs []body.Su
 	}
 	c.stance = g.stances[i]
 	c.stance.members = append(c.stance.members, c)
-	logged := 0
+	if c.LastSeen.Sub(g.reporting) >= reportEvery {
+		g.reporting, g.reported = c.LastSeen, 0
+	}
 	for _, st := range g.stances {
-		if logged == maxReported {
-			return
+		if g.reported > maxReported {
+			break
 		}
 		if st == c.stance {
 			continue
 		}
 		if k, ok := conflict(c, st); ok {
-			logged++
-			r.cfg.Logger.Warn("two members of a consumer group subscribe differently: each may miss messages that it wants; give all members the same subscriptions",
-				"group", group, "topic", k.Topic, "client", k.ClientID, "expression", orNone(k.Expression), "other", k.OtherID, "otherExpression", orNone(k.Other))
+			if g.reported++; g.reported > maxReported {
+				found.more = true
+				break
+			}
+			found.conflicts = append(found.conflicts, k)
 		}
+	}
+	return found
+}
+
+// report logs conflicts of a group; r.mu is not held.
+func (r *Registry) report(group string, found report) {
+	for _, k := range found.conflicts {
+		r.cfg.Logger.Warn("two members of a consumer group subscribe differently: each may miss messages that it wants; give all members the same subscriptions",
+			"group", group, "topic", k.Topic, "client", k.ClientID, "expression", orNone(k.Expression), "other", k.OtherID, "otherExpression", orNone(k.Other))
+	}
+	if found.more {
+		r.cfg.Logger.Warn("more members of a consumer group subscribe differently, or change what they subscribe to: they are not logged for a while", "group", group, "after", maxReported, "for", reportEvery)
 	}
 }
 

@@ -5,11 +5,14 @@ package session
 
 import (
 	"bytes"
+	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/twostage/twostage/internal/wire/body"
 )
@@ -33,11 +36,12 @@ type watched struct {
 	t     *testing.T
 	log   bytes.Buffer
 	conns map[string]*conn
+	now   time.Time
 }
 
 func watch(t *testing.T) *watched {
 	w := &watched{t: t, conns: map[string]*conn{}}
-	w.Registry = New(Config{Logger: slog.New(slog.NewTextHandler(&w.log, &slog.HandlerOptions{Level: slog.LevelWarn}))})
+	w.Registry = New(Config{Now: func() time.Time { return w.now }, Logger: slog.New(slog.NewTextHandler(&w.log, &slog.HandlerOptions{Level: slog.LevelWarn}))})
 	return w
 }
 
@@ -149,16 +153,60 @@ func TestManyConflictsAreBounded(t *testing.T) {
 	for i := range 3 * maxReported {
 		w.beat(fmt.Sprint("c", i), "T", fmt.Sprint("tag", i))
 	}
-	w.log.Reset()
+	logged := func() (lines, more int) {
+		defer w.log.Reset()
+		return strings.Count(w.log.String(), " client="), strings.Count(w.log.String(), "not logged for a while")
+	}
+	if lines, more := logged(); lines != maxReported || more != 1 {
+		t.Errorf("%d lines, said %d times that there are more", lines, more)
+	}
+	for i := range 100 { // one that changes with each heartbeat
+		w.beat("late", "T", fmt.Sprint("tag", i))
+	}
+	w.now = w.now.Add(reportEvery - 1)
 	w.beat("late", "T", "tag")
-	if n := strings.Count(w.log.String(), "client=late"); n != maxReported {
-		t.Errorf("%d lines", n)
+	if lines, more := logged(); lines != 0 || more != 0 {
+		t.Errorf("%d lines, said %d times that there are more", lines, more)
+	}
+	w.now = w.now.Add(1)
+	w.beat("late", "T", "another")
+	if lines, more := logged(); lines != maxReported || more != 1 {
+		t.Errorf("a minute later: %d lines, said %d times that there are more", lines, more)
 	}
 	if n := len(w.Conflicts("g")); n != maxReported {
 		t.Errorf("%d named", n)
 	}
 	if n := w.Conflicting()["g"]; n != 3*maxReported {
 		t.Errorf("%d counted", n)
+	}
+}
+
+// free is a log that finds out whether the registry is locked while it writes.
+type free struct {
+	slog.Handler
+	r           *Registry
+	lines, held int
+}
+
+func (f *free) Handle(context.Context, slog.Record) error {
+	f.lines++
+	if !f.r.mu.TryLock() {
+		f.held++
+		return nil
+	}
+	f.r.mu.Unlock()
+	return nil
+}
+
+// A log that is slow does not hold up who looks for subscriptions.
+func TestConflictsAreLoggedWithoutTheLock(t *testing.T) {
+	log := &free{Handler: slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelWarn})}
+	log.r = New(Config{Logger: slog.New(log)})
+	for i := range maxReported {
+		log.r.RegisterConsumer(client(fmt.Sprint("c", i), newConn(uint64(i))), "g", passive, wants("T", fmt.Sprint("tag", i)))
+	}
+	if log.lines == 0 || log.held != 0 {
+		t.Errorf("%d of %d lines were written under the lock", log.held, log.lines)
 	}
 }
 
@@ -197,7 +245,7 @@ func BenchmarkComparing(b *testing.B) {
 	data := wants("%RETRY%group7", "*", "T", "A || B")
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
-		r.compare(g, "group7", g.members.order[i%10], data)
+		g.compare(g.members.order[i%10], data)
 	}
 }
 
@@ -207,7 +255,7 @@ func TestComparingDoesNotAllocate(t *testing.T) {
 	g := r.consumers["group7"]
 	data := wants("T", "A || B", "%RETRY%group7", "*")
 	c := g.members.order[3]
-	if n := testing.AllocsPerRun(100, func() { r.compare(g, "group7", c, data) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { g.compare(c, data) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 	if len(g.stances) != 1 || len(g.stances[0].members) != 10 {

@@ -6,6 +6,7 @@ package session
 import (
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/twostage/twostage/internal/wire/body"
 )
@@ -16,6 +17,9 @@ type consumers struct {
 	info    ConsumerInfo
 	topics  map[string]*body.SubscriptionData // values are replaced, never changed
 	stances []*stance                         // what its members want, each; one when they agree
+
+	reporting time.Time // since when reported conflicts are counted
+	reported  int
 }
 
 // Group is a consumer group at one time. Its slice and map are the caller's, what
@@ -35,14 +39,15 @@ type Group struct {
 func (r *Registry) RegisterConsumer(client Client, group string, info ConsumerInfo, subs []body.SubscriptionData) (changed bool) {
 	client.LastSeen = r.cfg.Now()
 	r.mu.Lock()
-	due, changed := r.joinConsumers(&client, group, info, subs)
+	due, found, changed := r.joinConsumers(&client, group, info, subs)
 	r.mu.Unlock()
+	r.report(group, found)
 	r.tell(due)
 	return changed
 }
 
 // joinConsumers does the work of RegisterConsumer; r.mu is held.
-func (r *Registry) joinConsumers(client *Client, group string, info ConsumerInfo, subs []body.SubscriptionData) (due []notice, changed bool) {
+func (r *Registry) joinConsumers(client *Client, group string, info ConsumerInfo, subs []body.SubscriptionData) (due []notice, found report, changed bool) {
 	c, g := client.Conn, r.consumers[group]
 	var old *Client
 	if g != nil {
@@ -57,7 +62,7 @@ func (r *Registry) joinConsumers(client *Client, group string, info ConsumerInfo
 	} else {
 		p := r.admit(c, group)
 		if p == nil {
-			return nil, false
+			return nil, found, false
 		}
 		if g == nil {
 			g = &consumers{members: newMembers(), topics: map[string]*body.SubscriptionData{}}
@@ -70,14 +75,14 @@ func (r *Registry) joinConsumers(client *Client, group string, info ConsumerInfo
 		r.cfg.Logger.Info("new consumer", "group", group, "client", client.ID, "address", c.RemoteAddr(), "model", info.MessageModel)
 	}
 	g.info = info
-	r.compare(g, group, old, subs)
+	found = g.compare(old, subs)
 	if r.merge(g, group, subs) {
 		changed = true
 	}
 	if changed && info.Notify {
 		due = []notice{{group, g.members.conns()}}
 	}
-	return due, changed
+	return due, found, changed
 }
 
 // merge applies a member's subscriptions to its group's and reports whether the

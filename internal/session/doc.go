@@ -21,7 +21,8 @@
 //
 // There is one lock. Config.OnChange runs without it, and may call the registry;
 // calls for changes at the same time may come in either order, each with the
-// members that were there at its change. The package starts no goroutine.
+// members that were there at its change. Conflicts are logged without it, too. The
+// package starts no goroutine.
 //
 // What it refuses: more than MaxMemberships groups on a connection, and members
 // on a connection that is closed already, which would outlive it.
