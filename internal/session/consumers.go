@@ -17,6 +17,7 @@ type consumers struct {
 	info    ConsumerInfo
 	topics  map[string]*body.SubscriptionData // values are replaced, never changed
 	stances []*stance                         // what its members want, each; one when they agree
+	said    *stance                           // what topics is: the member's that said it last
 
 	reporting time.Time // since when reported conflicts are counted
 	reported  int
@@ -46,43 +47,81 @@ func (r *Registry) RegisterConsumer(client Client, group string, info ConsumerIn
 	return changed
 }
 
+// KeepConsumer is RegisterConsumer for a heartbeat that leaves the subscriptions
+// out (V2 of RocketMQ 5): the group's stay as they are. It reports whether they are
+// those that the client has said, with this fingerprint and on this connection; if
+// not, it must say them again.
+func (r *Registry) KeepConsumer(client Client, group string, info ConsumerInfo) (known bool) {
+	client.LastSeen = r.cfg.Now()
+	fingerprint := client.Fingerprint
+	r.mu.Lock()
+	var due []notice
+	g, c, changed := r.member(&client, group, info)
+	if c != nil {
+		known = !changed && c.stance != nil && c.stance == g.said && c.Fingerprint == fingerprint && fingerprint != 0
+		due = g.notices(group, changed)
+	}
+	r.mu.Unlock()
+	r.tell(due)
+	return known
+}
+
 // joinConsumers does the work of RegisterConsumer; r.mu is held.
 func (r *Registry) joinConsumers(client *Client, group string, info ConsumerInfo, subs []body.SubscriptionData) (due []notice, found report, changed bool) {
-	c, g := client.Conn, r.consumers[group]
-	var old *Client
-	if g != nil {
-		old = g.members.find(c)
+	fingerprint := client.Fingerprint
+	g, c, changed := r.member(client, group, info)
+	if c == nil {
+		return nil, found, false
 	}
-	if old != nil {
-		if changed = old.ID != client.ID; changed {
-			r.cfg.Logger.Warn("a consumer's connection has got another client id", "group", group, "old", old.ID, "new", client.ID)
+	c.Fingerprint = fingerprint
+	found = g.compare(c, subs)
+	g.said = c.stance
+	if r.merge(g, group, subs) {
+		changed = true
+	}
+	return g.notices(group, changed), found, changed
+}
+
+// member makes the client a member of the group, or notes that it is still there,
+// with the subscriptions and the fingerprint that it had. It is nil when the
+// connection is closed, and changed when it is new or has another id; r.mu is held.
+func (r *Registry) member(client *Client, group string, info ConsumerInfo) (g *consumers, c *Client, changed bool) {
+	conn := client.Conn
+	g = r.consumers[group]
+	if g != nil {
+		c = g.members.find(conn)
+	}
+	if c != nil {
+		if changed = c.ID != client.ID; changed {
+			r.cfg.Logger.Warn("a consumer's connection has got another client id", "group", group, "old", c.ID, "new", client.ID)
 		}
-		client.stance = old.stance
-		*old = *client
+		client.stance, client.Fingerprint = c.stance, c.Fingerprint
+		*c = *client
 	} else {
-		p := r.admit(c, group)
+		p := r.admit(conn, group)
 		if p == nil {
-			return nil, found, false
+			return nil, nil, false
 		}
 		if g == nil {
 			g = &consumers{members: newMembers(), topics: map[string]*body.SubscriptionData{}}
 			r.consumers[group] = g
 		}
 		p.consumes[group] = struct{}{}
+		client.Fingerprint = 0
 		g.members.add(client)
-		old = client
-		changed = true
-		r.cfg.Logger.Info("new consumer", "group", group, "client", client.ID, "address", c.RemoteAddr(), "model", info.MessageModel)
+		c, changed = client, true
+		r.cfg.Logger.Info("new consumer", "group", group, "client", client.ID, "address", conn.RemoteAddr(), "model", info.MessageModel)
 	}
 	g.info = info
-	found = g.compare(old, subs)
-	if r.merge(g, group, subs) {
-		changed = true
+	return g, c, changed
+}
+
+// notices is what the members are to be told of a change.
+func (g *consumers) notices(group string, changed bool) []notice {
+	if !changed || !g.info.Notify {
+		return nil
 	}
-	if changed && info.Notify {
-		due = []notice{{group, g.members.conns()}}
-	}
-	return due, found, changed
+	return []notice{{group, g.members.conns()}}
 }
 
 // merge applies a member's subscriptions to its group's and reports whether the

@@ -38,6 +38,9 @@ type Client struct {
 	Version  int32 // ordinal of Java's MQVersion
 	Conn     Conn
 	LastSeen time.Time // when its last heartbeat came; set by the registry
+	// Fingerprint is the client's of its subscriptions, of consumers that send
+	// heartbeats of V2; 0: none.
+	Fingerprint int32
 
 	stance *stance // what it subscribes to; of members of consumer groups
 }

@@ -92,7 +92,8 @@ func testSendForms(t *testing.T, p *peer) {
 	}
 }
 
-// A heartbeat with a fingerprint registers the subscriptions that it brings.
+// A heartbeat with a fingerprint registers the subscriptions that it brings; the
+// next ones may leave them out.
 func testFingerprint(t *testing.T, p *peer) {
 	topic, group := p.topic("topic", 1), p.group("group", 16)
 	data := heartbeat(p.id, group, topic)
@@ -109,6 +110,18 @@ func testFingerprint(t *testing.T, p *peer) {
 	}
 	if len(conns.ConnectionSet) != 1 || conns.ConnectionSet[0].ClientID != p.id {
 		t.Errorf("the group's clients are %v, want %s", conns.ConnectionSet, p.id)
+	}
+	data.WithoutSub, data.ConsumerDataSet[0].SubscriptionDataSet = true, nil
+	for _, fingerprint := range []int32{12345, 54321} {
+		data.HeartbeatFingerprint = fingerprint
+		answer := p.must(wire.ReqHeartBeat, body.Marshal(data))
+		if v2, again := p.field(answer, "IS_SUPPORT_HEART_BEAT_V2"), p.field(answer, "IS_SUB_CHANGE"); v2 != "true" || again != strconv.FormatBool(fingerprint != 12345) {
+			t.Errorf("fingerprint %d: answered V2 %s, again %s", fingerprint, v2, again)
+		}
+		conns, err := rpc.ConsumerConnection(rig.Context(t), p.c, p.b.Broker, group)
+		if s, ok := conns.SubscriptionTable[topic]; err != nil || !ok || s.SubString != "*" {
+			t.Errorf("fingerprint %d: the group's subscriptions are %v, %v", fingerprint, conns.SubscriptionTable, err)
+		}
 	}
 }
 

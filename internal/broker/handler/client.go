@@ -17,6 +17,7 @@ import (
 type Sessions interface {
 	RegisterProducer(c session.Client, group string)
 	RegisterConsumer(c session.Client, group string, info session.ConsumerInfo, subs []body.SubscriptionData) (changed bool)
+	KeepConsumer(c session.Client, group string, info session.ConsumerInfo) (known bool)
 	Unregister(c session.Conn, clientID, producerGroup, consumerGroup string)
 	ConsumerIDs(group string) []string
 	Consumers(group string) (session.Group, bool)
@@ -49,8 +50,8 @@ func (c *Client) Heartbeat(r *remoting.Request) {
 		fail(r, wire.SystemError, "the heartbeat has no clientID")
 		return
 	}
-	who := session.Client{ID: hb.ClientID, Language: r.Language, Version: r.Version, Conn: r.Conn}
-	made := false
+	who := session.Client{ID: hb.ClientID, Language: r.Language, Version: r.Version, Conn: r.Conn, Fingerprint: hb.HeartbeatFingerprint}
+	made, unknown := false, false
 	for _, d := range hb.ConsumerDataSet {
 		info := session.ConsumerInfo{ConsumeType: d.ConsumeType, MessageModel: d.MessageModel, ConsumeFromWhere: d.ConsumeFromWhere, Notify: c.NotifyChanges}
 		if g, err := c.Groups.Ensure(d.GroupName); err == nil {
@@ -68,7 +69,11 @@ func (c *Client) Heartbeat(r *remoting.Request) {
 				made = true
 			}
 		}
-		c.Sessions.RegisterConsumer(who, d.GroupName, info, d.SubscriptionDataSet)
+		if hb.WithoutSub && hb.HeartbeatFingerprint != 0 {
+			unknown = !c.Sessions.KeepConsumer(who, d.GroupName, info) || unknown
+		} else {
+			c.Sessions.RegisterConsumer(who, d.GroupName, info, d.SubscriptionDataSet)
+		}
 	}
 	for _, d := range hb.ProducerDataSet {
 		c.Sessions.RegisterProducer(who, d.GroupName)
@@ -79,7 +84,11 @@ func (c *Client) Heartbeat(r *remoting.Request) {
 	if made {
 		c.Published() // the consumer asks for the route of its retry topic next
 	}
-	r.Reply(&wire.Response{Code: wire.Success})
+	res := &wire.Response{Code: wire.Success}
+	if hb.HeartbeatFingerprint != 0 {
+		res.Header = &header.HeartbeatResponse{SupportsV2: true, Again: unknown}
+	}
+	r.Reply(res)
 }
 
 // Unregister serves UNREGISTER_CLIENT.

@@ -154,3 +154,28 @@ func (h *SendBackRequest) walk(c *codec) {
 	c.flag("unitMode", &h.UnitMode)
 	c.maybeI32("maxReconsumeTimes", &h.MaxReconsumeTimes, &h.HasMaxReconsumeTimes)
 }
+
+// HeartbeatResponse is the header of the answer to a heartbeat of V2
+// (HeartbeatData.HeartbeatFingerprint). Others are answered without one.
+type HeartbeatResponse struct {
+	SupportsV2 bool // the next heartbeats may leave the subscriptions out
+	Again      bool // but the next one must have them
+}
+
+// DecodeExt reads the fields.
+func (h *HeartbeatResponse) DecodeExt(f wire.Fields) error {
+	c := reading("HeartbeatResponse", f)
+	h.walk(&c)
+	return c.err
+}
+
+// EncodeExt writes the fields.
+func (h *HeartbeatResponse) EncodeExt(w *wire.ExtWriter) {
+	c := writing(w)
+	h.walk(&c)
+}
+
+func (h *HeartbeatResponse) walk(c *codec) {
+	c.flag("IS_SUPPORT_HEART_BEAT_V2", &h.SupportsV2)
+	c.flag("IS_SUB_CHANGE", &h.Again)
+}
