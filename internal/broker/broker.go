@@ -11,8 +11,6 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"path/filepath"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,8 +32,6 @@ import (
 	"github.com/twostage/twostage/internal/session"
 	"github.com/twostage/twostage/internal/store"
 	"github.com/twostage/twostage/internal/vfs"
-	"github.com/twostage/twostage/internal/wire/body"
-	"github.com/twostage/twostage/message"
 )
 
 // Options is what a Broker is made of. FS, Logger and Config are required.
@@ -135,147 +131,6 @@ func (b *Broker) Open(ctx context.Context) error {
 	return nil
 }
 
-// configDir holds RocketMQ's JSON files.
-func (b *Broker) configDir() string { return filepath.Join(b.cfg.Store.Dir, "config") }
-
-// readChecks are the values of checkCRCOnRead.
-var readChecks = map[string]store.ReadCheck{"NONE": store.CheckNone, "COLD": store.CheckCold, "ALL": store.CheckAll}
-
-func (b *Broker) openStore() error {
-	c := b.cfg
-	levels := make([]int64, len(c.Delays.Levels))
-	for i, d := range c.Delays.Levels {
-		levels[i] = d.Milliseconds()
-	}
-	s, err := store.Open(store.Config{
-		Dir: c.Store.Dir, CommitLog: c.Store.CommitLogDir, FS: b.o.FS, NowMillis: b.o.NowMillis,
-		CommitLogFileSize: c.Store.CommitLogFileSize, ConsumeQueueFileSize: c.Store.ConsumeQueueFileSize,
-		IndexSlots: c.Store.IndexSlots, IndexEntries: c.Store.IndexEntries, MaxMessageSize: c.Store.MaxMessageSize,
-		SyncFlush: c.Flush.Policy == config.SyncFlush,
-		// Zero means at once in RocketMQ, the default in store.Config.
-		FlushInterval: c.Flush.CommitLogInterval, FlushLeastPages: max(c.Flush.CommitLogLeastPages, 1),
-		FlushThoroughInterval: max(c.Flush.CommitLogThoroughInterval, time.Millisecond),
-		ViewFlushInterval:     max(c.Flush.ConsumeQueueInterval, time.Second),
-		DelayLevels:           levels,
-		ColdDistance:          max(memory()*int64(c.Pull.MemoryPercent)/100, 1),
-		ColdBytes:             c.Pull.MaxBytesOnDisk, ColdCount: c.Pull.MaxCountOnDisk,
-		PropertyCRC: c.Store.PropertyCRC, CheckReads: readChecks[c.Store.CheckReads],
-		Retention: b.retentionPolicy(), RetentionInterval: c.Retention.Interval, BeforeDelete: b.beforeDelete,
-		Logger:   b.log,
-		OnArrive: b.arrived,
-		OnReplay: b.replayed,
-	})
-	if err != nil {
-		return err
-	}
-	b.store = s
-	b.group.Defer("store", s.Close)
-	return nil
-}
-
-// arrived is told of each new queue entry, by the store.
-func (b *Broker) arrived(q *store.Queue, at, tagsCode, storeTimestamp int64, props []byte) {
-	b.holds.Arrive(q, at, tagsCode, props)
-	b.popHeld.Arrive(q.Topic(), q.ID(), at, tagsCode, props)
-	b.noted.Arrive(q.Topic(), q.ID(), at, tagsCode, props)
-	if b.opened.Load() {
-		b.delays.Arrived(q, at, tagsCode, storeTimestamp, props)
-		if b.timers != nil {
-			b.timers.Arrived(q, at, tagsCode, storeTimestamp, props)
-		}
-		b.pops.Arrived(q, at, props)
-	}
-}
-
-func (b *Broker) openTables() error {
-	dir, now := b.configDir(), b.o.NowMillis
-	if err := vfs.MkdirAllSync(b.o.FS, dir); err != nil {
-		return err
-	}
-	c := b.cfg
-	var err error
-	system := topic.System{
-		Cluster: c.Identity.Cluster, Broker: c.Identity.Name, AutoCreate: c.Topics.AutoCreate,
-		DefaultQueues: int32(c.Topics.DefaultQueues), ClusterTopic: c.Topics.Cluster, BrokerTopic: c.Topics.Broker, Timers: c.Timers.Enable,
-	}
-	if c.Trace.TopicEnable {
-		system.TraceTopic = c.Trace.Topic
-	}
-	b.naming = newNaming(b)
-	b.spread = newSpread(b)
-	if b.topics, err = topic.Open(topic.Config{FS: b.o.FS, Dir: dir, Now: now, Logger: b.log, System: system,
-		OnChange: func([]string) { b.naming.changed() }}); err != nil {
-		return err
-	}
-	if b.groups, err = group.Open(group.Config{FS: b.o.FS, Dir: dir, Now: now, Logger: b.log, AutoCreate: c.Groups.AutoCreate}); err != nil {
-		return err
-	}
-	if b.offsets, err = offset.Open(offset.Config{FS: b.o.FS, Dir: dir, Logger: b.log}); err != nil {
-		return err
-	}
-	b.group.Defer("offsets", b.offsets.Flush)
-	return nil
-}
-
-func (b *Broker) openServices() error {
-	c := b.cfg
-	b.session = session.New(session.Config{OnChange: b.notify, Expiry: c.Groups.ClientExpiry, Logger: b.log})
-	err := b.openAssignments()
-	if err != nil {
-		return err
-	}
-	if b.delays, err = delay.Open(delay.Config{
-		Log: b.store, FS: b.o.FS, Path: filepath.Join(b.configDir(), "delayOffset.json"),
-		Levels: c.Delays.Levels, FlushInterval: c.Delays.OffsetFlushInterval, NowMillis: b.o.NowMillis, Logger: b.log,
-		TopicExists: func(name string) bool { _, ok := b.topics.Get(name); return ok },
-		Delivered:   b.stats.In,
-	}); err != nil {
-		return err
-	}
-	b.group.Defer("delayed delivery", b.delays.Close)
-	if err = b.openTimers(); err != nil {
-		return err
-	}
-	if b.txn, err = txn.Open(txn.Config{
-		Log: b.store, Offsets: b.offsets, Delays: taken{b.waits()}, Producers: b.producer,
-		Topic: func(name string) error {
-			_, err := b.topics.Ensure(name, 1, topic.PermRead|topic.PermWrite, 0)
-			return err
-		},
-		FS: b.o.FS, Dir: c.Store.Dir, NowMillis: b.o.NowMillis, Now: time.Now, Logger: b.log, Visible: b.stats.In,
-		Host: b.advertised, Sync: c.Transactions.Flush == config.SyncFlush || c.Flush.Policy == config.SyncFlush,
-		Timeout: c.Transactions.Timeout, Checks: c.Transactions.MaxChecks, Interval: c.Transactions.CheckInterval,
-		MaxAge: c.Transactions.MaxAge, Rate: c.Transactions.CheckRate,
-	}); err != nil {
-		return err
-	}
-	b.group.Defer("transactions", b.txn.Close)
-	if err = b.txn.Repair(b.replay); err == nil {
-		b.store.ReplayDone()
-	}
-	b.replay = nil
-	if err != nil {
-		return err
-	}
-	return b.openPops()
-}
-
-// replayed is told of each record that the recovery of the store reads.
-func (b *Broker) replayed(rec *message.Record) {
-	if r, ok := txn.Outcomes(rec); ok {
-		b.replay = append(b.replay, r)
-	}
-}
-
-// producer is a live connection of a producer group.
-func (b *Broker) producer(group string) (txn.Producer, bool) {
-	c, ok := b.session.PickProducer(group)
-	if !ok {
-		return nil, false
-	}
-	return c, true
-}
-
 // Run serves until ctx ends or a part fails, then stops everything.
 func (b *Broker) Run(ctx context.Context) error {
 	g := b.group
@@ -365,13 +220,6 @@ func (b *Broker) expire(ctx context.Context) error {
 	})
 }
 
-// settle has delayed delivery note how far it is.
-func (b *Broker) settle() {
-	if err := b.delays.Persist(); err != nil {
-		b.log.Error("the offsets of delayed delivery can't be written", "error", err)
-	}
-}
-
 // every calls fn each interval until ctx ends.
 func every(ctx context.Context, interval time.Duration, fn func()) error {
 	t := time.NewTicker(interval)
@@ -415,43 +263,4 @@ func (b *Broker) Ready() error {
 // end by themselves.
 func (b *Broker) refusing() error {
 	return cmp.Or(b.store.ReadOnly(), b.store.NoSpace(), b.store.DiskFull())
-}
-
-// registerBody is what the name servers get.
-func (b *Broker) registerBody() *body.RegisterBrokerBody {
-	topics, version := b.topics.All()
-	perm := int32(b.cfg.Identity.Permission)
-	if b.store.ReadOnly() != nil {
-		perm &^= topic.PermWrite
-	}
-	if perm&(topic.PermRead|topic.PermWrite) != topic.PermRead|topic.PermWrite {
-		for name, t := range topics {
-			t.Perm &= perm | topic.PermInherit
-			topics[name] = t
-		}
-	}
-	return &body.RegisterBrokerBody{TopicConfigSerializeWrapper: body.TopicConfigSerializeWrapper{DataVersion: version, TopicConfigTable: topics}}
-}
-
-func (b *Broker) listenAddr(port int) string {
-	return net.JoinHostPort(b.cfg.Network.BindAddress, strconv.Itoa(port))
-}
-
-// listen opens the main listener and, unless its port is taken, that of the VIP
-// channel.
-func (b *Broker) listen() error {
-	b.server = b.newServer(b.listenAddr(b.cfg.Network.ListenPort))
-	if err := b.server.Listen(); err != nil {
-		return fmt.Errorf("listenPort=%d: %w", b.cfg.Network.ListenPort, err)
-	}
-	port, ok := b.cfg.Network.VIPPort()
-	if !ok {
-		return nil
-	}
-	b.vip = b.newServer(b.listenAddr(port))
-	if err := b.vip.Listen(); err != nil {
-		b.log.Warn("the port of the VIP channel (listenPort-2) is taken: clients that have that channel on can't connect", "port", port, "error", err)
-		b.vip = nil
-	}
-	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/twostage/twostage/internal/broker/topic"
 	"github.com/twostage/twostage/internal/remoting"
 	"github.com/twostage/twostage/internal/rpc"
 	"github.com/twostage/twostage/internal/wire/body"
@@ -296,4 +297,20 @@ func (s *nameServer) leave() {
 	if err := rpc.UnregisterBroker(ctx, b.client, s.addr, h); err != nil {
 		b.log.Warn("the name server was not told that the broker stops", "namesrv", s.addr, "error", err)
 	}
+}
+
+// registerBody is what the name servers get.
+func (b *Broker) registerBody() *body.RegisterBrokerBody {
+	topics, version := b.topics.All()
+	perm := int32(b.cfg.Identity.Permission)
+	if b.store.ReadOnly() != nil {
+		perm &^= topic.PermWrite
+	}
+	if perm&(topic.PermRead|topic.PermWrite) != topic.PermRead|topic.PermWrite {
+		for name, t := range topics {
+			t.Perm &= perm | topic.PermInherit
+			topics[name] = t
+		}
+	}
+	return &body.RegisterBrokerBody{TopicConfigSerializeWrapper: body.TopicConfigSerializeWrapper{DataVersion: version, TopicConfigTable: topics}}
 }
