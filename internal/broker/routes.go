@@ -38,9 +38,9 @@ func (b *Broker) wire() {
 	admins := remoting.NewLane("admin", 1, 1_000)
 	popped := remoting.NewLane("pop", 64, 10_000)             // may wait for the disk
 	shares := remoting.NewLane("assignment", workers, 10_000) // may wait for a name server
-	// Their workers wait for clients.
+	replies := remoting.NewLane("reply", workers, 10_000)
+	// Its workers wait for clients.
 	relays := remoting.NewLane("relay", 512, 1_000)
-	replies := remoting.NewLane("reply", 4_096, 10_000)
 
 	inline := func(h remoting.Handler) remoting.Route { return remoting.Route{Handler: h} }
 	lane := func(l *remoting.Lane, h remoting.Handler) remoting.Route {

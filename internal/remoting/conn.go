@@ -74,7 +74,7 @@ type Conn struct {
 	slots       []slot
 	freeSlot    int32
 	slotSeq     uint32
-	calls       map[int32]chan *wire.Command
+	calls       map[int32]*call
 }
 
 func (ep *endpoint) newConn(nc net.Conn) *Conn {
@@ -159,8 +159,9 @@ func (c *Conn) failWith(cause error, level slog.Level) {
 	if c.cause == nil {
 		c.cause = cause
 	}
-	calls, out, space := c.calls, c.out, c.space
-	c.calls, c.out, c.space = nil, nil, nil
+	out, space := c.out, c.space
+	c.out, c.space = nil, nil
+	c.loseInvokes()
 	if out != nil {
 		c.pending.Add(-out.size)
 	}
@@ -171,9 +172,6 @@ func (c *Conn) failWith(cause error, level slog.Level) {
 	c.nc.Close() // its error is of no use: the connection is given up
 	if space != nil {
 		close(space)
-	}
-	for _, ch := range calls {
-		close(ch)
 	}
 	if out != nil {
 		c.ep.recycle(out)
@@ -190,8 +188,9 @@ func (c *Conn) deafen(cause error) {
 		return
 	}
 	c.deaf, c.cause = true, cause
-	calls, out, space := c.calls, c.out, c.space
-	c.calls, c.out, c.space = nil, nil, nil
+	out, space := c.out, c.space
+	c.out, c.space = nil, nil
+	c.loseInvokes()
 	if out != nil {
 		c.pending.Add(-out.size)
 	}
@@ -199,9 +198,6 @@ func (c *Conn) deafen(cause error) {
 	c.ep.log.Debug("the peer takes nothing more; reading what it sent", "peer", c.remote, "id", c.id, "reason", cause)
 	if space != nil {
 		close(space)
-	}
-	for _, ch := range calls {
-		close(ch)
 	}
 	if out != nil {
 		c.ep.recycle(out)
@@ -215,64 +211,10 @@ func (c *Conn) closedError() error {
 	return fmt.Errorf("%w: connection to %s", ErrClosed, c.remote)
 }
 
-// Invoke sends a request and waits for the answer, which owns its memory. An
-// answer with an error code is an answer, not an error. It also waits while the
-// backlog is over MaxBacklog. Errors: ctx's, ErrClosed, ErrTooLarge. Opaque and
-// OneWay of req are not used; req is in use until return. It must not be called
-// on the connection's own reader goroutine: the answer could not arrive.
-func (c *Conn) Invoke(ctx context.Context, req *wire.Request) (*wire.Command, error) {
-	cmd, _, err := c.invoke(ctx, req)
-	return cmd, err
-}
-
-// invoke also says whether the request may have been sent.
-func (c *Conn) invoke(ctx context.Context, req *wire.Request) (cmd *wire.Command, sent bool, err error) {
-	r := *req
-	r.OneWay = false
-	r.Opaque = c.nextOpaque()
-	answer := make(chan *wire.Command, 1)
-	for {
-		space, err := c.send(&r, answer, nil)
-		if err == nil {
-			break
-		}
-		if space == nil {
-			return nil, false, err
-		}
-		select {
-		case <-space:
-		case <-ctx.Done():
-			return nil, false, c.callError(req, fmt.Errorf("%w: %w", ctx.Err(), ErrBacklog))
-		}
-	}
-	select {
-	case cmd, ok := <-answer:
-		if !ok {
-			return nil, true, c.closedError()
-		}
-		return cmd, true, nil
-	case <-ctx.Done():
-	}
-	c.mu.Lock()
-	delete(c.calls, r.Opaque)
-	c.mu.Unlock()
-	select {
-	case cmd, ok := <-answer: // it came at the same moment
-		if ok {
-			return cmd, true, nil
-		}
-	default:
-	}
-	return nil, true, c.callError(req, ctx.Err())
-}
-
-func (c *Conn) callError(req *wire.Request, err error) error {
-	return fmt.Errorf("remoting: request %d (%s) to %s: %w", req.Code, wire.CodeName(req.Code), c.remote, err)
-}
-
-// send queues r; valid, which may be nil, is PushIf's. With ErrBacklog for an Invoke comes a channel that is closed
-// when there may be room.
-func (c *Conn) send(r *wire.Request, answer chan *wire.Command, valid func() bool) (space <-chan struct{}, err error) {
+// send queues r; k, which may be nil, waits for its answer, valid, which may be nil,
+// is PushIf's. With ErrBacklog for an Invoke comes a channel that is closed when
+// there may be room.
+func (c *Conn) send(r *wire.Request, k *call, valid func() bool) (space <-chan struct{}, err error) {
 	if r.Version == 0 && c.ep.version != 0 {
 		r.Language, r.Version = c.ep.lang, c.ep.version
 	}
@@ -282,7 +224,7 @@ func (c *Conn) send(r *wire.Request, answer chan *wire.Command, valid func() boo
 		return nil, c.closedError()
 	}
 	if n := c.pending.Load(); n > int64(c.ep.limits.MaxBacklog) {
-		if answer != nil {
+		if k != nil && k.answer != nil {
 			if c.space == nil {
 				c.space = make(chan struct{})
 			}
@@ -295,11 +237,8 @@ func (c *Conn) send(r *wire.Request, answer chan *wire.Command, valid func() boo
 		c.mu.Unlock()
 		return nil, err
 	}
-	if answer != nil {
-		if c.calls == nil {
-			c.calls = make(map[int32]chan *wire.Command)
-		}
-		c.calls[r.Opaque] = answer
+	if k != nil {
+		c.expect(r.Opaque, k)
 	}
 	kick := c.claimWriter()
 	c.mu.Unlock()
@@ -311,22 +250,3 @@ func (c *Conn) send(r *wire.Request, answer chan *wire.Command, valid func() boo
 
 // nextOpaque is never negative and repeats after 2^31 requests.
 func (c *Conn) nextOpaque() int32 { return c.opaque.Add(1) & 0x7fffffff }
-
-// deliver hands an answer to its Invoke.
-func (c *Conn) deliver(cmd *wire.Command) {
-	c.mu.Lock()
-	answer, ok := c.calls[cmd.Opaque]
-	delete(c.calls, cmd.Opaque)
-	c.mu.Unlock()
-	if !ok {
-		c.ep.lateAnswers.Add(1)
-		return
-	}
-	answer <- cmd.Clone()
-}
-
-func (c *Conn) hasCalls() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.calls) > 0
-}

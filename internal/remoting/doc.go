@@ -13,7 +13,7 @@
 //	             (reader goroutine)                   |          |
 //	                                                inline      lane -> worker goroutine
 //	                                                  |          |
-//	socket <- one write <- batch of answers <- Reply / Ticket.Reply / Push(If) / Invoke
+//	socket <- one write <- batch of answers <- Reply / Ticket.Reply / Push(If) / Invoke / Call
 //
 // One reader goroutine per connection handles the complete frames of a read in a
 // row: requests of inline routes right there, those of lane routes as copies in

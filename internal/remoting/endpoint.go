@@ -52,7 +52,7 @@ type endpoint struct {
 
 	mu    sync.Mutex
 	conns map[*Conn]struct{}
-	wg    sync.WaitGroup // reader goroutines
+	wg    sync.WaitGroup // reader goroutines, timers of Calls
 }
 
 func newEndpoint(limits Limits, log *slog.Logger) *endpoint {

@@ -49,6 +49,7 @@ func (c *Conn) serve() {
 	c.waitFor(nil, nil, func() bool { return !c.writing })
 	c.ep.readMemory.Add(-extra(len(c.rd.buf)))
 	c.rd.buf = nil
+	c.loseCalls()
 	c.hook("OnClose", c.ep.onClose) // its error is logged, and there is nothing left to close
 }
 

@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/twostage/twostage/internal/remoting"
 	"github.com/twostage/twostage/internal/session"
@@ -23,9 +25,16 @@ import (
 	"github.com/twostage/twostage/message"
 )
 
-// maxUnanswered is how many replies may wait for one client. A client that takes
-// requests and answers nothing then keeps no reply to others.
+// maxUnanswered is how many replies may wait for one client. One that takes them and
+// answers nothing then takes few of the places that the connection of who replies
+// has for requests in flight.
 const maxUnanswered = 2048
+
+// caller is a connection that takes requests whose answers are not waited for;
+// *remoting.Conn is one.
+type caller interface {
+	Call(req *wire.Request, timeout time.Duration, done func(*wire.Command, error)) error
+}
 
 // Requesters finds producers, which are who waits for replies.
 type Requesters interface {
@@ -37,7 +46,8 @@ type Requesters interface {
 // names, and, if so configured, into the log. Whether the client has taken it is
 // the answer; the copy in the log is not waited for.
 //
-// Its handlers wait for clients, as those of Relay.
+// No goroutine waits for a client: however many are silent, others get their
+// replies.
 type Reply struct {
 	Send       *Send // its rules for topics, and its log
 	Requesters Requesters
@@ -73,60 +83,102 @@ func (p *Reply) Handle(r *remoting.Request) {
 		p.Send.refuse(r, wire.SystemError, "request queueId["+itoa(int64(queue))+"] is illegal, "+describe(t)+" Producer: "+r.Conn.RemoteAddr().String())
 		return
 	}
-	resp := &wire.Response{Code: wire.Success}
-	answer := &header.SendResponse{QueueID: queue, Every: p.Send.Every}
-	if err := p.push(r, &h); err != nil {
-		resp.Code, resp.Remark = wire.SystemError, err.Error()
-		p.Logger.Warn("a reply did not reach its client", "topic", t.TopicName, "error", err)
-	} else {
-		answer.MsgID = []byte("0") // where nothing is stored; clients want one
-	}
+	o := &outcome{p: p, ticket: r.Ticket(), topic: t.TopicName, answer: header.SendResponse{QueueID: queue, Every: p.Send.Every}}
+	o.left.Store(2)
+	p.push(r, &h, o.pushed)
 	if p.Store {
-		if at, err := p.store(r, &h, t, queue); err != nil {
-			p.Logger.Warn("a reply was not stored", "topic", t.TopicName, "error", err)
-		} else {
-			answer.MsgID = message.AppendOffsetID(nil, p.Send.Host, at.PhysicalOffset)
-			answer.QueueOffset = at.QueueOffset
-		}
+		o.at, o.unstored = p.store(r, &h, t, queue)
 	}
-	resp.Header = answer
-	r.Reply(resp)
+	o.end()
 }
 
-// push gives the reply to the client that waits for it. The error is what the
-// sender of the reply is told.
-func (p *Reply) push(r *remoting.Request, h *header.SendRequest) error {
+// outcome is what became of a reply, at its client and in the log. Both end it, in
+// either order.
+type outcome struct {
+	p        *Reply
+	ticket   remoting.Ticket
+	topic    string
+	answer   header.SendResponse
+	left     atomic.Int32
+	unpushed error // why the client has not taken it
+	at       store.Appended
+	unstored error
+}
+
+func (o *outcome) pushed(err error) {
+	o.unpushed = err
+	o.end()
+}
+
+// end answers, the second time.
+func (o *outcome) end() {
+	if o.left.Add(-1) > 0 {
+		return
+	}
+	resp := &wire.Response{Code: wire.Success, Header: &o.answer}
+	if o.unpushed != nil {
+		resp.Code, resp.Remark = wire.SystemError, o.unpushed.Error()
+		o.p.Logger.Warn("a reply did not reach its client", "topic", o.topic, "error", o.unpushed)
+	} else {
+		o.answer.MsgID = []byte("0") // where nothing is stored; clients want one
+	}
+	switch {
+	case o.unstored != nil:
+		o.p.Logger.Warn("a reply was not stored", "topic", o.topic, "error", o.unstored)
+	case o.p.Store:
+		o.answer.MsgID = message.AppendOffsetID(nil, o.p.Send.Host, o.at.PhysicalOffset)
+		o.answer.QueueOffset = o.at.QueueOffset
+	}
+	o.ticket.Reply(resp)
+}
+
+// push gives the reply to the client that waits for it, and calls done once, maybe
+// on another goroutine, with what the sender of the reply is told when that client
+// has not taken it.
+func (p *Reply) push(r *remoting.Request, h *header.SendRequest, done func(error)) {
 	name, ok := message.Property(h.Properties, message.PropertyReplyToClient)
 	if !ok || len(name) == 0 {
-		return fmt.Errorf("reply message properties[%s] is null", message.PropertyReplyToClient)
+		done(fmt.Errorf("reply message properties[%s] is null", message.PropertyReplyToClient))
+		return
 	}
 	id := string(name)
 	c, ok := p.Requesters.Producer(id)
-	if !ok {
-		return fmt.Errorf("push reply message fail, channel of <%s> not found: no producer with this client id is connected to this broker", id)
+	conn, takes := c.Conn.(caller)
+	switch {
+	case !ok:
+		done(fmt.Errorf("push reply message fail, channel of <%s> not found: no producer with this client id is connected to this broker", id))
+		return
+	case !takes:
+		done(fmt.Errorf("push reply message to %s fail: it takes no requests", id))
+		return
+	case !p.enter(c.Conn):
+		done(fmt.Errorf("push reply message to %s fail: it has not answered %d replies yet", id, maxUnanswered))
+		return
 	}
-	if !p.enter(c.Conn) {
-		return fmt.Errorf("push reply message to %s fail: it has not answered %d replies yet", id, maxUnanswered)
-	}
-	defer p.leave(c.Conn)
 	now := p.NowMillis()
 	props := message.DeleteProperty(nil, h.Properties, message.PropertyPushReplyTime)
 	props = message.AppendProperty(props, message.PropertyPushReplyTime, strconv.FormatInt(now, 10))
-	cmd, err := ask(&c, &wire.Request{Code: wire.ReqPushReplyMessageToClient, Body: r.Body, Header: &header.ReplyRequest{
+	answered := func(cmd *wire.Command, err error) {
+		p.leave(c.Conn)
+		switch {
+		case errors.Is(err, context.DeadlineExceeded):
+			err = fmt.Errorf("push reply message to %s fail: it gave no answer within %v", id, relayTimeout)
+		case err != nil:
+			err = fmt.Errorf("push reply message to %s fail: %w", id, err)
+		case cmd.Code != wire.Success:
+			err = fmt.Errorf("push reply message to %s fail: it answered %d %s", id, cmd.Code, cmd.Remark)
+		}
+		done(err)
+	}
+	err := conn.Call(&wire.Request{Code: wire.ReqPushReplyMessageToClient, Body: r.Body, Header: &header.ReplyRequest{
 		ProducerGroup: string(h.ProducerGroup), Topic: string(h.Topic), DefaultTopic: string(h.DefaultTopic),
 		DefaultTopicQueueNums: h.DefaultTopicQueueNums, QueueID: h.QueueID, SysFlag: h.SysFlag, BornTimestamp: h.BornTimestamp,
 		Flag: h.Flag, Properties: strings.TrimSuffix(string(props), "\x02"), ReconsumeTimes: h.ReconsumeTimes, UnitMode: h.UnitMode,
 		BornHost: hostPort(r.Conn.RemoteAddr()), StoreHost: hostPort(p.Send.Host), StoreTimestamp: now,
-	}}, relayTimeout)
-	switch {
-	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("push reply message to %s fail: it gave no answer within %v", id, relayTimeout)
-	case err != nil:
-		return fmt.Errorf("push reply message to %s fail: %w", id, err)
-	case cmd.Code != wire.Success:
-		return fmt.Errorf("push reply message to %s fail: it answered %d %s", id, cmd.Code, cmd.Remark)
+	}}, relayTimeout, answered)
+	if err != nil {
+		answered(nil, err)
 	}
-	return nil
 }
 
 // store appends the reply as it was sent.

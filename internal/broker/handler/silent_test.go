@@ -48,7 +48,7 @@ func silence(t *testing.T, r *Relay, p *Reply, ids ...string) (ask func(*wire.Re
 	t.Helper()
 	const addr = "127.0.0.1:10911"
 	clients := crowd{}
-	relays, replies := remoting.NewLane("relay", 100, 100), remoting.NewLane("reply", maxUnanswered+10, 100)
+	relays, replies := remoting.NewLane("relay", 100, 100), remoting.NewLane("reply", 2, 3*maxUnanswered)
 	r.Members, p.Requesters = clients, clients
 	memory := remoting.NewMemNetwork()
 	s := remoting.NewServer(remoting.ServerConfig{Addr: addr, Listen: memory.Listen, Routes: func(code int32) (remoting.Route, bool) {
@@ -134,11 +134,13 @@ func TestSilentClientsAreLeftOutOfTheStatus(t *testing.T) {
 	})
 }
 
+// Whatever waits for clients that are silent, others get their replies at once.
 func TestSilentClientEndsAReplyAfterItsTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &Reply{Send: &Send{Topics: replyTopics{}, Writable: func() bool { return true }, Host: netip.MustParseAddrPort("[::1]:7")},
 			NowMillis: func() int64 { return 5 }, Logger: slog.New(slog.DiscardHandler)}
-		ask := silence(t, &Relay{}, p, "silent", "live")
+		silent := []string{"silent", "silent too"}
+		ask := silence(t, &Relay{}, p, append(silent, "live")...)
 		reply := func(to string) *wire.Command {
 			return ask(&wire.Request{Code: wire.ReqSendReplyMessageV2, Header: &header.SendRequest{Topic: []byte("R"), DefaultTopic: []byte("D"),
 				ProducerGroup: []byte("p"), Properties: message.AppendProperty(nil, message.PropertyReplyToClient, to)}})
@@ -148,9 +150,11 @@ func TestSilentClientEndsAReplyAfterItsTime(t *testing.T) {
 			t.Errorf("after %v: %d %s", time.Since(began), cmd.Code, cmd.Remark)
 		}
 		began = time.Now()
-		ended := make(chan *wire.Command, maxUnanswered)
+		ended := make(chan *wire.Command, len(silent)*maxUnanswered)
 		for range maxUnanswered {
-			go func() { ended <- reply("silent") }()
+			for _, id := range silent {
+				go func() { ended <- reply(id) }()
+			}
 		}
 		synctest.Wait()
 		if cmd := reply("silent"); cmd.Code != wire.SystemError || !strings.Contains(string(cmd.Remark), "has not answered 2048 replies") {
@@ -159,7 +163,7 @@ func TestSilentClientEndsAReplyAfterItsTime(t *testing.T) {
 		if cmd := reply("live"); cmd.Code != wire.Success || time.Since(began) != 0 {
 			t.Errorf("another client, after %v: %d %s", time.Since(began), cmd.Code, cmd.Remark)
 		}
-		for range maxUnanswered {
+		for range cap(ended) {
 			if cmd := <-ended; cmd.Code != wire.SystemError {
 				t.Errorf("%d %s", cmd.Code, cmd.Remark)
 			}
