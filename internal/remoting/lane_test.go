@@ -174,6 +174,31 @@ func TestTicketsCountAsInflightUntilAnsweredOrDiscarded(t *testing.T) {
 	})
 }
 
+// The memory of a request that has left its lane with a ticket counts no more.
+func TestTicketsOfALaneCostNoBytes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tickets := make(chan Ticket, 10)
+		mem := NewMemNetwork()
+		_, addr := serve(t, mem, ServerConfig{Limits: Limits{MaxInflightBytes: 600}, Routes: table(map[int32]Route{
+			codeEcho: {Handler: echo},
+			codeHold: {Handler: func(r *Request) { tickets <- r.Ticket() }, Lane: NewLane("hold", 10, 10)},
+		})})
+		p := dial(t, mem, addr)
+		for range cap(tickets) {
+			p.send(frame(codeHold, 1, strings.Repeat("h", 400)))
+		}
+		p.send(frame(codeEcho, 9, ""))
+		got := p.read()
+		if synctest.Wait(); got.Opaque != 9 || len(tickets) != cap(tickets) {
+			t.Errorf("answer %+v with %d tickets", got, len(tickets))
+		}
+		for range cap(tickets) {
+			(<-tickets).Reply(&wire.Response{})
+			p.read()
+		}
+	})
+}
+
 // Tickets that are never answered do not keep a connection for ever.
 func TestStuckConnectionIsClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

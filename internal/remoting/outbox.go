@@ -52,6 +52,17 @@ func (c *Conn) free(idx int32, gen uint32) {
 	c.signal()
 }
 
+// forgo gives the bytes of a slot back: its request is out of the lane, and what is
+// left is the right to answer it. c.mu is held.
+func (c *Conn) forgo(idx int32, gen uint32) {
+	if !c.holds(idx, gen) {
+		return
+	}
+	c.inflightBytes.Add(-int64(c.slots[idx].bytes))
+	c.slots[idx].bytes = 0
+	c.signal()
+}
+
 // holds says whether the slot is still that request's. c.mu is held.
 func (c *Conn) holds(idx int32, gen uint32) bool {
 	return int(idx) < len(c.slots) && c.slots[idx].gen == gen

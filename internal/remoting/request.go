@@ -69,10 +69,15 @@ func (r *Request) finish() {
 	if p := recover(); p != nil {
 		r.Conn.ep.panicked(r, p)
 	}
-	if r.lane && (!r.ticketed || r.IsOneWay()) {
-		r.Conn.mu.Lock()
+	if !r.lane {
+		return
+	}
+	r.Conn.mu.Lock()
+	defer r.Conn.mu.Unlock()
+	if r.ticketed && !r.IsOneWay() {
+		r.Conn.forgo(r.slot, r.gen)
+	} else {
 		r.Conn.free(r.slot, r.gen)
-		r.Conn.mu.Unlock()
 	}
 }
 
