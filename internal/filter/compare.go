@@ -18,6 +18,9 @@ func (p *parser) equality() (operand, *syntax) {
 			}
 			if n.right, err = p.comparison(); err == nil {
 				err = equatable(&n.left, &n.right)
+				if n.left.isProperty() && n.right.isProperty() {
+					p.scans++
+				}
 			}
 		case kwIs:
 			if err = p.advance(); err != nil {
@@ -133,6 +136,9 @@ func (p *parser) search(left operand, negated bool) (operand, *syntax) {
 	if err != nil {
 		return operand{}, err
 	}
+	if n.op == opContains {
+		p.scans++
+	}
 	return p.of(n, left.at)
 }
 
@@ -157,7 +163,7 @@ func (p *parser) between(left operand, negated bool) (operand, *syntax) {
 		return operand{}, err
 	}
 	if low.literal && high.literal && !negated {
-		if c, _ := order(high.value, low.value); c < 0 {
+		if c, _ := order(high.value, low.value, nil); c < 0 {
 			return operand{}, &syntax{low.at, "the lower bound is greater than the upper one"}
 		}
 	}
@@ -194,7 +200,7 @@ func (p *parser) in(left operand, negated bool) (operand, *syntax) {
 	for more := true; err == nil && more; {
 		var s []byte
 		if s, err = p.literalString(); err == nil {
-			n.list = append(n.list, s)
+			n.list, n.longest = append(n.list, s), max(n.longest, len(s))
 			more, err = p.take(comma)
 		}
 	}

@@ -23,7 +23,9 @@ const (
 // value is what an operand is for one message.
 type value struct {
 	kind valueKind
-	bits uint64 // boolean: 0 or 1; integers; double: its IEEE 754 bits
+	// boolean: 0 or 1; integers; double: its IEEE 754 bits; str: the slot of the
+	// property whose text it is, and 1, or 0 for the expression's
+	bits uint64
 	text []byte
 }
 
@@ -67,11 +69,11 @@ func (o *operand) isProperty() bool { return o.slot >= 0 }
 
 // eval gives the operand's value; ok is false when the evaluation of all has
 // failed.
-func (o *operand) eval(values [][]byte) (v value, ok bool) {
+func (o *operand) eval(values []property) (v value, ok bool) {
 	switch {
 	case o.slot >= 0:
-		if s := values[o.slot]; s != nil {
-			return textValue(s), true
+		if s := values[o.slot].text; s != nil {
+			return value{kind: str, text: s, bits: uint64(o.slot) + 1}, true
 		}
 		return value{}, true
 	case o.cond == nil:
@@ -117,10 +119,11 @@ type node struct {
 	search      []byte
 	list        [][]byte            // of IN, when it is short
 	set         map[string]struct{} // else
+	longest     int                 // bytes of an element of IN
 }
 
 // eval gives the node's truth for a message with the given properties, by slot.
-func (n *node) eval(values [][]byte) Truth {
+func (n *node) eval(values []property) Truth {
 	switch n.op {
 	case opAnd:
 		return n.all(values, False)
@@ -161,7 +164,7 @@ func (n *node) eval(values [][]byte) Truth {
 }
 
 // all is AND, which False decides, or OR, which True does.
-func (n *node) all(values [][]byte, decides Truth) Truth {
+func (n *node) all(values []property, decides Truth) Truth {
 	unknown := false
 	for _, kid := range n.kids {
 		switch t := kid.eval(values); t {
@@ -195,6 +198,9 @@ func truth(b bool) Truth {
 }
 
 func (n *node) has(s []byte) bool {
+	if len(s) > n.longest {
+		return false
+	}
 	if n.set != nil {
 		_, ok := n.set[string(s)]
 		return ok
@@ -217,7 +223,7 @@ func (n *node) found(s []byte) bool {
 	return bytes.Contains(s, n.search)
 }
 
-func (n *node) equal(l value, values [][]byte) Truth {
+func (n *node) equal(l value, values []property) Truth {
 	r, ok := n.right.eval(values)
 	switch {
 	case !ok:
@@ -231,14 +237,14 @@ func (n *node) equal(l value, values [][]byte) Truth {
 	case l.kind == str && r.kind == str:
 		return truth(bytes.Equal(l.text, r.text))
 	}
-	c, ok := order(l, r)
+	c, ok := order(l, r, values)
 	if !ok {
 		return failed
 	}
 	return truth(c == 0)
 }
 
-func (n *node) compare(l value, values [][]byte) Truth {
+func (n *node) compare(l value, values []property) Truth {
 	if l.kind == null {
 		return Unknown
 	}
@@ -249,14 +255,14 @@ func (n *node) compare(l value, values [][]byte) Truth {
 	case r.kind == null:
 		return Unknown
 	case l.kind == str && r.kind == str:
-		a, okA := parseDouble(l.text)
-		b, okB := parseDouble(r.text)
+		a, okA := l.readDouble(values)
+		b, okB := r.readDouble(values)
 		if !okA || !okB {
 			return failed
 		}
 		return n.holds(compareDoubles(a, b))
 	}
-	c, ok := order(l, r)
+	c, ok := order(l, r, values)
 	if !ok {
 		return failed
 	}
@@ -279,17 +285,17 @@ func (n *node) holds(c int) Truth {
 
 // order compares two values that are not null and not both strings. ok is false
 // where RocketMQ throws. A boolean and a number have no order: -1.
-func order(l, r value) (c int, ok bool) {
+func order(l, r value, values []property) (c int, ok bool) {
 	switch {
 	case l.kind == str:
-		if l, ok = convert(l.text, r.kind); !ok {
+		if l, ok = l.as(r.kind, values); !ok {
 			return 0, false
 		}
 	case r.kind == str:
 		if l.kind == boolean { // its class cast fails
 			return 0, false
 		}
-		if r, ok = convert(r.text, l.kind); !ok {
+		if r, ok = r.as(l.kind, values); !ok {
 			return 0, false
 		}
 	}
@@ -302,18 +308,15 @@ func order(l, r value) (c int, ok bool) {
 	return compareInts(int64(l.bits), int64(r.bits)), true
 }
 
-// convert reads a string as a value of that kind.
-func convert(s []byte, k valueKind) (value, bool) {
+// as reads a string as a value of that kind.
+func (v value) as(k valueKind, values []property) (value, bool) {
 	switch k {
 	case boolean:
-		return boolValue(parseBool(s)), true
+		return boolValue(parseBool(v.text)), true
 	case double:
-		f, ok := parseDouble(s)
+		f, ok := v.readDouble(values)
 		return doubleValue(f), ok
-	case int32s:
-		n, ok := parseInt(s, 32)
-		return intValue(k, n), ok
 	}
-	n, ok := parseInt(s, 64)
-	return intValue(k, n), ok
+	n, ok := v.readInt(values)
+	return intValue(k, n), ok && (k == int64s || n == int64(int32(n)))
 }

@@ -55,6 +55,8 @@ type Expr struct {
 	root  *node
 	names []string       // of the properties, by slot
 	slots map[string]int // of names, when there are many
+	terms int            // properties, literals and the elements of IN
+	scans int            // conditions that look at the whole of a property
 }
 
 // Compile reads an expression. Errors are of type *Error.
@@ -67,7 +69,7 @@ func Compile(expression string) (*Expr, error) {
 	if err != nil {
 		return nil, &Error{utf8.RuneCountInString(expression[:min(err.at, len(expression))]) + 1, err.cause}
 	}
-	e := &Expr{root: root, names: p.names}
+	e := &Expr{root: root, names: p.names, terms: p.terms, scans: p.scans}
 	if len(e.names) > fewNames {
 		e.slots = p.slots
 	}
@@ -78,6 +80,16 @@ func Compile(expression string) (*Expr, error) {
 // and their names are compared one by one.
 const fewNames = 8
 
+// What an evaluation takes, in the bytes that could be looked at instead.
+const (
+	costOfTerm  = 16 // a term, and the condition it is in
+	costOfReads = 8  // a byte of a property that is found, and read as a number
+)
+
+// Cost is, roughly, how long Evaluate takes for a properties text of so many
+// bytes, at most: in ns, on a core of 2020.
+func (e *Expr) Cost(props int) int { return e.terms*costOfTerm + props*(costOfReads+e.scans) }
+
 // Match tells whether the expression is True. See Evaluate.
 func (e *Expr) Match(props []byte) bool { return e.Evaluate(props) == True }
 
@@ -86,10 +98,10 @@ func (e *Expr) Match(props []byte) bool { return e.Evaluate(props) == True }
 // last counts). It does not allocate for expressions with up to 8 properties and
 // strings of up to 32 bytes where numbers are compared.
 func (e *Expr) Evaluate(props []byte) Truth {
-	var few [fewNames][]byte
+	var few [fewNames]property
 	values := few[:]
 	if e.slots != nil {
-		values = make([][]byte, len(e.names))
+		values = make([]property, len(e.names))
 	}
 	e.collect(values, props)
 	if t := e.root.eval(values); t != failed {
@@ -99,7 +111,7 @@ func (e *Expr) Evaluate(props []byte) Truth {
 }
 
 // collect fills in the values of the properties that the expression names.
-func (e *Expr) collect(values [][]byte, props []byte) {
+func (e *Expr) collect(values []property, props []byte) {
 	for len(props) > 0 {
 		piece := props
 		if i := bytes.IndexByte(props, 0x02); i >= 0 {
@@ -114,13 +126,13 @@ func (e *Expr) collect(values [][]byte, props []byte) {
 		name, value := piece[:mark], piece[mark+1:]
 		if e.slots != nil {
 			if slot, ok := e.slots[string(name)]; ok {
-				values[slot] = value
+				values[slot].text = value
 			}
 			continue
 		}
 		for slot, want := range e.names {
 			if want == string(name) {
-				values[slot] = value
+				values[slot].text = value
 				break
 			}
 		}

@@ -15,8 +15,9 @@ import (
 // and Double.valueOf.
 
 // parseInt reads a sign and decimal digits, of any script that has its digits in
-// Unicode's first plane, as Java does. It fails when the number does not fit.
-func parseInt(s []byte, bits uint) (int64, bool) {
+// Unicode's first plane, as Java does. It fails when the number does not fit 64
+// bits.
+func parseInt(s []byte) (int64, bool) {
 	negative := false
 	if len(s) > 0 && (s[0] == '-' || s[0] == '+') {
 		negative, s = s[0] == '-', s[1:]
@@ -24,7 +25,7 @@ func parseInt(s []byte, bits uint) (int64, bool) {
 	if len(s) == 0 {
 		return 0, false
 	}
-	most := uint64(1)<<(bits-1) - 1
+	most := uint64(math.MaxInt64)
 	if negative {
 		most++
 	}

@@ -19,6 +19,7 @@ type parser struct {
 	slots map[string]int
 	depth int // of the recursion
 	terms int
+	scans int
 }
 
 func (p *parser) parse() (*node, *syntax) {
