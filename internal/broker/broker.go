@@ -147,7 +147,6 @@ func (b *Broker) Run(ctx context.Context) error {
 	if b.vip != nil {
 		g.Go("VIP listener", b.vip.Run)
 	}
-	g.Go("held pulls", b.holds.Run)
 	b.runWaits(g)
 	g.Go("moves from pop to pull", b.runMover(b.pops))
 	g.Go("routes for assignments", b.assign.Run)

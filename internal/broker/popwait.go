@@ -16,13 +16,15 @@ func waitLimits(c config.PopWait) popwait.Limits {
 	return popwait.Limits{Waits: c.MaxWaits, Keys: c.MaxKeys, OneKey: c.MaxPerKey, Every: c.ForceEvery}
 }
 
-// runWaits runs the hubs of what waits for something to pop. Parts stop in reverse
-// order: the hubs before who answers what they let go.
+// runWaits runs the hubs of what waits for messages. Parts stop in reverse order:
+// the hubs before who answers what they let go.
 func (b *Broker) runWaits(g *lifecycle.Group) {
 	for range max(runtime.GOMAXPROCS(0), 2) {
+		g.Go("answers to held pulls", b.holds.Serve)
 		g.Go("answers to held pops", b.popHeld.Serve)
 	}
 	g.Go("answers to notifications", b.noted.Serve)
+	g.Go("held pulls", b.holds.Run)
 	g.Go("held pops", b.popHeld.Run)
 	g.Go("held notifications", b.noted.Run)
 }

@@ -160,12 +160,8 @@ func (p *Pull) holdTime(h *header.PullRequest) time.Duration {
 func (p *Pull) subscription(r *remoting.Request, h *header.PullRequest, g *body.SubscriptionGroupConfig, pl *pulling) bool {
 	var err error
 	if h.SysFlag&header.PullSubscription != 0 {
-		if pl.sel, err = p.Filters.Of(pl.topic, string(h.ExpressionType), string(h.Subscription)); err != nil {
-			refused := asRefusal(err)
-			refusePull(r, refused.Code, "%s", refused.Remark)
-			return false
-		}
-		return true
+		pl.sel, err = p.Filters.ofPull(r, pl.topic, h.ExpressionType, h.Subscription)
+		return err == nil || refuseSelection(r, asRefusal(err))
 	}
 	sub, online, broadcast := p.Subs.Subscription(pl.group, pl.topic)
 	switch {
@@ -182,20 +178,25 @@ func (p *Pull) subscription(r *remoting.Request, h *header.PullRequest, g *body.
 		refusePull(r, wire.SubscriptionNotLatest, "the consumer's subscription not latest")
 		return false
 	}
-	if pl.sel, err = p.Filters.OfSubscription(sub); err != nil {
-		refused := asRefusal(err)
-		if refused.Code == wire.SubscriptionParseFailed { // RocketMQ's code: the heartbeat has left no filter
-			refused = &Refusal{wire.FilterDataNotExist, "The broker's consumer filter data is not exist!Your expression may be wrong! (topic " + pl.topic + ") " + refused.Remark}
-		}
-		refusePull(r, refused.Code, "%s", refused.Remark)
-		return false
+	if pl.sel, err = p.Filters.ofHeartbeat(r, sub); err == nil {
+		return true
 	}
-	return true
+	refused := asRefusal(err)
+	if refused.Code == wire.SubscriptionParseFailed { // RocketMQ's code: the heartbeat has left no filter
+		refused = &Refusal{wire.FilterDataNotExist, "The broker's consumer filter data is not exist!Your expression may be wrong! (topic " + pl.topic + ") " + refused.Remark}
+	}
+	return refuseSelection(r, refused)
+}
+
+// refuseSelection answers a pull whose subscription is none; it is false.
+func refuseSelection(r *remoting.Request, refused *Refusal) bool {
+	refusePull(r, refused.Code, "%s", refused.Remark)
+	return false
 }
 
 // run answers the pull, or holds it for as long as it finds nothing.
 func (pl *pulling) run(r *remoting.Request, hold time.Duration) {
-	res, resp, ok := pl.get()
+	res, resp, ok := pl.get(pl.offset, pl.max)
 	if !ok {
 		r.Reply(resp)
 		return
@@ -224,11 +225,11 @@ func (pl *pulling) hold(ticket remoting.Ticket, deadline time.Time) bool {
 		}
 		return queue.Max()
 	}
-	var match func(int64, []byte) bool
+	held := &longpoll.Pull{Offset: pl.offset, Deadline: deadline, Owner: conn}
 	if !pl.sel.All() {
-		match = pl.sel.Arrival
+		held.Filter = pl.sel
 	}
-	return pl.p.Holder.Hold(queue, &longpoll.Pull{Offset: pl.offset, Deadline: deadline, Match: match, Owner: conn, Wake: func(bool) {
+	held.Wake = func(w longpoll.Woken) {
 		select {
 		case <-conn.Closed():
 			return // nobody gets what would be counted as given
@@ -238,17 +239,44 @@ func (pl *pulling) hold(ticket remoting.Ticket, deadline time.Time) bool {
 			ticket.Reply(&wire.Response{Code: wire.TopicNotExist, Remark: "topic[" + pl.topic + "] not exist: it was deleted while the pull was held", Header: header.Empty{}})
 			return
 		}
-		res, resp, ok := pl.get()
+		res, resp, ok := pl.again(w)
 		if !ok {
 			ticket.Reply(resp)
 			return
 		}
 		ticket.ReplyBody(resp, net.Buffers(res.Records), res.Release)
-	}}, most)
+	}
+	return pl.p.Holder.Hold(queue, held, most)
 }
 
-// get looks into the queue. ok is false when that failed; res is then released.
-func (pl *pulling) get() (res store.GetResult, resp *wire.Response, ok bool) {
+// again is get for a pull that was held. It runs where others wait for it, so it
+// evaluates no expression but for the message that is known to match: to look at
+// what else has come is left to the next pull, which follows at once.
+func (pl *pulling) again(w longpoll.Woken) (res store.GetResult, resp *wire.Response, ok bool) {
+	count := pl.max
+	if pl.sel.expr != nil {
+		if count = 1; !w.Matched && w.From < pl.queue.Max() {
+			return res, pl.noneMatched(w.From), true
+		}
+	}
+	res, resp, ok = pl.get(w.From, count)
+	if ok && resp.Code == wire.PullNotFound && w.From > pl.offset {
+		resp = pl.noneMatched(w.From) // what came was not for it
+	}
+	return res, resp, ok
+}
+
+// noneMatched says that the pull goes on at an offset.
+func (pl *pulling) noneMatched(next int64) *wire.Response {
+	return &wire.Response{
+		Code: pullCode(store.NoMatched, next), Remark: store.NoMatched.String(),
+		Header: &header.PullResponse{NextBeginOffset: next, MinOffset: pl.queue.Min(), MaxOffset: pl.queue.Max()},
+	}
+}
+
+// get looks into the queue from an offset on, for at most so many messages. ok is
+// false when that failed; res is then released.
+func (pl *pulling) get(from int64, count int32) (res store.GetResult, resp *wire.Response, ok bool) {
 	if pl.queue.Deleted() {
 		pl.queue = pl.p.Log.Queue(pl.topic, pl.queue.ID())
 	}
@@ -261,7 +289,7 @@ func (pl *pulling) get() (res store.GetResult, resp *wire.Response, ok bool) {
 	if pl.maxBytes > 0 {
 		most = min(most, pl.maxBytes)
 	}
-	res, err := pl.p.Log.Get(pl.queue, pl.offset, int(min(max(pl.max, 1), int32(pl.p.MaxCount))), most, pl.sel.Store())
+	res, err := pl.p.Log.Get(pl.queue, from, int(min(max(count, 1), int32(pl.p.MaxCount))), most, pl.sel.Store())
 	if err != nil {
 		return res, &wire.Response{Code: wire.SystemError, Remark: err.Error()}, false
 	}
@@ -269,7 +297,7 @@ func (pl *pulling) get() (res store.GetResult, resp *wire.Response, ok bool) {
 		pl.p.Stats.Out(pl.group, pl.topic, len(res.Records), res.Bytes)
 	}
 	return res, &wire.Response{
-		Code: pullCode(res.Status, pl.offset), Remark: res.Status.String(),
+		Code: pullCode(res.Status, from), Remark: res.Status.String(),
 		Header: &header.PullResponse{NextBeginOffset: res.NextOffset, MinOffset: res.Min, MaxOffset: res.Max},
 	}, true
 }

@@ -117,6 +117,7 @@ type Conn struct {
 	begun   txn.Pending // scratch: a pendingSend must not leave the stack
 	rec     message.Record
 	head    header.SendRequest
+	pulled  selections
 	answer  header.SendResponse
 }
 

@@ -5,28 +5,52 @@ package longpoll
 
 import (
 	"container/heap"
-	"context"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// Pull is a held pull request.
+// Filter tells which messages concern a pull. Its dynamic type is comparable: a
+// message is shown once to equal ones that stand one behind the other. It is used
+// by several goroutines at once, without a lock of the hub.
+type Filter interface {
+	// Cost is about how long Arrival takes at most, in ns, for a message with this
+	// tags code and so many bytes of properties text.
+	Cost(tagsCode int64, props int) int
+	// Arrival tells whether the message concerns the pull; props is valid during
+	// the call.
+	Arrival(tagsCode int64, props []byte) bool
+}
+
+// work bounds what all filters that one message is shown to may cost together, in
+// ns: they run on the goroutine of the message's sender.
+const work = 1 << 20
+
+// Pull is a held pull request. Its exported fields are not changed once it is held.
 type Pull struct {
 	Offset   int64     // the queue offset it waits for
 	Deadline time.Time // when it is let go without a message
-	// Match tells whether a message with this tags code and properties text wakes
-	// it; nil: any does. It runs under the hub's lock, so it must be quick and call
-	// nothing of the hub, and props is valid during the call.
-	Match func(tagsCode int64, props []byte) bool
-	Owner any // whose pull it is, for Drop: a pointer; nil: nobody's
-	// Wake is called at most once, on the goroutine of Run: arrived tells a
-	// message from the deadline. It must not block.
-	Wake func(arrived bool)
+	Filter   Filter    // nil: every message concerns it
+	Owner    any       // whose pull it is, for Drop: a pointer; nil: nobody's
+	// Wake is called at most once, on a goroutine of Serve.
+	Wake func(Woken)
 
+	from       int64 // Woken.From
+	at         int   // in held
 	pos        int   // in the heap
 	done       bool  // let go
 	prev, next *Pull // of the same owner
+}
+
+// Woken says why a pull is let go.
+type Woken struct {
+	Arrived bool // there may be something for it; false: its time is up
+	// Matched: a message came that its filter took. With Arrived alone there may be
+	// messages that were not shown to the filter.
+	Matched bool
+	// From is where to look, Pull.Offset or behind: the filter took none of the
+	// messages before.
+	From int64
 }
 
 // Hub holds pulls by queue. K names a queue. All methods are safe for
@@ -41,18 +65,38 @@ type Hub[K comparable] struct {
 	keys  map[*Pull]K
 	owned map[any]*Pull // the owner's last pull, the others behind it
 	woken []wakeup
-	kick  chan struct{}
-	ended bool // Run has ended: nothing is held any more
+	head  int           // of woken
+	asked []asked       // scratch, of one Arrive at a time
+	kick  chan struct{} // for Run: another first deadline
+	work  chan struct{} // for Serve: something in woken
+	ended bool          // Run has ended: nothing is held any more
 }
 
 type wakeup struct {
-	p       *Pull
-	arrived bool
+	p *Pull
+	w Woken
 }
+
+// maxAsked bounds the scratch that is kept.
+const maxAsked = 1024
+
+// asked is a pull whose filter is shown a message.
+type asked struct {
+	p       *Pull
+	verdict verdict
+}
+
+type verdict uint8
+
+const (
+	turnedDown verdict = iota
+	taken
+	unasked // it would have cost too much
+)
 
 // New returns a hub that holds at most limit pulls.
 func New[K comparable](limit int) *Hub[K] {
-	return &Hub[K]{limit: limit, held: map[K][]*Pull{}, keys: map[*Pull]K{}, owned: map[any]*Pull{}, kick: make(chan struct{}, 1)}
+	return &Hub[K]{limit: limit, held: map[K][]*Pull{}, keys: map[*Pull]K{}, owned: map[any]*Pull{}, kick: make(chan struct{}, 1), work: make(chan struct{}, 1)}
 }
 
 // Hold keeps p until a message arrives at k or its deadline comes, and reports
@@ -64,6 +108,7 @@ func (h *Hub[K]) Hold(k K, p *Pull, max func() int64) bool {
 		h.mu.Unlock()
 		return false
 	}
+	p.from, p.at = p.Offset, len(h.held[k])
 	h.held[k] = append(h.held[k], p)
 	h.keys[p] = k
 	h.own(p)
@@ -71,36 +116,77 @@ func (h *Hub[K]) Hold(k K, p *Pull, max func() int64) bool {
 	first := h.times[0] == p
 	h.count.Add(1)
 	if max() > p.Offset {
-		h.release(p, true)
-		first = true
+		h.release(p, Woken{Arrived: true, Matched: p.Filter == nil})
 	}
 	h.mu.Unlock()
 	if first {
-		h.poke()
+		poke(h.kick)
 	}
 	return true
 }
 
 // Arrive says that the queue k now has an entry at offset, of a message with the
-// given tags code and properties text.
+// given tags code and properties text. Its entries come in their order.
 func (h *Hub[K]) Arrive(k K, offset, tagsCode int64, props []byte) {
 	if h.count.Load() == 0 {
 		return
 	}
 	h.mu.Lock()
-	woke := false
-	for i := 0; i < len(h.held[k]); {
-		p := h.held[k][i]
-		if offset >= p.Offset && (p.Match == nil || p.Match(tagsCode, props)) {
-			h.release(p, true) // takes p out of held[k]
-			woke = true
+	ask := h.asked[:0]
+	h.asked = nil
+	list := h.held[k]
+	for i := 0; i < len(list); {
+		p := list[i]
+		switch {
+		case offset < p.Offset:
+		case p.Filter == nil:
+			h.release(p, Woken{Arrived: true, Matched: true}) // puts the last in its place
+			list = list[:len(list)-1]
 			continue
+		default:
+			ask = append(ask, asked{p: p})
 		}
 		i++
 	}
+	if len(ask) == 0 {
+		h.asked = ask
+		h.mu.Unlock()
+		return
+	}
 	h.mu.Unlock()
-	if woke {
-		h.poke()
+	show(ask, tagsCode, props)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, a := range ask {
+		switch p := a.p; {
+		case p.done: // meanwhile
+		case a.verdict != turnedDown:
+			h.release(p, Woken{Arrived: true, Matched: a.verdict == taken})
+		case p.from == offset:
+			p.from++
+		}
+	}
+	if cap(ask) <= maxAsked {
+		clear(ask)
+		h.asked = ask
+	}
+}
+
+// show has the filters see a message. It is called without the lock.
+func show(ask []asked, tagsCode int64, props []byte) {
+	left := work
+	for i := range ask {
+		a := &ask[i]
+		f := a.p.Filter
+		if i > 0 && f == ask[i-1].p.Filter {
+			a.verdict = ask[i-1].verdict
+			continue
+		}
+		if left -= f.Cost(tagsCode, len(props)); left < 0 {
+			a.verdict = unasked
+		} else if f.Arrival(tagsCode, props) {
+			a.verdict = taken
+		}
 	}
 }
 
@@ -124,20 +210,20 @@ func (h *Hub[K]) LetGo(gone func(K) bool) {
 			continue
 		}
 		for len(list) > 0 {
-			h.release(list[len(list)-1], true)
+			p := list[len(list)-1]
+			h.release(p, Woken{Arrived: true, Matched: p.Filter == nil})
 			list = h.held[k]
 		}
 	}
 	h.mu.Unlock()
-	h.poke()
 }
 
 // Len is how many pulls are held.
 func (h *Hub[K]) Len() int { return int(h.count.Load()) }
 
-func (h *Hub[K]) poke() {
+func poke(c chan struct{}) {
 	select {
-	case h.kick <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
@@ -171,12 +257,11 @@ func (h *Hub[K]) disown(p *Pull) {
 }
 
 // release lets p go; h.mu is held.
-func (h *Hub[K]) release(p *Pull, arrived bool) {
-	if p.done {
-		return
-	}
+func (h *Hub[K]) release(p *Pull, w Woken) {
 	h.take(p)
-	h.woken = append(h.woken, wakeup{p, arrived})
+	w.From = p.from
+	h.woken = append(h.woken, wakeup{p, w})
+	poke(h.work)
 }
 
 // take takes p out of everything.
@@ -187,79 +272,14 @@ func (h *Hub[K]) take(p *Pull) {
 	delete(h.keys, p)
 	heap.Remove(&h.times, p.pos)
 	list := h.held[k]
-	for i, q := range list {
-		if q == p {
-			list[i] = list[len(list)-1]
-			list[len(list)-1] = nil
-			list = list[:len(list)-1]
-			break
-		}
-	}
-	if len(list) == 0 {
+	last := len(list) - 1
+	list[p.at] = list[last]
+	list[p.at].at = p.at
+	list[last] = nil
+	if list = list[:last]; last == 0 {
 		delete(h.held, k)
 	} else {
 		h.held[k] = list
 	}
 	h.count.Add(-1)
-}
-
-// Run calls Wake for the pulls that are let go, until ctx ends; those still
-// held then are let go as if their time were up.
-func (h *Hub[K]) Run(ctx context.Context) error {
-	timer := time.NewTimer(time.Hour)
-	defer timer.Stop()
-	var batch []wakeup
-	for {
-		h.mu.Lock()
-		now := time.Now()
-		stopping := ctx.Err() != nil
-		h.ended = stopping
-		for len(h.times) > 0 && (stopping || !h.times[0].Deadline.After(now)) {
-			h.release(h.times[0], false)
-		}
-		batch, h.woken = h.woken, batch[:0]
-		wait := time.Hour
-		if len(h.times) > 0 {
-			wait = h.times[0].Deadline.Sub(now)
-		}
-		h.mu.Unlock()
-		for i, w := range batch {
-			w.p.Wake(w.arrived)
-			batch[i] = wakeup{}
-		}
-		if stopping {
-			return nil
-		}
-		if len(batch) > 0 {
-			continue
-		}
-		timer.Reset(wait)
-		select {
-		case <-h.kick:
-		case <-timer.C:
-		case <-ctx.Done():
-		}
-	}
-}
-
-// deadlines is a heap of pulls by deadline.
-type deadlines []*Pull
-
-func (d deadlines) Len() int           { return len(d) }
-func (d deadlines) Less(i, j int) bool { return d[i].Deadline.Before(d[j].Deadline) }
-func (d deadlines) Swap(i, j int) {
-	d[i], d[j] = d[j], d[i]
-	d[i].pos, d[j].pos = i, j
-}
-func (d *deadlines) Push(v any) {
-	p := v.(*Pull)
-	p.pos = len(*d)
-	*d = append(*d, p)
-}
-func (d *deadlines) Pop() any {
-	old := *d
-	p := old[len(old)-1]
-	old[len(old)-1] = nil
-	*d = old[:len(old)-1]
-	return p
 }

@@ -15,12 +15,23 @@ import (
 
 func never() int64 { return 0 }
 
-// run starts the hub and stops it, waiting, when the test ends.
-func run(t *testing.T, h *Hub[string]) context.CancelFunc {
-	ctx, cancel := context.WithCancel(context.Background())
-	var wg sync.WaitGroup
-	wg.Go(func() { _ = h.Run(ctx) })
-	stop := func() { cancel(); wg.Wait() }
+// tag takes the messages of a tags code that have no properties.
+type tag int64
+
+func (f tag) Cost(int64, int) int                   { return 1 }
+func (f tag) Arrival(code int64, props []byte) bool { return code == int64(f) && len(props) == 0 }
+
+// run starts the hub, with so many goroutines that serve it (none: one), and stops
+// it, waiting, when the test ends.
+func run(t *testing.T, h *Hub[string], servers ...int) context.CancelFunc {
+	running, end := context.WithCancel(context.Background())
+	serving, leave := context.WithCancel(context.Background())
+	var run, serve sync.WaitGroup
+	run.Go(func() { _ = h.Run(running) })
+	for range append(servers, 1)[0] {
+		serve.Go(func() { _ = h.Serve(serving) })
+	}
+	stop := func() { end(); run.Wait(); leave(); serve.Wait() }
 	t.Cleanup(stop)
 	return stop
 }
@@ -31,8 +42,7 @@ func TestMessageWakesAtOnce(t *testing.T) {
 		defer run(t, h)()
 		start := time.Now()
 		var woke []bool
-		p := &Pull{Offset: 5, Deadline: start.Add(15 * time.Second), Match: func(c int64, props []byte) bool { return c == 7 && string(props) != "no" },
-			Wake: func(arrived bool) { woke = append(woke, arrived) }}
+		p := &Pull{Offset: 5, Deadline: start.Add(15 * time.Second), Filter: tag(7), Wake: func(w Woken) { woke = append(woke, w.Arrived && w.Matched) }}
 		if !h.Hold("q", p, never) {
 			t.Fatal("not held")
 		}
@@ -60,9 +70,9 @@ func TestDeadline(t *testing.T) {
 		start := time.Now()
 		var order []int
 		for i, d := range []time.Duration{3, 1, 2} {
-			h.Hold("q", &Pull{Deadline: start.Add(d * time.Second), Wake: func(arrived bool) {
-				if arrived || time.Since(start) != d*time.Second {
-					t.Errorf("pull %d: arrived %v after %v", i, arrived, time.Since(start))
+			h.Hold("q", &Pull{Deadline: start.Add(d * time.Second), Wake: func(w Woken) {
+				if w.Arrived || time.Since(start) != d*time.Second {
+					t.Errorf("pull %d: %+v after %v", i, w, time.Since(start))
 				}
 				order = append(order, i)
 			}}, never)
@@ -80,7 +90,7 @@ func TestMessageBetweenLookAndHold(t *testing.T) {
 		h := New[string](10)
 		defer run(t, h)()
 		woke := false
-		h.Hold("q", &Pull{Offset: 5, Deadline: time.Now().Add(time.Minute), Wake: func(bool) { woke = true }},
+		h.Hold("q", &Pull{Offset: 5, Deadline: time.Now().Add(time.Minute), Wake: func(Woken) { woke = true }},
 			func() int64 { return 6 })
 		synctest.Wait()
 		if !woke {
@@ -95,7 +105,7 @@ func TestLimitAndStop(t *testing.T) {
 		stop := run(t, h)
 		woke := 0
 		hold := func() bool {
-			return h.Hold("q", &Pull{Deadline: time.Now().Add(time.Minute), Wake: func(bool) { woke++ }}, never)
+			return h.Hold("q", &Pull{Deadline: time.Now().Add(time.Minute), Wake: func(Woken) { woke++ }}, never)
 		}
 		if !hold() || hold() {
 			t.Error("the limit is one")
@@ -115,7 +125,7 @@ func TestConcurrentHoldAndArrive(t *testing.T) {
 		wg.Go(func() {
 			for i := range 2000 {
 				woken.Add(1)
-				h.Hold("q", &Pull{Offset: int64(i), Deadline: time.Now().Add(time.Hour), Wake: func(bool) { woken.Done() }}, never)
+				h.Hold("q", &Pull{Offset: int64(i), Deadline: time.Now().Add(time.Hour), Wake: func(Woken) { woken.Done() }}, never)
 			}
 		})
 		wg.Go(func() {
@@ -148,7 +158,7 @@ func TestDropForgetsTheOwnersPulls(t *testing.T) {
 		a, b := new(int), new(int)
 		var woke []string
 		hold := func(name, queue string, owner any) *Pull {
-			p := &Pull{Deadline: time.Now().Add(time.Minute), Owner: owner, Wake: func(bool) { woke = append(woke, name) }}
+			p := &Pull{Deadline: time.Now().Add(time.Minute), Owner: owner, Wake: func(Woken) { woke = append(woke, name) }}
 			if !h.Hold(queue, p, never) {
 				t.Fatalf("%s: no room", name)
 			}
@@ -185,7 +195,7 @@ func TestLetGo(t *testing.T) {
 		defer run(t, h)()
 		woke := map[string]int{}
 		for _, q := range []string{"gone", "stays", "gone"} {
-			h.Hold(q, &Pull{Deadline: time.Now().Add(time.Minute), Owner: t, Wake: func(bool) { woke[q]++ }}, never)
+			h.Hold(q, &Pull{Deadline: time.Now().Add(time.Minute), Owner: t, Wake: func(Woken) { woke[q]++ }}, never)
 		}
 		h.LetGo(func(q string) bool { return q == "gone" })
 		synctest.Wait()

@@ -39,10 +39,14 @@ const (
 )
 
 // Filter tells which messages concern a request. Its dynamic type is comparable: a
-// message is shown once to equal ones that stand one behind the other.
+// message is shown once to equal ones. It is used by several goroutines at once,
+// without a lock of the hub.
 type Filter interface {
-	// Arrival must be quick and must not call the hub; props is valid during the
-	// call, and nil when there are none.
+	// Cost is about how long Arrival takes at most, in ns, for a message with this
+	// tags code and so many bytes of properties text.
+	Cost(tagsCode int64, props int) int
+	// Arrival tells whether the message concerns the request; props is valid during
+	// the call, and nil when there are none.
 	Arrival(tagsCode int64, props []byte) bool
 }
 
@@ -168,14 +172,18 @@ func (h *Hub) Arrive(topic string, queue int32, at, tagsCode int64, props []byte
 	if h.count.Load() == 0 {
 		return
 	}
+	var m *arrival
+	if h.limits.Every <= 0 || at%h.limits.Every != 0 {
+		m = &arrival{tagsCode: tagsCode, props: props, left: work}
+	}
 	h.mu.Lock()
+	for f := h.unasked(topic, queue, m); f != nil; f = h.unasked(topic, queue, m) {
+		h.mu.Unlock()
+		m.ask(f)
+		h.mu.Lock()
+	}
 	defer h.mu.Unlock()
-	forced := h.limits.Every > 0 && at%h.limits.Every == 0
 	for _, in := range h.topics[topic] {
-		m := &arrival{tagsCode: tagsCode, props: props}
-		if forced {
-			m = nil
-		}
 		h.pick(in, AnyQueue, m)
 		h.pick(in, queue, m)
 	}
@@ -206,27 +214,6 @@ func (h *Hub) Notify(group, topic string, queue int32) {
 	}
 }
 
-// arrival is a message, and the last filter that it did not pass.
-type arrival struct {
-	tagsCode int64
-	props    []byte
-	failed   Filter
-}
-
-// concerns tells whether m may let go w; nil lets go any.
-func (m *arrival) concerns(w *Wait) bool {
-	switch {
-	case m == nil || w.Filter == nil:
-		return true
-	case w.Filter == m.failed:
-		return false
-	case w.Filter.Arrival(m.tagsCode, m.props):
-		return true
-	}
-	m.failed = w.Filter
-	return false
-}
-
 // pick lets go the first wait of a key that m concerns; h.mu is held. The interest
 // stays valid, though it may be gone from the tables.
 func (h *Hub) pick(in *interest, id int32, m *arrival) bool {
@@ -234,16 +221,9 @@ func (h *Hub) pick(in *interest, id int32, m *arrival) bool {
 	if q == nil {
 		return false
 	}
-	w := q.oldest
-	if h.last {
-		w = q.newest
-	}
-	for w != nil && !m.concerns(w) {
-		if h.last {
-			w = w.older
-		} else {
-			w = w.younger
-		}
+	w := h.first(q)
+	for w != nil && m.verdict(w) == turnedDown {
+		w = h.behind(w)
 	}
 	if w != nil {
 		h.release(w, true)

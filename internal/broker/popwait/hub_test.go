@@ -95,6 +95,7 @@ func inBubble(t *testing.T, limits Limits, newest bool, fn func(h *Hub, d *held)
 
 type tag int64
 
+func (f tag) Cost(int64, int) int               { return 1 }
 func (f tag) Arrival(code int64, _ []byte) bool { return code == int64(f) }
 
 func TestMessageLetsGoOneOfEachKind(t *testing.T) {

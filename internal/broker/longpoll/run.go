@@ -1,0 +1,99 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package longpoll
+
+import (
+	"context"
+	"time"
+)
+
+// Run lets go the pulls whose time is up, until ctx ends; those still held then
+// are let go as if it were.
+func (h *Hub[K]) Run(ctx context.Context) error {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		h.mu.Lock()
+		now := time.Now()
+		stopping := ctx.Err() != nil
+		h.ended = stopping
+		for len(h.times) > 0 && (stopping || !h.times[0].Deadline.After(now)) {
+			h.release(h.times[0], Woken{})
+		}
+		wait := time.Hour
+		if len(h.times) > 0 {
+			wait = h.times[0].Deadline.Sub(now)
+		}
+		h.mu.Unlock()
+		if stopping {
+			return nil
+		}
+		timer.Reset(wait)
+		select {
+		case <-h.kick:
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// Serve calls Wake of the pulls that are let go, until ctx ends and nobody is left
+// to be woken. Several goroutines may run it at once, so that a slow Wake does not
+// stop the others. Run is to end before ctx does: it lets go the last.
+func (h *Hub[K]) Serve(ctx context.Context) error {
+	for {
+		next, ok := h.nextWoken()
+		if ok {
+			next.p.Wake(next.w)
+			continue
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		select {
+		case <-h.work:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// nextWoken takes the first of those to be woken, and sees to it that another
+// goroutine takes the next.
+func (h *Hub[K]) nextWoken() (next wakeup, ok bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.head == len(h.woken) {
+		return wakeup{}, false
+	}
+	next = h.woken[h.head]
+	h.woken[h.head] = wakeup{}
+	if h.head++; h.head == len(h.woken) {
+		h.head, h.woken = 0, h.woken[:0]
+	} else {
+		poke(h.work)
+	}
+	return next, true
+}
+
+// deadlines is a heap of pulls by deadline.
+type deadlines []*Pull
+
+func (d deadlines) Len() int           { return len(d) }
+func (d deadlines) Less(i, j int) bool { return d[i].Deadline.Before(d[j].Deadline) }
+func (d deadlines) Swap(i, j int) {
+	d[i], d[j] = d[j], d[i]
+	d[i].pos, d[j].pos = i, j
+}
+func (d *deadlines) Push(v any) {
+	p := v.(*Pull)
+	p.pos = len(*d)
+	*d = append(*d, p)
+}
+func (d *deadlines) Pop() any {
+	old := *d
+	p := old[len(old)-1]
+	old[len(old)-1] = nil
+	*d = old[:len(old)-1]
+	return p
+}
