@@ -31,22 +31,24 @@ var (
 //
 // Consumers see them a little later (Dispatched). After an error b.Written
 // records are stored all the same, none if b.Atomic. Errors: ErrTooLarge (an
-// atomic batch larger than a file), ErrReadOnly, ErrClosed, ErrDeleted, for
-// batches that are not Vital ErrDiskFull and ErrNoSpace, or an error of reserving
-// the next log file (no space), or ErrBusy, after which Append may be tried again. Any number
-// of goroutines may call it. It does not allocate once b is warm.
+// atomic batch larger than a file), ErrReadOnly, ErrClosed, ErrDeleted, and those
+// after which Append may be tried again: ErrBusy, an error of reserving the next
+// log file (no space), and for batches that are not Vital ErrDiskFull and
+// ErrNoSpace. Any number of goroutines may call it. It does not allocate once b is
+// warm.
 func (s *Store) Append(b *Batch) error {
 	b.written = 0
 	if len(b.items) == 0 {
 		return nil
 	}
-	if err := s.dispatch.waitForRoom(b.Wait); err != nil {
+	wait, err := s.dispatch.waitForRoom(b.Wait)
+	if err != nil {
 		return err
 	}
-	if !s.mu.lock(b.Wait) {
+	if !s.mu.lock(wait) {
 		return fmt.Errorf("%w: waited %v for the commit log, to which %s", ErrBusy, b.Wait, s.doing.text())
 	}
-	err := s.appendLocked(b)
+	err = s.appendLocked(b)
 	s.mu.unlock()
 	if b.written > 0 {
 		if s.cfg.SyncFlush {

@@ -211,15 +211,16 @@ func (d *dispatcher) advance(entries int) (left bool) {
 }
 
 // waitForRoom blocks while too much waits, so that a slow view slows senders
-// down instead of filling the memory, for limit at most (0: as long as it takes). An
-// error wraps ErrNoSpace, when nobody knows for how long, or ErrBusy.
-func (d *dispatcher) waitForRoom(limit time.Duration) error {
+// down instead of filling the memory, for limit at most (0: as long as it takes).
+// It returns what is left of the limit. An error wraps ErrNoSpace, when nobody
+// knows for how long, or ErrBusy.
+func (d *dispatcher) waitForRoom(limit time.Duration) (left time.Duration, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	var deadline time.Time
 	for d.backlog > d.s.cfg.MaxBacklog && !d.closing && d.s.log.Err() == nil {
 		if err := d.s.noSpace(); err != nil {
-			return err
+			return 0, err
 		}
 		switch {
 		case limit <= 0:
@@ -231,11 +232,14 @@ func (d *dispatcher) waitForRoom(limit time.Duration) error {
 				d.mu.Unlock()
 			}).Stop()
 		case !time.Now().Before(deadline):
-			return fmt.Errorf("%w: waited %v for queues and index, which are %d bytes behind the log (at most %d may wait): their disk is slow", ErrBusy, limit, d.backlog, d.s.cfg.MaxBacklog)
+			return 0, fmt.Errorf("%w: waited %v for queues and index, which are %d bytes behind the log (at most %d may wait): their disk is slow", ErrBusy, limit, d.backlog, d.s.cfg.MaxBacklog)
 		}
 		d.cond.Wait()
 	}
-	return nil
+	if deadline.IsZero() {
+		return limit, nil
+	}
+	return max(time.Until(deadline), 1), nil // 0 would be none
 }
 
 // stopWaiting lets everybody look again whether the store has failed.

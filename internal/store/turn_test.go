@@ -50,8 +50,8 @@ func TestTurn(t *testing.T) {
 			})
 		}
 		all.Wait()
-		if got.Load() < 500 || refused.Load() == 0 || tu.held.Load() || tu.waiting.Load() != 0 || len(tu.queue) != 0 {
-			t.Errorf("%d got the turn, %d gave up; left: %v %d %d", got.Load(), refused.Load(), tu.held.Load(), tu.waiting.Load(), len(tu.queue))
+		if got.Load() < 500 || refused.Load() == 0 || tu.held.Load() || tu.waiting.Load() != 0 || tu.first != nil || tu.last != nil || tu.awake.Load() {
+			t.Errorf("%d got the turn, %d gave up; left: %v %d %v", got.Load(), refused.Load(), tu.held.Load(), tu.waiting.Load(), tu.first)
 		}
 	})
 }
@@ -115,4 +115,36 @@ func TestAppendBusy(t *testing.T) {
 	if err := s.Append(second); err != nil || second.Result(0).QueueOffset != 1 {
 		t.Errorf("%v, queue offset %d", err, second.Result(0).QueueOffset)
 	}
+}
+
+// TestAppendWaitsOnce holds that Batch.Wait bounds all of the waiting together:
+// that for the views, and then that for the log.
+func TestAppendWaitsOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := openMem(t, vfs.NewMem())
+		defer s.Close()
+		b := &Batch{Wait: 5 * time.Second}
+		if err := b.Add(s.Queue("T", 0), rec("name", 100)); err != nil {
+			t.Fatal(err)
+		}
+		behind := s.cfg.MaxBacklog + 1
+		backlog := func(bytes int) {
+			s.dispatch.mu.Lock()
+			s.dispatch.backlog += bytes
+			s.dispatch.cond.Broadcast()
+			s.dispatch.mu.Unlock()
+		}
+		s.mu.lock(0)
+		backlog(behind)
+		time.AfterFunc(3*time.Second, func() { backlog(-behind) })
+		began := time.Now()
+		err := s.Append(b)
+		if waited := time.Since(began); !errors.Is(err, ErrBusy) || waited != b.Wait {
+			t.Errorf("%v after %v, at most %v is to be waited", err, waited, b.Wait)
+		}
+		s.mu.unlock()
+		if err := s.Append(b); err != nil {
+			t.Error(err)
+		}
+	})
 }
