@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -66,21 +65,8 @@ func (p *Reply) Handle(r *remoting.Request) {
 		p.Send.refuse(r, wire.SystemError, err.Error())
 		return
 	}
-	t, code, remark := p.Send.topic(r, &h)
-	if t == nil {
-		p.Send.refuse(r, code, remark)
-		return
-	}
-	if len(h.Properties) > message.MaxPropertiesLength {
-		p.Send.refuse(r, wire.MessageIllegal, "the properties have "+itoa(int64(len(h.Properties)))+" bytes, at most 32767 fit: send fewer or shorter ones")
-		return
-	}
-	queue := h.QueueID
-	if queue < 0 {
-		queue = rand.Int32N(max(t.WriteQueueNums, 1))
-	}
-	if queue >= max(t.WriteQueueNums, t.ReadQueueNums) {
-		p.Send.refuse(r, wire.SystemError, "request queueId["+itoa(int64(queue))+"] is illegal, "+describe(t)+" Producer: "+r.Conn.RemoteAddr().String())
+	t, queue, ok := p.Send.target(r, &h)
+	if !ok {
 		return
 	}
 	o := &outcome{p: p, ticket: r.Ticket(), topic: t.TopicName, answer: header.SendResponse{QueueID: queue, Every: p.Send.Every}}

@@ -6,7 +6,6 @@ package handler
 import (
 	"bytes"
 	"errors"
-	"math/rand/v2"
 	"net/netip"
 	"strings"
 	"time"
@@ -150,21 +149,8 @@ func (s *Send) Handle(r *remoting.Request) {
 		s.refuse(r, wire.SystemError, err.Error())
 		return
 	}
-	t, code, remark := s.topic(r, h)
-	if t == nil {
-		s.refuse(r, code, remark)
-		return
-	}
-	queue := h.QueueID
-	if queue < 0 {
-		queue = rand.Int32N(max(t.WriteQueueNums, 1))
-	}
-	if queue >= max(t.WriteQueueNums, t.ReadQueueNums) {
-		s.refuse(r, wire.SystemError, "request queueId["+itoa(int64(queue))+"] is illegal, "+describe(t)+" Producer: "+r.Conn.RemoteAddr().String())
-		return
-	}
-	if len(h.Properties) > message.MaxPropertiesLength {
-		s.refuse(r, wire.MessageIllegal, "the properties have "+itoa(int64(len(h.Properties)))+" bytes, at most 32767 fit: send fewer or shorter ones")
+	t, queue, ok := s.target(r, h)
+	if !ok {
 		return
 	}
 	if s.CheckTypes {
@@ -337,73 +323,6 @@ func (s *Send) addMany(r *remoting.Request, c *Conn, name string, queue int32) {
 	p.count = c.batch.Len() - p.first
 	p.ticket = r.Ticket()
 	c.pending = append(c.pending, p)
-}
-
-// EndOfBatch stores what the last read brought in and answers it.
-func (s *Send) EndOfBatch(rc *remoting.Conn) {
-	if c, ok := rc.State().(*Conn); ok && len(c.pending) > 0 {
-		s.flush(c)
-	}
-}
-
-func (s *Send) flush(c *Conn) {
-	c.batch.Wait = s.Wait
-	err := s.Log.Append(&c.batch)
-	written := c.batch.Written()
-	syncs, syncsHalves := s.Log.SyncFlush(), s.Log.SyncFlush() || s.Halves.Sync()
-	var later *flushWait
-	for i := range c.pending {
-		p := &c.pending[i]
-		if p.first+p.count > written {
-			s.unstored(p, err)
-			continue
-		}
-		at := c.batch.Result(p.first)
-		if p.isHalf {
-			s.Halves.Stored(at, c.batch.Encoded(p.first), &p.half)
-		}
-		s.count(c, p)
-		if (syncs || syncsHalves && p.isHalf) && !p.noWait {
-			if later == nil {
-				later = &flushWait{every: s.Every}
-			}
-			last := c.batch.Result(p.first + p.count - 1)
-			later.add(p, s.ids(nil, c, p), at.QueueOffset, last.PhysicalOffset+int64(last.Size))
-			continue
-		}
-		c.ids = s.ids(c.ids[:0], c, p)
-		c.answer = header.SendResponse{MsgID: c.ids, QueueID: p.queue, QueueOffset: at.QueueOffset, RecallHandle: p.recall, Every: s.Every}
-		p.ticket.Reply(&wire.Response{Code: wire.Success, Header: &c.answer})
-	}
-	clear(c.pending)
-	c.pending = c.pending[:0]
-	c.batch.Reset()
-	if later != nil {
-		later.wait(s.Log, s.SyncTimeout)
-	}
-}
-
-// count counts what consumers can see from now on.
-func (s *Send) count(c *Conn, p *pendingSend) {
-	if p.visible == "" {
-		return
-	}
-	size := 0
-	for i := range p.count {
-		size += int(c.batch.Result(p.first + i).Size)
-	}
-	s.Stats.In(p.visible, p.count, size)
-}
-
-// ids appends the offset ids of a send's records, joined by commas.
-func (s *Send) ids(dst []byte, c *Conn, p *pendingSend) []byte {
-	for i := range p.count {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		dst = message.AppendOffsetID(dst, s.Host, c.batch.Result(p.first+i).PhysicalOffset)
-	}
-	return dst
 }
 
 func (s *Send) unstored(p *pendingSend, err error) {

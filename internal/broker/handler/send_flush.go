@@ -10,7 +10,75 @@ import (
 	"github.com/twostage/twostage/internal/remoting"
 	"github.com/twostage/twostage/internal/wire"
 	"github.com/twostage/twostage/internal/wire/header"
+	"github.com/twostage/twostage/message"
 )
+
+// EndOfBatch stores what the last read brought in and answers it.
+func (s *Send) EndOfBatch(rc *remoting.Conn) {
+	if c, ok := rc.State().(*Conn); ok && len(c.pending) > 0 {
+		s.flush(c)
+	}
+}
+
+func (s *Send) flush(c *Conn) {
+	c.batch.Wait = s.Wait
+	err := s.Log.Append(&c.batch)
+	written := c.batch.Written()
+	syncs, syncsHalves := s.Log.SyncFlush(), s.Log.SyncFlush() || s.Halves.Sync()
+	var later *flushWait
+	for i := range c.pending {
+		p := &c.pending[i]
+		if p.first+p.count > written {
+			s.unstored(p, err)
+			continue
+		}
+		at := c.batch.Result(p.first)
+		if p.isHalf {
+			s.Halves.Stored(at, c.batch.Encoded(p.first), &p.half)
+		}
+		s.count(c, p)
+		if (syncs || syncsHalves && p.isHalf) && !p.noWait {
+			if later == nil {
+				later = &flushWait{every: s.Every}
+			}
+			last := c.batch.Result(p.first + p.count - 1)
+			later.add(p, s.ids(nil, c, p), at.QueueOffset, last.PhysicalOffset+int64(last.Size))
+			continue
+		}
+		c.ids = s.ids(c.ids[:0], c, p)
+		c.answer = header.SendResponse{MsgID: c.ids, QueueID: p.queue, QueueOffset: at.QueueOffset, RecallHandle: p.recall, Every: s.Every}
+		p.ticket.Reply(&wire.Response{Code: wire.Success, Header: &c.answer})
+	}
+	clear(c.pending)
+	c.pending = c.pending[:0]
+	c.batch.Reset()
+	if later != nil {
+		later.wait(s.Log, s.SyncTimeout)
+	}
+}
+
+// count counts what consumers can see from now on.
+func (s *Send) count(c *Conn, p *pendingSend) {
+	if p.visible == "" {
+		return
+	}
+	size := 0
+	for i := range p.count {
+		size += int(c.batch.Result(p.first + i).Size)
+	}
+	s.Stats.In(p.visible, p.count, size)
+}
+
+// ids appends the offset ids of a send's records, joined by commas.
+func (s *Send) ids(dst []byte, c *Conn, p *pendingSend) []byte {
+	for i := range p.count {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = message.AppendOffsetID(dst, s.Host, c.batch.Result(p.first+i).PhysicalOffset)
+	}
+	return dst
+}
 
 // flushWait is the sends of one batch that are answered when they are on disk.
 type flushWait struct {

@@ -6,6 +6,7 @@ package handler
 import (
 	"bytes"
 	"errors"
+	"math/rand/v2"
 	"time"
 
 	"github.com/twostage/twostage/internal/broker/retry"
@@ -16,6 +17,28 @@ import (
 	"github.com/twostage/twostage/internal/wire/header"
 	"github.com/twostage/twostage/message"
 )
+
+// target finds the topic and the queue that a send is for, or answers why it can't
+// be stored there.
+func (s *Send) target(r *remoting.Request, h *header.SendRequest) (t *body.TopicConfig, queue int32, ok bool) {
+	t, code, remark := s.topic(r, h)
+	if t == nil {
+		s.refuse(r, code, remark)
+		return nil, 0, false
+	}
+	if queue = h.QueueID; queue < 0 {
+		queue = rand.Int32N(max(t.WriteQueueNums, 1))
+	}
+	switch {
+	case queue >= max(t.WriteQueueNums, t.ReadQueueNums):
+		s.refuse(r, wire.SystemError, "request queueId["+itoa(int64(queue))+"] is illegal, "+describe(t)+" Producer: "+r.Conn.RemoteAddr().String())
+		return nil, 0, false
+	case len(h.Properties) > message.MaxPropertiesLength:
+		s.refuse(r, wire.MessageIllegal, "the properties have "+itoa(int64(len(h.Properties)))+" bytes, at most "+itoa(message.MaxPropertiesLength)+" fit: send fewer or shorter ones")
+		return nil, 0, false
+	}
+	return t, queue, true
+}
 
 // topic finds the topic of a send, making it where the rules allow.
 func (s *Send) topic(r *remoting.Request, h *header.SendRequest) (t *body.TopicConfig, code int32, remark string) {

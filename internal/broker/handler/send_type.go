@@ -16,28 +16,32 @@ import (
 // their topic takes them. Retries keep the properties of what they repeat, so
 // their topics have no type.
 func wrongType(t *body.TopicConfig, h *header.SendRequest, sent []byte) string {
-	if strings.HasPrefix(t.TopicName, message.RetryPrefix) || strings.HasPrefix(t.TopicName, message.DLQPrefix) {
+	if topic.TakesAll(t) || strings.HasPrefix(t.TopicName, message.RetryPrefix) || strings.HasPrefix(t.TopicName, message.DLQPrefix) {
 		return ""
 	}
-	kind := topic.MessageType(h.Properties)
-	takes := topic.Takes(t, kind)
-	if h.Batch {
-		takes = true
+	wrong := ""
+	look := func(kind string) {
+		if !topic.Takes(t, kind) {
+			wrong = kind
+		}
+	}
+	shared := topic.MessageType(h.Properties)
+	if !h.Batch {
+		look(shared)
+	} else {
 		// A body that can't be read is refused later, with the reason.
 		_ = message.RangeBatch(sent, func(_ int32, _, props []byte) error {
-			of := topic.MessageType(props)
-			if of == topic.TypeNormal {
-				of = topic.MessageType(h.Properties)
+			kind := topic.MessageType(props)
+			if kind == topic.TypeNormal {
+				kind = shared
 			}
-			if !topic.Takes(t, of) {
-				kind, takes = of, false
-			}
+			look(kind)
 			return nil
 		})
 	}
-	if takes {
+	if wrong == "" {
 		return ""
 	}
-	return "topic " + t.TopicName + " takes messages of type " + t.Attributes[topic.AttributeMessageType] + ", this one is " + kind +
+	return "topic " + t.TopicName + " takes messages of type " + t.Attributes[topic.AttributeMessageType] + ", this one is " + wrong +
 		": send it to another topic, or change the topic's attribute " + topic.AttributeMessageType + " (enableTopicMessageTypeCheck)"
 }

@@ -3,6 +3,6 @@
 
 // Package retry decides what becomes of a message that a consumer sends back
 // (request 36): another try after a delay, or the group's dead-letter queue.
-// The rules are those of RocketMQ 4.9.8, with the retry policies that groups have in
-// 5.x; they are pure functions.
+// The rules are those of RocketMQ 4.9.8; a group may have a retry policy of 5.x
+// besides. All functions are pure.
 package retry

@@ -103,13 +103,22 @@ func checkAttribute(name, value string, deleted bool) error {
 
 // Takes tells whether a topic takes messages of a type.
 func Takes(c *body.TopicConfig, messageType string) bool {
-	switch want := c.Attributes[AttributeMessageType]; want {
+	return TakesAll(c) || c.Attributes[AttributeMessageType] == messageType
+}
+
+// TakesAll tells whether a topic takes messages of every type.
+func TakesAll(c *body.TopicConfig) bool {
+	switch c.Attributes[AttributeMessageType] {
 	case "", TypeUnspecified, TypeMixed:
 		return true
-	default:
-		return want == messageType
 	}
+	return false
 }
+
+// startDeliverTime is the property in which clients of OpenMessaging say when a
+// message is to be delivered. It makes one of type DELAY; the broker does nothing
+// else with it, as RocketMQ's.
+const startDeliverTime = "__STARTDELIVERTIME"
 
 // MessageType is the type of a message with these properties.
 //
@@ -125,7 +134,7 @@ func MessageType(props []byte) string {
 			}
 		case message.PropertyShardingKey:
 			kind = TypeFIFO
-		case message.PropertyDelay, message.PropertyTimerDeliver, message.PropertyTimerDelaySeconds, message.PropertyTimerDelayMillis:
+		case message.PropertyDelay, message.PropertyTimerDeliver, message.PropertyTimerDelaySeconds, message.PropertyTimerDelayMillis, startDeliverTime:
 			if kind == TypeNormal {
 				kind = TypeDelay
 			}

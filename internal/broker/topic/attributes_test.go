@@ -67,6 +67,8 @@ func TestMessageType(t *testing.T) {
 		{"TIMER_DELIVER_MS\x013", TypeDelay},
 		{"TIMER_DELAY_SEC\x013", TypeDelay},
 		{"TIMER_DELAY_MS\x013", TypeDelay},
+		{"__STARTDELIVERTIME\x013", TypeDelay},
+		{"__SHARDINGKEY\x01a\x02__STARTDELIVERTIME\x013", TypeFIFO},
 		{"__SHARDINGKEY\x01a\x02TRAN_MSG\x01true", TypeTransaction},
 		{"TRAN_MSG\x01false\x02DELAY\x011", TypeDelay},
 	}
@@ -79,6 +81,9 @@ func TestMessageType(t *testing.T) {
 		c := body.TopicConfig{Attributes: map[string]string{AttributeMessageType: kind}}
 		if Takes(&c, TypeFIFO) != takes {
 			t.Errorf("a topic of type %q: %v", kind, !takes)
+		}
+		if TakesAll(&c) != (takes && kind != TypeFIFO) {
+			t.Errorf("a topic of type %q takes all: %v", kind, TakesAll(&c))
 		}
 	}
 }
