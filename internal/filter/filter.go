@@ -90,6 +90,9 @@ const (
 // bytes, at most: in ns, on a core of 2020.
 func (e *Expr) Cost(props int) int { return e.terms*costOfTerm + props*(costOfReads+e.scans) }
 
+// Weight is how many times as long as for one comparison Evaluate takes, about.
+func (e *Expr) Weight() int { return 1 + (e.scans+e.terms/costOfTerm)/costOfReads }
+
 // Match tells whether the expression is True. See Evaluate.
 func (e *Expr) Match(props []byte) bool { return e.Evaluate(props) == True }
 

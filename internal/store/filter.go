@@ -20,6 +20,9 @@ type Filter struct {
 	Tags func(tagsCode int64) bool
 	// Record sees the stored record, a part of the mapped log; nil takes all.
 	Record func(rec []byte) bool
+	// Weight is how much longer Record takes for a record than one comparison
+	// would: one Get turns down so many times fewer bytes. 0 is 1.
+	Weight int
 }
 
 const (
@@ -41,7 +44,7 @@ func (f *Filter) bounds(maxCount int) (entries, bytes int64) {
 	if f.Tags == nil && f.Record == nil {
 		return max(maxScan, int64(maxCount)), math.MaxInt64
 	}
-	return max(filteredScan, int64(maxCount)), filteredBytes
+	return max(filteredScan, int64(maxCount)), filteredBytes / int64(max(f.Weight, 1))
 }
 
 // getGuarded is get with a filter that reads records: a disk that fails to give

@@ -121,14 +121,16 @@ func TestFilterBounds(t *testing.T) {
 		{small, Filter{Record: has()}, filteredScan},
 		{small, Filter{Tags: func(int64) bool { return false }}, filteredScan},
 		{large, Filter{Record: has()}, filteredBytes/size + 1},
+		{large, Filter{Record: has(), Weight: 4}, filteredBytes/4/size + 1},
+		{large, Filter{Record: has(), Weight: 1000}, 1},
 		{large, Filter{Tags: func(int64) bool { return false }}, 60},
 	} {
 		r, err := s.Get(c.q, 0, 32, 1<<20, c.f)
-		if err != nil || r.Status != NoMatched || r.NextOffset < c.next-1 || r.NextOffset > c.next {
+		if err != nil || r.Status != NoMatched || r.NextOffset < max(c.next-1, 1) || r.NextOffset > c.next {
 			t.Errorf("%+v, %v, want next %d", r, err, c.next)
 		}
 		r, err = s.Get(c.q, r.NextOffset, 32, 1<<20, Filter{Record: has("n59", fmt.Sprintf("n%d", filteredScan+3))})
-		if err == nil && c.next < 60 && (r.Status != Found || r.QueueOffsets[0] != 59) {
+		if err == nil && c.next < 60 && c.next > filteredBytes/2/size && (r.Status != Found || r.QueueOffsets[0] != 59) {
 			t.Errorf("behind the bound: %+v", r)
 		}
 		r.Release()

@@ -115,4 +115,7 @@ func TestCostOfASelection(t *testing.T) {
 	if plain > 5000 || bad < 1000*plain {
 		t.Errorf("a plain expression costs %d, one that reads a long property a thousand times %d", plain, bad)
 	}
+	if plain, bad := of("SQL92", "region = 'eu' AND n > 5").Store().Weight, of("SQL92", hostile).Store().Weight; plain != 1 || bad < 100 {
+		t.Errorf("a plain expression has weight %d, one that reads a long property a thousand times %d", plain, bad)
+	}
 }

@@ -37,6 +37,9 @@ func newSelection(codes []int32, tags []string, expr *filter.Expr) *Selection {
 	if len(tags) > 0 || expr != nil {
 		s.store.Record = s.record
 	}
+	if expr != nil {
+		s.store.Weight = expr.Weight()
+	}
 	return s
 }
 
