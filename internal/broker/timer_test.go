@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twostage/twostage/internal/broker/delay"
+	"github.com/twostage/twostage/internal/broker/timer"
 	"github.com/twostage/twostage/internal/store"
 	"github.com/twostage/twostage/internal/vfs"
 	"github.com/twostage/twostage/internal/wire"
@@ -168,4 +170,17 @@ func TestTimerForSystemTopic(t *testing.T) {
 		runtime.Gosched()
 	}
 	w.wantBodies("rmq_sys_REVIVE_LOG_DefaultCluster", 5, "ck")
+}
+
+// A half message that was taken while there were timers is committed without
+// them, but not without a word.
+func TestTakenWithoutTimers(t *testing.T) {
+	w := waits{levels: &delay.Service{}}
+	props := message.AppendProperty(nil, message.PropertyTimerDeliver, "99999999999999")
+	if _, _, ok, err := (taken{w}).Rewrite("T", 0, props, nil); ok || !errors.Is(err, timer.ErrNotEnabled) {
+		t.Errorf("%t, %v", ok, err)
+	}
+	if _, out, ok, err := (taken{w}).Rewrite("T", 0, nil, []byte("x")); ok || err != nil || string(out) != "x" {
+		t.Errorf("without a time: %q, %t, %v", out, ok, err)
+	}
 }

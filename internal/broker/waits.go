@@ -33,16 +33,22 @@ func (w waits) Rewrite(topic string, queue int32, props, scratch []byte) (q *sto
 	return nil, scratch, false, nil
 }
 
-// taken is waits for messages that were taken before, of which nothing is refused
-// any more that can be had.
+// taken is waits for messages that were taken before: a delay that has become too
+// long can still be had.
 type taken struct{ waits }
 
 // Rewrite is txn.Delays.
 func (w taken) Rewrite(topic string, queue int32, props, scratch []byte) (q *store.Queue, out []byte, ok bool, err error) {
-	if q, out, ok = w.levels.Rewrite(topic, queue, props, scratch); ok || w.timers == nil {
-		return q, out, ok, nil
+	if q, out, ok = w.levels.Rewrite(topic, queue, props, scratch); ok {
+		return q, out, true, nil
 	}
-	return w.timers.RewriteTaken(topic, queue, props, scratch)
+	if w.timers != nil {
+		return w.timers.RewriteTaken(topic, queue, props, scratch)
+	}
+	if timer.Timed(props) {
+		return nil, scratch, false, timer.ErrNotEnabled
+	}
+	return nil, scratch, false, nil
 }
 
 // openTimers opens the wheel. What waits in it when timerWheelEnable is false
