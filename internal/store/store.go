@@ -234,6 +234,12 @@ func (s *Store) Flushed() int64 { return s.log.Synced() }
 // Dispatched is the log offset below which all records are in their queues.
 func (s *Store) Dispatched() int64 { return s.dispatch.dispatched.Load() }
 
+// Queued tells whether all records below the log offset whose Append has returned
+// are in their queues.
+func (s *Store) Queued(offset int64) bool {
+	return s.dispatch.dispatched.Load() >= min(offset, s.dispatch.added.Load())
+}
+
 // Stats are numbers about a store at one moment. Offsets are those of the log.
 type Stats struct {
 	Min, End, Flushed   int64

@@ -97,7 +97,8 @@ type Recall struct {
 }
 
 // Handle serves one recall. It is answered when the recall is in the log, and with
-// SYNC_FLUSH on disk. A message whose second has begun can't be taken back.
+// SYNC_FLUSH on disk. A message whose second has begun, or begins meanwhile, can't
+// be taken back.
 func (s *Recall) Handle(r *remoting.Request) {
 	answer := func(code int32, remark, id string) {
 		r.Reply(&wire.Response{Code: code, Remark: remark, Header: &header.RecallResponse{MsgID: id, Region: s.Region}})
@@ -179,6 +180,9 @@ func (s *Recall) store(r *remoting.Request, h *header.RecallRequest, handle *rec
 	}
 	if err := s.Log.Append(&b); err != nil {
 		return 0, err
+	}
+	if _, _, ok, err := s.Delays.Rewrite(handle.topic, 0, p, nil); err != nil || !ok {
+		return 0, errors.New("its time has come meanwhile: it may have been delivered")
 	}
 	at := b.Result(0)
 	return at.PhysicalOffset + int64(at.Size), nil

@@ -36,13 +36,19 @@ func (c *clock) until(ms int64) time.Duration {
 // of the wheel, whatever is done to the clock before the entry is put in.
 //
 //	due = time of delivery - ahead
-type eras []era // never empty, ascending
+type eras struct {
+	past []era // before list, ascending
+	list []era // of entries that are not put in yet; never empty, ascending
+}
 
 // era begins with an entry.
 type era struct {
 	from  int64 // queue offset
 	ahead int64 // ms
+	since int64 // the wheel's time
 }
+
+func begin(ahead int64) eras { return eras{list: []era{{ahead: ahead, since: math.MinInt64}}} }
 
 // clockRounding is by how many ms the difference of two clocks that are both cut
 // to ms, and read one after the other, may change without anything having been
@@ -53,26 +59,65 @@ const clockRounding = 2
 // while the store's time stands still, waiting for a clock that was set back.
 const erasPerStep = 256
 
-// add notes an entry that has just been stored. A new era begins when the
+// pastEras: of more, the older half is kept with less precision.
+const pastEras = 1024
+
+// add notes an entry that has just been stored, now. A new era begins when the
 // difference has changed; it errs to the late side.
-func (e *eras) add(offset, ahead int64) {
-	last := (*e)[len(*e)-1]
-	tolerance := int64(clockRounding) << min(len(*e)/erasPerStep, 20)
+func (e *eras) add(offset, ahead, now int64) (used int64, changed bool) {
+	last := e.list[len(e.list)-1]
+	tolerance := int64(clockRounding) << min(len(e.list)/erasPerStep, 20)
 	if offset < last.from || ahead >= last.ahead-clockRounding && ahead <= last.ahead+2*tolerance {
+		return last.ahead, false
+	}
+	e.list = append(e.list, era{offset, ahead - tolerance, now})
+	return ahead - tolerance, true
+}
+
+// at is how far the clock was ahead when the entry was stored. What is long past
+// errs to the late side.
+func (e *eras) at(offset int64) int64 {
+	list := e.list
+	if offset < list[0].from && len(e.past) > 0 {
+		list = e.past
+	}
+	return list[max(before(list, offset), 0)].ahead
+}
+
+// before is the index of the era of an entry, -1 when it is older than all.
+func before(list []era, offset int64) int {
+	return sort.Search(len(list), func(i int) bool { return list[i].from > offset }) - 1
+}
+
+// passed tells that entries before offset are put in.
+func (e *eras) passed(offset int64) {
+	n := before(e.list, offset)
+	if n <= 0 {
 		return
 	}
-	*e = append(*e, era{offset, ahead - tolerance})
-}
-
-// at is how far the clock was ahead when the entry was stored.
-func (e eras) at(offset int64) int64 {
-	i := sort.Search(len(e), func(i int) bool { return e[i].from > offset }) - 1
-	return e[max(i, 0)].ahead
-}
-
-// passed forgets eras that have no entry from offset on.
-func (e *eras) passed(offset int64) {
-	if n := sort.Search(len(*e), func(i int) bool { return (*e)[i].from > offset }) - 1; n > 0 {
-		*e = append((*e)[:0], (*e)[n:]...)
+	e.past = append(e.past, e.list[:n]...)
+	e.list = append(e.list[:0], e.list[n:]...)
+	for len(e.past) > pastEras {
+		old := e.past[:len(e.past)/2&^1]
+		for i := 0; i < len(old); i += 2 {
+			old[i/2] = era{old[i].from, min(old[i].ahead, old[i+1].ahead), old[i].since}
+		}
+		e.past = append(old[:len(old)/2], e.past[len(old):]...)
 	}
+}
+
+// earliest is the earliest time of the wheel that a time of delivery by the clock
+// may have become, for an entry of at most most ms before it.
+func (e *eras) earliest(at, most int64) int64 {
+	due := at - e.list[len(e.list)-1].ahead
+	until := int64(math.MaxInt64)
+	for _, list := range [][]era{e.list, e.past} {
+		for i := len(list) - 1; i >= 0; i-- {
+			if d := at - list[i].ahead; d > list[i].since && d-most <= until {
+				due = min(due, d)
+			}
+			until = list[i].since
+		}
+	}
+	return due
 }

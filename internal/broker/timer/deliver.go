@@ -23,6 +23,8 @@ const (
 	longestRetry = 10_000 // ms
 	maxReadTries = 20     // about two minutes; then an unreadable record is skipped
 
+	longestWait = 100 // ms between two looks at a queue that is behind the log
+
 	preload  = 400    // ms before it begins a slot is read
 	longIdle = 15_000 // ms until an empty wheel, and the length of the log, are looked at again
 	lookOut  = 61     // slots that are looked through for the next that has units
@@ -56,34 +58,40 @@ type taken struct {
 }
 
 // deliverDue delivers one batch of what is due and goes on to the slot of now, and
-// returns when to come again.
-func (s *Service) deliverDue(d *delivery, stalled bool) (int64, error) {
+// returns when to come again. Entries from before the slot began are put in first,
+// as a recall may be among them; but for far ones, of which the next is for a slot
+// that is reached by delivering.
+func (s *Service) deliverDue(d *delivery, far bool) (int64, error) {
 	for passed := 0; ; {
 		now := s.clock.now()
-		if s.put < s.target && !stalled {
-			return now, nil // a recall may be among them
+		if s.gate != 0 && !s.settle() {
+			return now + min(1+(now-s.gate)/4, longestWait), nil
+		}
+		if s.put < s.target && !far {
+			return math.MaxInt64, nil // the next round of putIn comes before
 		}
 		if !s.cur.loaded || s.cur.slot != s.read {
-			if err := s.load(d, &s.cur, s.read, item{math.MinInt64, 0}); err != nil {
+			if err := s.load(&s.cur, s.read, item{math.MinInt64, 0}); err != nil {
 				return 0, s.damaged(err)
 			}
 		}
 		if len(s.cur.items) == 0 && s.cur.more {
-			if err := s.load(d, &s.cur, s.read, s.cur.limit); err != nil {
+			if err := s.load(&s.cur, s.read, s.cur.limit); err != nil {
 				return 0, s.damaged(err)
 			}
 		}
 		if len(s.cur.items) > 0 {
 			if top := s.cur.items[0].due; top > now {
-				return min(top, s.prepare(d, now)), nil
+				return min(top, s.prepare(now)), nil
 			}
+			s.renew(now)
 			if err := s.deliverBatch(d, now); err != nil || s.broken != nil {
 				return now, err
 			}
 			return now, nil
 		}
 		if now < (s.read+1)*s.precision {
-			return s.prepare(d, now), nil
+			return s.prepare(now), nil
 		}
 		if passed++; passed > manySlot {
 			return now, nil
@@ -97,9 +105,7 @@ func (s *Service) advance() {
 	s.read++
 	s.held = false
 	s.began = s.cfg.Log.MaxPhysical()
-	s.mu.Lock()
-	s.target = s.arrived
-	s.mu.Unlock()
+	s.gate = s.clock.now()
 	if s.ahead.loaded && s.ahead.slot == s.read {
 		s.cur, s.ahead = s.ahead, s.cur
 		s.ahead.loaded = false
@@ -108,9 +114,23 @@ func (s *Service) advance() {
 	s.cur.loaded = false
 }
 
+// settle tells whether all that was in the log when the slot began is in its queue,
+// and so may be put in before the slot is delivered.
+func (s *Service) settle() bool {
+	if !s.cfg.Log.Queued(s.began) {
+		return false
+	}
+	s.catchUp()
+	s.mu.Lock()
+	s.target = s.arrived
+	s.mu.Unlock()
+	s.gate = 0
+	return true
+}
+
 // prepare reads the next slot shortly before it begins, and returns when to come
 // again.
-func (s *Service) prepare(d *delivery, now int64) int64 {
+func (s *Service) prepare(now int64) int64 {
 	end := (s.read + 1) * s.precision
 	if s.ahead.loaded && s.ahead.slot == s.read+1 {
 		if len(s.ahead.items) == 0 && !s.ahead.more {
@@ -128,7 +148,7 @@ func (s *Service) prepare(d *delivery, now int64) int64 {
 	if now < end-preload {
 		return end - preload
 	}
-	if err := s.load(d, &s.ahead, s.read+1, item{math.MinInt64, 0}); err != nil {
+	if err := s.load(&s.ahead, s.read+1, item{math.MinInt64, 0}); err != nil {
 		s.ahead.loaded = false // the error comes again when the slot has begun
 	}
 	return end
@@ -207,20 +227,16 @@ func (s *Service) take(d *delivery, it item, now int64) error {
 		s.skip("a timer message cannot be delivered", "logOffset", u.Offset, "error", err)
 		return nil
 	}
+	if u.Kind&timerfile.KindDelete == 0 && s.recalls.has(rec) {
+		s.recalled.Add(1)
+		return nil
+	}
 	if u.Kind&timerfile.KindRoll != 0 {
-		return s.roll(d, it, rec, u.Put, now)
+		return s.roll(d, it, rec, now)
 	}
 	if it.pos < s.old { // what is known of it is its slot, by another process's time
-		if due := s.dueOfOld(rec); due > now {
+		if due := s.due(rec); due > now {
 			return s.again(due, &u, rec, now)
-		}
-	}
-	if len(s.cur.deletes) > 0 {
-		topic, _ := rec.Property(message.PropertyRealTopic)
-		unique, ok := rec.Property(message.PropertyUniqueKey)
-		if _, gone := s.cur.deletes[keyOf(topic, unique)]; ok && gone {
-			s.recalled.Add(1)
-			return nil
 		}
 	}
 	return s.deliver(d, it, rec, u.Put)

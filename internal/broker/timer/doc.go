@@ -47,12 +47,22 @@
 //     in its PreparedOffset;
 //   - a checkpoint says which slots are over, which entries are in the wheel, and
 //     where the log ended when the slot under way began. What it says is durable
-//     before;
+//     before. No slot of more than a minute behind it (lease) is delivered before
+//     the next one, unless that can't be written;
 //   - Open goes back to the checkpoint, walks the log from there and collects
-//     these offsets. What is among them is passed over.
+//     these offsets. What is among them is passed over, and they are found again
+//     by a further Open until all slots of that minute are over.
 //
-// A recall takes its message away when it was in the log before the slot began:
-// a slot is delivered only when all entries of before are in the wheel.
+// # Recalls
+//
+// A recall takes its message away when it was in the log before the message's slot
+// began: a slot is delivered only when all entries of before are in the wheel. The
+// two belong together by topic, UNIQ_KEY and the second of TIMER_OUT_MS, which is
+// that of the handle and stays when a message is rolled. What slots they are in
+// does not count: those depend on when each was stored and on what was done to the
+// clock meanwhile. So all recalls whose messages may still come are in memory; on
+// disk their units are chained. Rewrite refuses a recall whose message, by any of
+// the clock's settings of the last MaxDelay, may be in a slot that has begun.
 //
 // A record that is damaged or gone, or that names no possible target, is skipped,
 // counted and logged. When the log takes nothing or cannot be read, delivery
@@ -61,8 +71,9 @@
 //
 // # Memory
 //
-// Per slot under way 2*maxWindow items of 16 bytes, and 16 bytes for each recall
-// in it; slots changed since the last checkpoint, at most the 38 MB of the wheel.
+// Per slot under way 2*maxWindow items of 16 bytes; about 50 bytes for each recall
+// whose message may still come, of which more than maxRecalls are refused; slots
+// changed since the last checkpoint, at most the 38 MB of the wheel.
 //
 // # What it refuses
 //

@@ -82,7 +82,7 @@ func (s *Service) putEntry(d *delivery, e store.Entry) error {
 		s.skip("a timer message can't be put into the wheel", "offset", s.put, "logOffset", e.PhysicalOffset, "error", err)
 		return nil
 	}
-	due := s.due(rec, s.put)
+	due := s.due(rec)
 	now := s.clock.now()
 	kind := timerfile.KindMessage
 	if due-now >= s.window {
@@ -119,6 +119,10 @@ func (s *Service) place(due int64, u *timerfile.Unit, rec *message.Record) error
 		u.Put = time - maxAway
 	}
 	u.Prev, u.Delay = slot.Last, int32(time-u.Put)
+	recall := u.Kind&timerfile.KindDelete != 0
+	if recall {
+		u.Recall = s.recalls.last
+	}
 	pos, err := s.log.Append(u)
 	if err != nil {
 		return err
@@ -127,7 +131,6 @@ func (s *Service) place(due int64, u *timerfile.Unit, rec *message.Record) error
 	if slot.First < 0 {
 		slot.First = pos
 	}
-	recall := u.Kind&timerfile.KindDelete != 0
 	if recall {
 		slot.Num--
 	} else {
@@ -137,13 +140,15 @@ func (s *Service) place(due int64, u *timerfile.Unit, rec *message.Record) error
 		return err
 	}
 	s.dirty = true
-	for _, w := range []*window{&s.cur, &s.ahead} {
-		if !w.loaded || w.slot != number {
-			continue
+	if recall {
+		s.recalls.last = pos + 1
+		s.recalls.add(rec, max(time+1, s.due(rec)))
+		if u.Kind&timerfile.KindRoll == 0 {
+			return nil // there is nothing to do in its slot
 		}
-		if recall && u.Kind&timerfile.KindRoll == 0 {
-			w.takeBack(rec)
-		} else {
+	}
+	for _, w := range []*window{&s.cur, &s.ahead} {
+		if w.loaded && w.slot == number {
 			w.push(item{time + 1, pos}, s.keep)
 		}
 	}
@@ -153,31 +158,34 @@ func (s *Service) place(due int64, u *timerfile.Unit, rec *message.Record) error
 // maxAway is the largest Unit.Delay, ms: 14 days.
 const maxAway = 14 * 86400 * 1000
 
-// due is the wheel's time at which a record that has just been stored as entry
-// offset of the wheel's topic is to be delivered.
-func (s *Service) due(rec *message.Record, offset int64) int64 {
+// due is the wheel's time at which a record of the wheel's topic is to be
+// delivered. Of an earlier run's it is measured by the wall clock as it was when
+// the service was opened; a delay ends then at the latest that long after.
+func (s *Service) due(rec *message.Record) int64 {
 	at, relative := s.exact(rec)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if relative {
-		due := at - s.relative.at(offset)
-		if offset < s.entries { // it was stored before the start
-			due = min(due, s.opened+at-rec.StoreTimestamp)
-		}
-		return due
+	if !relative {
+		return at - s.absolute.at(rec.QueueOffset)
 	}
-	return at - s.absolute.at(offset)
+	due := at - s.relative.at(rec.QueueOffset)
+	if rec.QueueOffset < s.entries {
+		due = min(due, s.opened+at-rec.StoreTimestamp)
+	}
+	return due
 }
 
 // exact is the time of delivery of a record of the wheel's topic, by the wall
 // clock; relative: reckoned from its store time.
 //
 // RocketMQ rolls a message with a delay without a trace of when it began: of that
-// only the second is known.
+// only the second is known. What was rolled here names the record before, and has
+// its time.
 func (s *Service) exact(rec *message.Record) (at int64, relative bool) {
 	out := number(rec, message.PropertyTimerOut)
 	if _, rolled := rec.Property(message.PropertyTimerRollTimes); rolled {
-		if at := number(rec, message.PropertyTimerDeliver); at > out && at <= out+s.precision {
+		at := number(rec, message.PropertyTimerDeliver)
+		if rec.PreparedOffset > 0 && at > 0 || at > out && at <= out+s.precision {
 			return at, false
 		}
 		return out + s.precision, false
@@ -208,22 +216,9 @@ func atoi(text []byte) int64 {
 	return n
 }
 
-// takeBack notes which message a recall is for.
-func (w *window) takeBack(rec *message.Record) {
-	v, ok := rec.Property(message.PropertyTimerDeleteKey)
-	if !ok {
-		return
-	}
-	if w.deletes == nil {
-		w.deletes = make(map[key]struct{})
-	}
-	w.deletes[keyOfText(v)] = struct{}{}
-}
-
-// load reads the earliest units behind after into the window of a slot, and, the
-// first time, what is taken back in it. Errors of the files are ErrDamaged or
-// those of the disk.
-func (s *Service) load(d *delivery, w *window, slot int64, after item) (err error) {
+// load reads the earliest units behind after into the window of a slot. Errors of
+// the files are ErrDamaged or those of the disk.
+func (s *Service) load(w *window, slot int64, after item) (err error) {
 	first := !w.loaded || w.slot != slot
 	defer func() {
 		switch {
@@ -252,11 +247,7 @@ func (s *Service) load(d *delivery, w *window, slot int64, after item) (err erro
 			return err
 		}
 		if u.Kind&(timerfile.KindDelete|timerfile.KindRoll) == timerfile.KindDelete {
-			if first {
-				if err := s.loadDelete(d, w, u.Offset); err != nil {
-					return err
-				}
-			}
+			// It was looked at when it was put in.
 		} else if it := (item{u.Time() + 1, pos}); after.before(it) {
 			w.gather(it, s.keep)
 		}
@@ -264,17 +255,5 @@ func (s *Service) load(d *delivery, w *window, slot int64, after item) (err erro
 	}
 	w.settle(s.keep)
 	w.loaded = true
-	return nil
-}
-
-func (s *Service) loadDelete(d *delivery, w *window, offset int64) error {
-	stored, release, err := s.fetch(d, offset)
-	if err != nil || stored == nil {
-		return err
-	}
-	defer release()
-	if waiting(&d.rec, stored) == nil {
-		w.takeBack(&d.rec)
-	}
 	return nil
 }

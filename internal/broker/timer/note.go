@@ -6,6 +6,7 @@ package timer
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"math"
 	"time"
 
@@ -17,12 +18,16 @@ import (
 // written without news, so that Open never has to look through much.
 const maxWalk = 64 << 20
 
+// lease is how many ms of slots are delivered behind a checkpoint before the next
+// one is written, as far as that succeeds.
+const lease = 60_000
+
 // done is what had been delivered, or rolled, behind a checkpoint: log offsets of
 // records of the wheel's topic.
 type done struct {
 	from    int64 // log offset behind which it was collected
 	offsets map[int64]struct{}
-	until   int64 // it holds nothing of slots that begin behind that time
+	until   int64 // it holds nothing of slots that begin at or behind that time
 	queue   int64 // nor of entries from here on
 }
 
@@ -54,7 +59,11 @@ func (s *Service) resume() error {
 	}
 	s.base = s.clock.first - wall
 	s.opened = s.clock.first
-	s.relative, s.absolute = eras{{0, -s.base}}, eras{{0, -s.base}}
+	s.relative, s.absolute = begin(-s.base), begin(-s.base)
+	s.least, s.utmost = -s.base, -s.base
+	if ok && c.Own {
+		s.least, s.utmost = min(s.least, c.Least), max(s.utmost, c.Utmost)
+	}
 	if err == nil && (ok || s.q.Max() == 0) {
 		err = s.open(&c, ok)
 	} else if err == nil {
@@ -83,14 +92,19 @@ func (s *Service) open(c *timerfile.Checkpoint, ok bool) error {
 		return s.log.Cut(0)
 	case made && c.LogEnd > 0:
 		return timerfile.ErrDamaged
+	case c.Own && c.Precision != s.precision:
+		return fmt.Errorf("slots of %d ms, no longer %d (timerPrecisionMs): %w", s.precision, c.Precision, timerfile.ErrDamaged)
 	}
 	s.noted = *c
 	s.read = min(s.read, c.Read/s.precision)
 	s.put = c.QueueOffset
 	if c.Own {
 		err = s.goBack(c)
-	} else {
+	} else if err = s.checkPrecision(); err == nil {
 		err = s.takeOver(c)
+	}
+	if err == nil {
+		err = s.loadRecalls(c)
 	}
 	if err != nil {
 		return err
@@ -141,7 +155,29 @@ func (s *Service) goBack(c *timerfile.Checkpoint) error {
 	if err := s.log.Cut(c.LogEnd); err != nil {
 		return err
 	}
-	return s.collect(c.LogOffset, c.Ahead)
+	return s.collect(c.LogOffset, c.Read+lease, c.Ahead)
+}
+
+// checkPrecision looks at one slot that RocketMQ has written, whose checkpoint does
+// not say how long they are: ErrDamaged when its unit belongs into another one.
+func (s *Service) checkPrecision() error {
+	one := errors.New("one is enough")
+	err := s.wheel.Range(func(number int64, slot timerfile.Slot) error {
+		u, err := s.log.Read(slot.Last)
+		switch {
+		case errors.Is(err, timerfile.ErrDamaged):
+			return nil // over, and removed
+		case err != nil:
+			return err
+		case u.Time()/s.precision != number:
+			return fmt.Errorf("slot %d has a unit of %d ms, which slots of %d ms do not fit (timerPrecisionMs): %w", number, u.Time(), s.precision, timerfile.ErrDamaged)
+		}
+		return one
+	})
+	if err == one {
+		return nil
+	}
+	return err
 }
 
 // takeOver takes in what RocketMQ has written: units behind its checkpoint count.
@@ -207,8 +243,9 @@ func (s *Service) rebuild() error {
 	}
 	s.read, s.began = s.clock.now()/s.precision, s.cfg.Log.MaxPhysical()
 	s.old, s.put = 0, s.q.Min()
-	s.cur.loaded, s.ahead.loaded, s.held = false, false, false
-	if err := s.collect(0, 0); err != nil {
+	s.cur.loaded, s.ahead.loaded, s.held, s.gate = false, false, false, 0
+	s.recalls.reset()
+	if err := s.collect(0, 0, 0); err != nil {
 		return err
 	}
 	s.done.until = math.MinInt64 // all of it is found when it would be put in
@@ -222,15 +259,16 @@ func (s *Service) rebuild() error {
 }
 
 // collect finds out what stands in the log from an offset on that was made out of
-// records of the wheel's topic.
-func (s *Service) collect(from, ahead int64) error {
-	s.done = done{from: from, offsets: make(map[int64]struct{}), until: math.MinInt64, queue: s.arrived}
+// records of the wheel's topic: of slots before until, or, where no checkpoint
+// could be written in time, of the wall clock's time with ahead.
+func (s *Service) collect(from, until, ahead int64) error {
+	s.done = done{from: from, offsets: make(map[int64]struct{}), until: until, queue: s.arrived}
 	return s.cfg.Log.Walk(from, func(rec *message.Record) error {
 		if rec.PreparedOffset < 0 || rec.PreparedOffset >= rec.PhysicalOffset {
 			return nil
 		}
 		v, ok := rec.Property(message.PropertyTimerDequeue)
-		if !ok || rec.PreparedOffset == 0 && !s.madeOfFirst(rec) {
+		if !ok || !s.madeOfWaiting(rec) {
 			return nil
 		}
 		s.done.offsets[rec.PreparedOffset] = struct{}{}
@@ -239,21 +277,22 @@ func (s *Service) collect(from, ahead int64) error {
 	})
 }
 
-// madeOfFirst tells whether a record was made out of the one at log offset 0,
-// which is also what records have as PreparedOffset that were made of nothing.
-func (s *Service) madeOfFirst(rec *message.Record) bool {
-	stored, release, err := s.cfg.Log.Record(0)
+// madeOfWaiting tells whether a record was made out of one of the wheel's topic.
+// Half messages have the offset of another record too, and any properties that
+// their sender likes; records that were made of nothing have offset 0.
+func (s *Service) madeOfWaiting(rec *message.Record) bool {
+	stored, release, err := s.cfg.Log.Record(rec.PreparedOffset)
 	if err != nil {
 		return false
 	}
 	defer release()
-	var first message.Record
-	if waiting(&first, stored) != nil {
+	source := &s.work.rec
+	if waiting(source, stored) != nil {
 		return false
 	}
-	topic, _ := first.Property(message.PropertyRealTopic)
-	return (bytes.Equal(topic, rec.Topic) || string(rec.Topic) == message.TopicTimer) && first.BornTimestamp == rec.BornTimestamp &&
-		first.BornHost == rec.BornHost && first.ReconsumeTimes == rec.ReconsumeTimes && bytes.Equal(first.Body, rec.Body)
+	topic, _ := source.Property(message.PropertyRealTopic)
+	return (bytes.Equal(topic, rec.Topic) || string(rec.Topic) == message.TopicTimer) && source.BornTimestamp == rec.BornTimestamp &&
+		source.BornHost == rec.BornHost && source.ReconsumeTimes == rec.ReconsumeTimes && bytes.Equal(source.Body, rec.Body)
 }
 
 // note writes a checkpoint of where the wheel is. What it says is durable before:
@@ -261,14 +300,17 @@ func (s *Service) madeOfFirst(rec *message.Record) bool {
 func (s *Service) note() error {
 	now := s.clock.now()
 	s.noteAt = now + s.cfg.FlushInterval.Milliseconds()
-	if s.done.offsets != nil && (len(s.done.offsets) == 0 || s.read*s.precision > s.done.until) && s.put >= s.done.queue {
+	if s.done.offsets != nil && s.read*s.precision >= s.done.until && s.put >= s.done.queue {
 		s.done = done{}
 	}
 	c := timerfile.Checkpoint{
 		Read: s.read * s.precision, LogEnd: s.log.End(), QueueOffset: s.put, Master: s.put,
 		State: s.noted.State, Timestamp: s.clock.wall(), Counter: s.noted.Counter + 1,
-		Own: true, LogOffset: s.began, Ahead: -s.clock.ahead(),
+		Own: true, LogOffset: s.began, Ahead: -s.clock.ahead(), Precision: s.precision, LastRecall: s.recalls.last,
 	}
+	s.mu.Lock()
+	c.Least, c.Utmost = s.least, s.utmost
+	s.mu.Unlock()
 	if s.done.offsets != nil {
 		c.LogOffset = min(s.began, s.done.from)
 	}
@@ -288,8 +330,23 @@ func (s *Service) note() error {
 	return nil
 }
 
-// grown tells whether the log has grown so much that a checkpoint is due.
-func (s *Service) grown() bool { return s.cfg.Log.MaxPhysical()-s.noted.LogOffset > maxWalk }
+// stale tells whether a checkpoint is due without news: the log has grown much, or
+// half of the lease is over.
+func (s *Service) stale() bool {
+	return s.cfg.Log.MaxPhysical()-s.noted.LogOffset > maxWalk || s.read*s.precision >= s.noted.Read+lease/2
+}
+
+// renew writes a checkpoint before anything is delivered of a slot behind the
+// lease of the last one.
+func (s *Service) renew(now int64) {
+	if s.held || s.read*s.precision < s.noted.Read+lease || now < s.leaseAt {
+		return
+	}
+	s.leaseAt = now + firstRetry
+	if err := s.note(); err != nil {
+		s.cfg.Logger.Error("how far timers are could not be noted; they are delivered all the same", "error", err)
+	}
+}
 
 // trim removes units that are over for good.
 func (s *Service) trim(now int64) {
@@ -297,7 +354,9 @@ func (s *Service) trim(now int64) {
 		return
 	}
 	s.trimAt = now + trimEach
-	if err := s.log.Trim(s.noted.Read); err != nil {
+	over := s.noted.Read - s.recallWait()
+	s.recalls.expire(over)
+	if err := s.log.Trim(over); err != nil {
 		s.cfg.Logger.Error("old files of the timerlog can't be removed", "error", err)
 	}
 }

@@ -140,12 +140,17 @@ func (s *Service) rewrite(topic string, queue int32, props, scratch []byte, limi
 		}
 		return nil, scratch, false, nil
 	}
+	if a.recall {
+		if err := s.refuseRecall(s.floor(deliver)); err != nil {
+			return nil, scratch, false, err
+		}
+	}
 	if deliver-now > limit {
 		return nil, scratch, false, fmt.Errorf("%w: the delay of %d ms is longer than the max delay %d ms (timerMaxDelaySec)", ErrRefused, deliver-now, limit)
 	}
 	out := scratch
 	start := len(out)
-	out = appendWithout(out, props, message.PropertyRealTopic, message.PropertyRealQueueID)
+	out = appendWithout(out, props, message.PropertyRealTopic, message.PropertyRealQueueID, message.PropertyTimerRollTimes)
 	out = appendProperty(out, start, message.PropertyTimerOut)
 	out = strconv.AppendInt(out, s.floor(deliver), 10)
 	out = append(appendProperty(out, start, message.PropertyRealTopic), topic...)

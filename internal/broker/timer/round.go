@@ -27,14 +27,14 @@ func (s *Service) round() int64 {
 	next := int64(math.MaxInt64)
 	soon := func(at int64) { next = min(next, at) }
 
-	stalled := false
+	stalled, far := false, false
 	if now < d.puts.at {
 		stalled = true
 		soon(d.puts.at)
 	} else {
 		switch more, err := s.putIn(d); {
 		case errors.Is(err, errFar):
-			stalled = true
+			stalled, far = true, true
 		case err != nil:
 			stalled = true
 			soon(s.failed(&d.puts, now, "timer messages wait to be put into the wheel", err))
@@ -48,7 +48,7 @@ func (s *Service) round() int64 {
 	if now < d.gets.at {
 		soon(d.gets.at)
 	} else {
-		at, err := s.deliverDue(d, stalled)
+		at, err := s.deliverDue(d, far)
 		if err != nil {
 			at = s.failed(&d.gets, now, "timer delivery waits", err)
 		} else {
@@ -58,7 +58,7 @@ func (s *Service) round() int64 {
 	}
 	if now = s.clock.now(); now >= s.noteAt {
 		s.catchUp()
-		if (s.dirty || s.grown()) && !s.held {
+		if (s.dirty || s.stale()) && !s.held {
 			if err := s.note(); err != nil {
 				s.cfg.Logger.Error("how far timers are could not be noted", "error", err)
 			}

@@ -26,6 +26,7 @@ type Log interface {
 	Append(*store.Batch) error
 	Flush(offset int64) error
 	MaxPhysical() int64
+	Queued(offset int64) bool
 	Walk(from int64, visit func(*message.Record) error) error
 }
 
@@ -77,6 +78,7 @@ type Service struct {
 	old     int64  // units before that position are of earlier runs
 	read    int64  // the slot that is being delivered
 	began   int64  // end of the log when that slot began
+	gate    int64  // since when it waits for entries from before to be in their queue, 0: it does not
 	put     int64  // first entry that is not in the wheel
 	target  int64  // entries before belong into the wheel before the slot is delivered
 	cur     window // slot read
@@ -85,10 +87,12 @@ type Service struct {
 	opened  int64  // the wheel's time at Open
 	entries int64  // end of the wheel's topic at Open
 	done    done
+	recalls recalls
 	noted   timerfile.Checkpoint
 	dirty   bool  // something to note
 	noteAt  int64 // ms
 	trimAt  int64 // ms
+	leaseAt int64 // ms
 	held    bool  // no checkpoint before the slot has ended
 	broken  error // the wheel is to be built again
 
@@ -97,7 +101,8 @@ type Service struct {
 	mu       sync.Mutex // below; ended
 	relative eras       // of delays: the store's time
 	absolute eras       // of times: the wall clock
-	jumped   bool       // a clock was set since Open
+	least    int64      // of absolute's ahead, and those of earlier runs
+	utmost   int64      // the same
 	arrived  int64      // behind the last entry that may be put in
 	idle     bool       // the goroutine of Run waits for an entry
 
@@ -251,10 +256,10 @@ func (s *Service) Arrived(q *store.Queue, offset, _, storeTimestamp int64, _ []b
 
 // measure notes how far the clocks are ahead at an entry. mu is held.
 func (s *Service) measure(offset, now, wall, storeTimestamp int64) {
-	s.absolute.add(offset, wall-now)
-	n := len(s.relative)
-	s.relative.add(offset, max(wall, storeTimestamp)-now)
-	s.jumped = s.jumped || len(s.relative) > n
+	if ahead, changed := s.absolute.add(offset, wall-now, now); changed {
+		s.least, s.utmost = min(s.least, ahead), max(s.utmost, ahead)
+	}
+	s.relative.add(offset, max(wall, storeTimestamp)-now, now)
 }
 
 // catchUp takes in entries that Arrived was not told of, such as those that were

@@ -3,10 +3,7 @@
 
 package timer
 
-import (
-	"crypto/sha256"
-	"slices"
-)
+import "slices"
 
 // maxWindow is how many units of a slot are in memory at once: 1 MiB. A slot that
 // has more is gone through again for the next ones, in the order of their times.
@@ -27,31 +24,14 @@ func compareItems(a, b item) int {
 	return 1
 }
 
-// key stands for the topic and unique key of a message that is taken back: its
-// own memory does not depend on theirs.
-type key [16]byte
-
-func keyOf(topic, unique []byte) (k key) {
-	b := make([]byte, 0, 160)
-	b = append(append(append(b, topic...), '+'), unique...)
-	return keyOfText(b)
-}
-
-func keyOfText(text []byte) (k key) {
-	sum := sha256.Sum256(text)
-	copy(k[:], sum[:])
-	return k
-}
-
 // window is what is in memory of one slot: the earliest units that have not been
 // dealt with.
 type window struct {
-	slot    int64
-	loaded  bool
-	items   []item // a heap, the earliest first
-	more    bool   // the slot has units behind limit, which are not in items
-	limit   item
-	deletes map[key]struct{} // all of the slot
+	slot   int64
+	loaded bool
+	items  []item // a heap, the earliest first
+	more   bool   // the slot has units behind limit, which are not in items
+	limit  item
 }
 
 func (w *window) begin(slot int64) {

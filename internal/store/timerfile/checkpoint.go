@@ -16,7 +16,7 @@ import (
 const (
 	checkpointPage = 4096
 	javaCheckpoint = 56
-	checkpointSize = 96
+	checkpointSize = 120
 	extensionMagic = 0x54535431 // TST1
 )
 
@@ -33,11 +33,14 @@ const (
 // The file is a page of 4096 bytes, of which RocketMQ uses those 56. Behind them:
 //
 //	56  int32  0x54535431 ("TST1")
-//	60  int32  CRC-32 of bytes 0 to 55 and 64 to 95
+//	60  int32  CRC-32 of bytes 0 to 55 and 64 to 119
 //	64  int64  log offset: what was delivered of later slots stands behind it
 //	72  int64  how far the time of the wheel is ahead of the wall clock, ms
-//	80  int64  0
-//	88  int64  0
+//	80  int64  ms of a slot
+//	88  int64  position of the last recall of the timerlog + 1, 0 for none
+//	96  int64  least by which the wall clock was ahead of the wheel's time, ms
+//	104 int64  most by which it was
+//	112 int64  0
 //
 // The CRC does not match any more when RocketMQ has written its part: what is
 // behind says nothing then (Own is false).
@@ -52,9 +55,12 @@ type Checkpoint struct {
 	Timestamp   int64
 	Counter     int64
 
-	Own       bool // LogOffset and Ahead are known
-	LogOffset int64
-	Ahead     int64
+	Own           bool // what follows is known
+	LogOffset     int64
+	Ahead         int64
+	Precision     int64
+	LastRecall    int64
+	Least, Utmost int64
 }
 
 // Encode returns the page of c, with Own.
@@ -64,8 +70,9 @@ func (c *Checkpoint) Encode() []byte {
 		be.PutUint64(b[8*i:], uint64(v))
 	}
 	be.PutUint32(b[56:], extensionMagic)
-	be.PutUint64(b[64:], uint64(c.LogOffset))
-	be.PutUint64(b[72:], uint64(c.Ahead))
+	for i, v := range []int64{c.LogOffset, c.Ahead, c.Precision, c.LastRecall, c.Least, c.Utmost} {
+		be.PutUint64(b[64+8*i:], uint64(v))
+	}
 	be.PutUint32(b[60:], checkpointSum(b))
 	return b
 }
@@ -85,7 +92,7 @@ func DecodeCheckpoint(b []byte) (Checkpoint, error) {
 		return Checkpoint{}, fmt.Errorf("negative positions: %d, %d, %d: %w", c.Read, c.LogEnd, c.QueueOffset, ErrDamaged)
 	}
 	if len(b) >= checkpointSize && be.Uint32(b[56:]) == extensionMagic && be.Uint32(b[60:]) == checkpointSum(b) && at(64) >= 0 {
-		c.Own, c.LogOffset, c.Ahead = true, at(64), at(72)
+		c.Own, c.LogOffset, c.Ahead, c.Precision, c.LastRecall, c.Least, c.Utmost = true, at(64), at(72), at(80), at(88), at(96), at(104)
 	}
 	return c, nil
 }

@@ -45,7 +45,7 @@ const (
 //	28  int64  offset of its record in the commit log
 //	36  int32  size of that record
 //	40  int32  hash code of the topic it is meant for
-//	44  int64  0
+//	44  int64  of a recall: position of the recall before + 1; else, and of RocketMQ, 0
 //
 // RocketMQ has whole seconds (its precision) as time. Here it is the time of
 // delivery less 1 ms, which lies in the same slot.
@@ -59,6 +59,7 @@ type Unit struct {
 	Offset int64
 	Size   int32
 	Topic  int32
+	Recall int64
 }
 
 // Time is when the unit is due to RocketMQ, in ms: in its slot.
@@ -74,7 +75,7 @@ func AppendUnit(dst []byte, u *Unit) []byte {
 	dst = be.AppendUint64(dst, uint64(u.Offset))
 	dst = be.AppendUint32(dst, uint32(u.Size))
 	dst = be.AppendUint32(dst, uint32(u.Topic))
-	return be.AppendUint64(dst, 0)
+	return be.AppendUint64(dst, uint64(u.Recall))
 }
 
 // DecodeUnit reads the unit at the begin of b, which stands at position at.
@@ -85,10 +86,10 @@ func DecodeUnit(b []byte, at int64) (Unit, error) {
 	}
 	u := Unit{
 		Prev: int64(be.Uint64(b[4:])), Kind: Kind(be.Uint32(b[12:])), Put: int64(be.Uint64(b[16:])), Delay: int32(be.Uint32(b[24:])),
-		Offset: int64(be.Uint64(b[28:])), Size: int32(be.Uint32(b[36:])), Topic: int32(be.Uint32(b[40:])),
+		Offset: int64(be.Uint64(b[28:])), Size: int32(be.Uint32(b[36:])), Topic: int32(be.Uint32(b[40:])), Recall: int64(be.Uint64(b[44:])),
 	}
 	if size := be.Uint32(b); size != UnitSize || u.Kind|knownKinds != knownKinds || u.Prev < -1 || u.Prev >= at ||
-		u.Offset < 0 || u.Size <= 0 || u.Put < 0 {
+		u.Offset < 0 || u.Size <= 0 || u.Put < 0 || u.Recall < 0 || u.Recall > at {
 		return Unit{}, fmt.Errorf("timerlog at %d: no unit (size %d, magic %d, previous %d): %w", at, int32(size), u.Kind, u.Prev, ErrDamaged)
 	}
 	return u, nil
