@@ -189,7 +189,7 @@ func TestRebuildAfterClockWasSet(t *testing.T) {
 func TestRandomEnds(t *testing.T) {
 	seeds := uint64(30)
 	if testing.Short() || raceEnabled {
-		seeds = 4
+		seeds = 2
 	}
 	for seed := range seeds {
 		synctest.Test(t, func(t *testing.T) {

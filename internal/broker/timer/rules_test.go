@@ -185,7 +185,10 @@ func TestEras(t *testing.T) {
 	if len(e.list) > 1 || len(e.past) > pastEras {
 		t.Errorf("%d and %d eras", len(e.list), len(e.past))
 	}
-	for i := range int64(hour + 5000) { // late at most
+	for i := int64(0); i < hour+5000; i++ { // late at most
+		if i < hour-10 && i%97 != 0 {
+			continue
+		}
 		if want := hour - i; i < hour && e.at(i) > want+2*clockRounding || i > hour+4990 && e.at(i) != (i-hour)%7*1000-clockRounding {
 			t.Fatalf("entry %d: %d ahead", i, e.at(i))
 		}

@@ -32,7 +32,7 @@ func TestBytes(t *testing.T) {
 	if got := hex.EncodeToString(data[96:128]); len(data) != 38_707_200 || got != "0000000000127503"+"0000000000000001"+"0000000000000002"+"ffffffff"+"00000000" {
 		t.Errorf("%d bytes, slot %s", len(data), got)
 	}
-	c := Checkpoint{Read: 1, LogEnd: 2, QueueOffset: 3, Master: 4, State: 5, Timestamp: 6, Counter: 7, LogOffset: 8, Ahead: 9}
+	c := Checkpoint{Read: 1, LogEnd: 2, QueueOffset: 3, Master: 4, State: 5, Timestamp: 6, Counter: 7, LogOffset: 8, Ahead: 9, Precision: 10, LastRecall: 11, Least: -12, Utmost: 13}
 	page := c.Encode()
 	for i := range 7 {
 		if got := be.Uint64(page[8*i:]); got != uint64(i+1) {
@@ -192,7 +192,7 @@ func TestCheckpointFile(t *testing.T) {
 }
 
 func FuzzUnit(f *testing.F) {
-	f.Add(AppendUnit(nil, &Unit{Prev: 52, Kind: KindMessage, Put: 5, Delay: 1, Offset: 100, Size: 200}), int64(104))
+	f.Add(AppendUnit(nil, &Unit{Prev: 52, Kind: KindMessage, Put: 5, Delay: 1, Offset: 100, Size: 200, Recall: 53}), int64(104))
 	f.Add(appendBlank(nil, 60), int64(0))
 	f.Fuzz(func(t *testing.T, b []byte, at int64) {
 		u, err := DecodeUnit(b, at)
