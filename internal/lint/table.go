@@ -53,6 +53,7 @@ var table = []row{
 	{path: "internal/wire/body", layer: 1, also: []string{"internal/wire/fastjson"}, never: []string{"internal/vfs", "internal/config", "internal/lifecycle"}, pure: true},
 	{path: "internal/wire/wiretest", forTests: true},
 	{path: "internal/filter", layer: 1, never: []string{"internal"}, pure: true},
+	{path: "internal/skew", layer: 1, never: []string{"internal"}, pure: true},
 	{path: "internal/auth", layer: 1, never: []string{"internal"}, pure: true},
 
 	{path: "internal/remoting", layer: 2, goroutines: "a reader a connection, short-lived writers, lane workers; it waits for all of them in Close"},

@@ -63,7 +63,7 @@ func (s *Service) Run(ctx context.Context) error {
 		next := s.round(&d)
 		var due <-chan time.Time
 		if next != never {
-			timer.Reset(max(s.clock.until(next), 0))
+			timer.Reset(max(s.clock.Until(next), 0))
 			due = timer.C
 		}
 		select {
@@ -95,7 +95,7 @@ func (s *Service) round(d *delivery) int64 {
 // deliverDue delivers one batch of what is due in a level, and returns when to
 // come again.
 func (s *Service) deliverDue(d *delivery, lv *level) int64 {
-	now, _ := s.clock.now()
+	now := s.clock.Now()
 	if now < lv.retry.at {
 		return lv.retry.at
 	}
@@ -120,11 +120,25 @@ func (s *Service) deliverDue(d *delivery, lv *level) int64 {
 		lv.retry = retry{}
 		s.mu.Lock()
 		lv.next = pass
-		lv.eras.passed(pass)
+		lv.ahead.Passed(pass)
 		s.mu.Unlock()
 	}
 	if err != nil {
 		return s.failed(lv, now, err)
+	}
+	return at
+}
+
+// due is when the entry at offset is to be delivered, in ms since the start. mu is
+// held.
+//
+// Of an entry from an earlier run it is only known what the wall clock said when
+// it was stored. It is due delay after the start at the latest: it was stored
+// before, and the level may have had a longer delay then.
+func (lv *level) due(offset, deliverTime int64) int64 {
+	at := max(deliverTime, 0) - lv.ahead.At(offset)
+	if offset < lv.old && (at > lv.delay || deliverTime < 0) {
+		return lv.delay
 	}
 	return at
 }
@@ -151,7 +165,7 @@ func (s *Service) collect(d *delivery, lv *level, from, to, now int64) (pass, at
 			continue
 		}
 		s.mu.Lock()
-		due := lv.eras.due(offset, e.TagsCode, lv.delay)
+		due := lv.due(offset, e.TagsCode)
 		s.mu.Unlock()
 		if due > now {
 			return offset, due, nil

@@ -15,6 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/twostage/twostage/internal/skew"
 	"github.com/twostage/twostage/internal/store"
 	"github.com/twostage/twostage/internal/vfs"
 	"github.com/twostage/twostage/message"
@@ -139,7 +140,7 @@ func TestWallClock(t *testing.T) {
 					after(time.Millisecond)
 					for _, rec := range r.records("A", 0)[seen:] {
 						late := time.Since(begin) - due[string(rec.Body)]
-						if late < -clockRounding*time.Millisecond || late > clockRounding*time.Millisecond {
+						if late < -skew.Rounding*time.Millisecond || late > skew.Rounding*time.Millisecond {
 							t.Errorf("%s comes %s late", rec.Body, late)
 						}
 						seen++

@@ -44,7 +44,7 @@ func (s *Service) resume() (noted bool, err error) {
 		if lv.next > max(at, lv.q.Min()) {
 			s.cfg.Logger.Info("delayed messages had been delivered without being noted", "level", lv.number, "noted", at, "offset", lv.next)
 		}
-		lv.eras.passed(lv.next)
+		lv.ahead.Passed(lv.next)
 	}
 	return f.LogOffset != nil, nil
 }

@@ -8,8 +8,8 @@ import (
 	"maps"
 	"strings"
 	"testing"
-	"time"
 
+	"github.com/twostage/twostage/internal/skew"
 	"github.com/twostage/twostage/internal/vfs"
 	"github.com/twostage/twostage/internal/wire/body"
 	"github.com/twostage/twostage/message"
@@ -120,56 +120,18 @@ func FuzzOffsets(f *testing.F) {
 	})
 }
 
-func TestEras(t *testing.T) {
-	var e eras
-	e.open(10, 1000) // the wall clock is 1000 ahead; entries 0 to 9 are from before
-	e.add(10, 1001)  // rounding
-	e.add(11, 999)
-	e.add(12, 5000) // set forward
-	e.add(13, 5000)
-	e.add(14, 3000) // and back
+func TestDue(t *testing.T) {
+	lv := level{delay: 700, old: 10, ahead: skew.Begin(1000)} // the wall clock is 1000 ahead; entries 0 to 9 are from before
+	lv.ahead.Add(10, 1001, 0)                                 // rounding
+	lv.ahead.Add(12, 5000, 0)                                 // set forward
+	lv.ahead.Add(14, 3000, 0)                                 // and back
 	for _, c := range []struct{ offset, deliver, want int64 }{
 		{0, 1500, 500}, {0, 500, -500}, {9, 1700, 700}, {9, 1701, 700}, {9, -5, 700}, // 700 at most
-		{10, 1701, 701}, {11, 2000, 1000}, {12, 6000, 1000}, {13, 6000, 1000}, {14, 6000, 3000}, {99, 6000, 3000},
+		{10, 1701, 701}, {11, 2000, 1000}, {12, 6000, 1002}, {13, 6000, 1002}, {14, 6000, 3002}, {99, 6000, 3002},
 	} {
-		if got := e.due(c.offset, c.deliver, 700); got != c.want {
+		if got := lv.due(c.offset, c.deliver); got != c.want {
 			t.Errorf("entry %d for %d is due at %d, want %d", c.offset, c.deliver, got, c.want)
 		}
-	}
-	if e.passed(13); len(e.list) != 2 || e.due(13, 6000, 700) != 1000 || e.due(14, 6000, 700) != 3000 {
-		t.Errorf("after 13: %v", e.list)
-	}
-	if e.passed(1000); len(e.list) != 1 {
-		t.Errorf("after all: %v", e.list)
-	}
-}
-
-// TestErasAreBounded: while the store's time stands still, each ms is another
-// era. They get coarser, never early by more than rounding.
-func TestErasAreBounded(t *testing.T) {
-	var e eras
-	const hour = 3_600_000
-	e.open(0, hour)
-	for i := range int64(hour) {
-		e.add(i, hour-i) // stored at ms i, under the same timestamp
-	}
-	for i := int64(0); i < hour; i += 997 {
-		if late := e.due(i, hour+1000, 1000) - (i + 1000); late < -clockRounding || late > 4*hour/erasPerStep {
-			t.Fatalf("entry %d is %d ms late", i, late)
-		}
-	}
-	if len(e.list) > 16*erasPerStep {
-		t.Errorf("%d eras", len(e.list))
-	}
-}
-
-func TestClockUntil(t *testing.T) {
-	c := clock{start: time.Now()}
-	if d := c.until(1 << 62); d < 200*365*24*time.Hour {
-		t.Errorf("until the end of time: %s", d)
-	}
-	if d := c.until(-1 << 40); d > 0 {
-		t.Errorf("until long ago: %s", d)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/twostage/twostage/internal/skew"
 	"github.com/twostage/twostage/internal/store"
 	"github.com/twostage/twostage/internal/vfs"
 	"github.com/twostage/twostage/message"
@@ -52,9 +53,9 @@ type Config struct {
 // unless they say otherwise.
 type Service struct {
 	cfg    Config
-	clock  clock
-	levels []*level // by level-1
-	stray  []stray  // queues of levels that are not configured
+	clock  skew.Clock // ms since Open
+	levels []*level   // by level-1
+	stray  []stray    // queues of levels that are not configured
 
 	wake    chan struct{}
 	closing chan struct{}
@@ -65,7 +66,7 @@ type Service struct {
 	noting    sync.Mutex // one note at a time
 	file      offsetFile // last noted; noting
 	deliver   sync.Mutex // held from reading due entries until they are passed
-	mu        sync.Mutex // level.next, .arrived, .idle, .eras; ended
+	mu        sync.Mutex // level.next, .arrived, .idle, .ahead; ended
 	ended     bool       // Run may not start any more
 	closeOnce sync.Once
 	closeErr  error
@@ -77,10 +78,11 @@ type level struct {
 	delay  int64 // ms
 	q      *store.Queue
 
-	next    int64 // first entry that has not been delivered
-	arrived int64 // behind the last entry that may be looked at
-	idle    bool  // the delivering goroutine waits for an entry
-	eras    eras
+	next    int64        // first entry that has not been delivered
+	arrived int64        // behind the last entry that may be looked at
+	idle    bool         // the delivering goroutine waits for an entry
+	ahead   skew.History // of the store's time
+	old     int64        // entries before are of earlier runs
 
 	// Of the delivering goroutine.
 	retry    retry
@@ -120,11 +122,12 @@ func Open(cfg Config) (*Service, error) {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	s := &Service{cfg: cfg, wake: make(chan struct{}, 1), closing: make(chan struct{})}
-	s.clock = startClock(cfg.NowMillis)
+	start, wall := time.Now(), cfg.NowMillis()
+	s.clock = skew.Clock{Elapsed: func() time.Duration { return time.Since(start) }, Wall: cfg.NowMillis}
 	for i, d := range cfg.Levels {
 		q := cfg.Log.Queue(message.TopicSchedule, int32(i))
-		lv := &level{number: i + 1, delay: d.Milliseconds(), q: q, arrived: q.Max()}
-		lv.eras.open(lv.arrived, s.clock.wallAtStart)
+		lv := &level{number: i + 1, delay: d.Milliseconds(), q: q, arrived: q.Max(), ahead: skew.Begin(wall)}
+		lv.old = lv.arrived
 		s.levels = append(s.levels, lv)
 	}
 	noted, err := s.resume()
@@ -173,10 +176,10 @@ func (s *Service) Arrived(q *store.Queue, offset, _, storeTimestamp int64, _ []b
 	if q.Topic() != message.TopicSchedule || int(q.ID()) >= len(s.levels) {
 		return
 	}
-	mono, wall := s.clock.now()
+	now, wall := s.clock.Now(), s.clock.Wall()
 	lv := s.levels[q.ID()]
 	s.mu.Lock()
-	lv.eras.add(offset, max(wall, storeTimestamp)-mono)
+	lv.ahead.Add(offset, max(wall, storeTimestamp)-now, now)
 	lv.arrived = max(lv.arrived, offset+1)
 	wake := lv.idle
 	lv.idle = false
@@ -192,12 +195,12 @@ func (s *Service) Arrived(q *store.Queue, offset, _, storeTimestamp int64, _ []b
 // catchUp takes in entries that Arrived was not told of, such as those that were
 // stored while a broker was still being put together.
 func (s *Service) catchUp() {
-	mono, wall := s.clock.now()
+	now, wall := s.clock.Now(), s.clock.Wall()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, lv := range s.levels {
 		if end := lv.q.Max(); end > lv.arrived {
-			lv.eras.add(lv.arrived, wall-mono)
+			lv.ahead.Add(lv.arrived, wall-now, now)
 			lv.arrived, lv.idle = end, false
 		}
 	}

@@ -63,7 +63,7 @@ type taken struct {
 // that is reached by delivering.
 func (s *Service) deliverDue(d *delivery, far bool) (int64, error) {
 	for passed := 0; ; {
-		now := s.clock.now()
+		now := s.clock.Now()
 		if s.gate != 0 && !s.settle() {
 			return now + min(1+(now-s.gate)/4, longestWait), nil
 		}
@@ -105,7 +105,7 @@ func (s *Service) advance() {
 	s.read++
 	s.held = false
 	s.began = s.cfg.Log.MaxPhysical()
-	s.gate = s.clock.now()
+	s.gate = s.clock.Now()
 	if s.ahead.loaded && s.ahead.slot == s.read {
 		s.cur, s.ahead = s.ahead, s.cur
 		s.ahead.loaded = false
@@ -259,7 +259,7 @@ func (s *Service) deliver(d *delivery, it item, rec *message.Record, put int64) 
 	}
 	d.props = appendWithout(d.props[:0], rec.Properties, message.PropertyTimerEnqueue, message.PropertyTimerDequeue)
 	d.props = strconv.AppendInt(appendProperty(d.props, 0, message.PropertyTimerEnqueue), put, 10)
-	d.props = strconv.AppendInt(appendProperty(d.props, 0, message.PropertyTimerDequeue), s.clock.wall(), 10)
+	d.props = strconv.AppendInt(appendProperty(d.props, 0, message.PropertyTimerDequeue), s.clock.Wall(), 10)
 	rec.Properties, rec.PreparedOffset = d.props, rec.PhysicalOffset
 	if err := d.batch.Add(s.cfg.Log.Queue(target, int32(queue)), rec); err != nil {
 		s.skip("a timer message cannot be delivered", "logOffset", rec.PhysicalOffset, "topic", target, "error", err)

@@ -52,8 +52,8 @@ func (s *Service) putIn(d *delivery) (more bool, err error) {
 	}
 	s.position.Store(s.put)
 	s.mu.Lock()
-	s.relative.passed(s.put)
-	s.absolute.passed(s.put)
+	s.relative.Passed(s.put)
+	s.absolute.Passed(s.put)
 	s.mu.Unlock()
 	return s.put < to && err == nil, err
 }
@@ -83,7 +83,7 @@ func (s *Service) putEntry(d *delivery, e store.Entry) error {
 		return nil
 	}
 	due := s.due(rec)
-	now := s.clock.now()
+	now := s.clock.Now()
 	kind := timerfile.KindMessage
 	if due-now >= s.window {
 		kind |= timerfile.KindRoll
@@ -166,9 +166,9 @@ func (s *Service) due(rec *message.Record) int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !relative {
-		return at - s.absolute.at(rec.QueueOffset)
+		return at - s.absolute.At(rec.QueueOffset)
 	}
-	due := at - s.relative.at(rec.QueueOffset)
+	due := at - s.relative.At(rec.QueueOffset)
 	if rec.QueueOffset < s.entries {
 		due = min(due, s.opened+at-rec.StoreTimestamp)
 	}

@@ -10,6 +10,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/twostage/twostage/internal/skew"
 	"github.com/twostage/twostage/internal/store/timerfile"
 	"github.com/twostage/twostage/message"
 )
@@ -48,18 +49,19 @@ func (s *Service) resume() error {
 		return err
 	}
 	wall := s.cfg.NowMillis()
-	s.clock = clock{start: time.Now(), wall: s.cfg.NowMillis, first: wall}
+	start := time.Now()
+	s.clock = skew.Clock{First: wall, Elapsed: func() time.Duration { return time.Since(start) }, Wall: s.cfg.NowMillis}
 	if ok && c.Own {
 		// The wheel's time goes on where it was ahead of the wall clock, as its slots
 		// are by that. Where it was behind, what is loaded too early waits again.
-		s.clock.first += max(c.Ahead, 0)
+		s.clock.First += max(c.Ahead, 0)
 	}
 	if ok {
-		s.clock.first = max(s.clock.first, c.Read)
+		s.clock.First = max(s.clock.First, c.Read)
 	}
-	s.base = s.clock.first - wall
-	s.opened = s.clock.first
-	s.relative, s.absolute = begin(-s.base), begin(-s.base)
+	s.base = s.clock.First - wall
+	s.opened = s.clock.First
+	s.relative, s.absolute = skew.Begin(-s.base), skew.Begin(-s.base)
 	s.least, s.utmost = -s.base, -s.base
 	if ok && c.Own {
 		s.least, s.utmost = min(s.least, c.Least), max(s.utmost, c.Utmost)
@@ -86,7 +88,7 @@ func (s *Service) open(c *timerfile.Checkpoint, ok bool) error {
 	if s.log, err = timerfile.OpenLog(s.cfg.FS, s.cfg.Dir, s.cfg.FileSize); err != nil {
 		return err
 	}
-	s.read, s.began = s.clock.now()/s.precision, s.cfg.Log.MaxPhysical()
+	s.read, s.began = s.clock.Now()/s.precision, s.cfg.Log.MaxPhysical()
 	switch {
 	case !ok:
 		return s.log.Cut(0)
@@ -241,7 +243,7 @@ func (s *Service) rebuild() error {
 	if err := s.log.Cut(0); err != nil {
 		return err
 	}
-	s.read, s.began = s.clock.now()/s.precision, s.cfg.Log.MaxPhysical()
+	s.read, s.began = s.clock.Now()/s.precision, s.cfg.Log.MaxPhysical()
 	s.old, s.put = 0, s.q.Min()
 	s.cur.loaded, s.ahead.loaded, s.held, s.gate = false, false, false, 0
 	s.recalls.reset()
@@ -272,7 +274,7 @@ func (s *Service) collect(from, until, ahead int64) error {
 			return nil
 		}
 		s.done.offsets[rec.PreparedOffset] = struct{}{}
-		s.done.until = max(s.done.until, min(atoi(v), farMillis)+ahead+clockRounding+s.precision)
+		s.done.until = max(s.done.until, min(atoi(v), farMillis)+ahead+skew.Rounding+s.precision)
 		return nil
 	})
 }
@@ -298,15 +300,15 @@ func (s *Service) madeOfWaiting(rec *message.Record) bool {
 // note writes a checkpoint of where the wheel is. What it says is durable before:
 // the log with what has been delivered and put in, the units, the slots.
 func (s *Service) note() error {
-	now := s.clock.now()
+	now := s.clock.Now()
 	s.noteAt = now + s.cfg.FlushInterval.Milliseconds()
 	if s.done.offsets != nil && s.read*s.precision >= s.done.until && s.put >= s.done.queue {
 		s.done = done{}
 	}
 	c := timerfile.Checkpoint{
 		Read: s.read * s.precision, LogEnd: s.log.End(), QueueOffset: s.put, Master: s.put,
-		State: s.noted.State, Timestamp: s.clock.wall(), Counter: s.noted.Counter + 1,
-		Own: true, LogOffset: s.began, Ahead: -s.clock.ahead(), Precision: s.precision, LastRecall: s.recalls.last,
+		State: s.noted.State, Timestamp: s.clock.Wall(), Counter: s.noted.Counter + 1,
+		Own: true, LogOffset: s.began, Ahead: -s.clock.Ahead(), Precision: s.precision, LastRecall: s.recalls.last,
 	}
 	s.mu.Lock()
 	c.Least, c.Utmost = s.least, s.utmost

@@ -100,9 +100,9 @@ func (s *Service) recallWait() int64 {
 // has begun.
 func (s *Service) recallable(out int64) bool {
 	s.mu.Lock()
-	earliest := s.absolute.earliest(out, s.cfg.MaxDelay.Milliseconds())
+	earliest := s.absolute.Earliest(out, s.cfg.MaxDelay.Milliseconds())
 	s.mu.Unlock()
-	return earliest/s.precision > s.clock.now()/s.precision
+	return earliest/s.precision > s.clock.Now()/s.precision
 }
 
 // refuseRecall says why a recall can't be taken.

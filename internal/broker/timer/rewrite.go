@@ -129,7 +129,7 @@ func (s *Service) rewrite(topic string, queue int32, props, scratch []byte, limi
 	if a.bad != nil {
 		return nil, scratch, false, fmt.Errorf("%w: the time of delivery %q is no number of milliseconds or seconds", ErrRefused, a.bad)
 	}
-	now := s.clock.wall()
+	now := s.clock.Wall()
 	deliver := a.ms
 	if a.relative {
 		deliver = now + min(a.ms, farMillis)

@@ -6,6 +6,7 @@ package timer
 import (
 	"strconv"
 
+	"github.com/twostage/twostage/internal/skew"
 	"github.com/twostage/twostage/internal/store/timerfile"
 	"github.com/twostage/twostage/message"
 )
@@ -30,7 +31,7 @@ func (s *Service) roll(d *delivery, it item, rec *message.Record, now int64) err
 	at, relative := s.exact(rec)
 	if relative {
 		// By the wall clock as it is now.
-		if end := s.due(rec) + s.clock.ahead(); end < at-2*clockRounding || end > at+2*clockRounding {
+		if end := s.due(rec) + s.clock.Ahead(); end < at-2*skew.Rounding || end > at+2*skew.Rounding {
 			at = end
 		}
 	}
@@ -39,7 +40,7 @@ func (s *Service) roll(d *delivery, it item, rec *message.Record, now int64) err
 		message.PropertyTimerDeliver)
 	p = strconv.AppendInt(appendProperty(p, 0, message.PropertyTimerDeliver), at, 10)
 	p = strconv.AppendInt(appendProperty(p, 0, message.PropertyTimerEnqueue), now, 10)
-	p = strconv.AppendInt(appendProperty(p, 0, message.PropertyTimerDequeue), s.clock.wall(), 10)
+	p = strconv.AppendInt(appendProperty(p, 0, message.PropertyTimerDequeue), s.clock.Wall(), 10)
 	p = strconv.AppendInt(appendProperty(p, 0, message.PropertyTimerRollTimes), times, 10)
 	d.props = p
 	rec.Properties, rec.PreparedOffset = p, rec.PhysicalOffset

@@ -14,7 +14,7 @@ import (
 // round puts in, delivers and notes what is to be, a batch of each, and returns
 // when the next round is.
 func (s *Service) round() int64 {
-	d, now := &s.work, s.clock.now()
+	d, now := &s.work, s.clock.Now()
 	if s.broken != nil {
 		if now < d.gets.at {
 			return d.gets.at
@@ -56,7 +56,7 @@ func (s *Service) round() int64 {
 		}
 		soon(at)
 	}
-	if now = s.clock.now(); now >= s.noteAt {
+	if now = s.clock.Now(); now >= s.noteAt {
 		s.catchUp()
 		if (s.dirty || s.stale()) && !s.held {
 			if err := s.note(); err != nil {

@@ -16,6 +16,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/twostage/twostage/internal/skew"
 	"github.com/twostage/twostage/internal/store"
 	"github.com/twostage/twostage/internal/vfs"
 	"github.com/twostage/twostage/message"
@@ -23,7 +24,7 @@ import (
 
 // fixed is a service that only rewrites, at 1,000,500 ms.
 func fixed(precision int64) *Service {
-	return &Service{precision: precision, absolute: begin(0), cfg: Config{MaxDelay: 100 * time.Second}, clock: clock{start: time.Now(), wall: func() int64 { return 1_000_500 }}}
+	return &Service{precision: precision, absolute: skew.Begin(0), cfg: Config{MaxDelay: 100 * time.Second}, clock: skew.Clock{Wall: func() int64 { return 1_000_500 }, Elapsed: func() time.Duration { return 0 }}}
 }
 
 func text(s string) []byte {
@@ -150,47 +151,6 @@ func TestWindow(t *testing.T) {
 		slices.SortFunc(want, compareItems)
 		if !slices.Equal(got, want) {
 			t.Fatalf("seed %d: %v, want %v", seed, got, want)
-		}
-	}
-}
-
-func TestEras(t *testing.T) {
-	e := begin(0)
-	for i := range int64(10) {
-		e.add(i, i%3, i) // rounding
-	}
-	e.add(10, 5000, 10) // set forward
-	e.add(11, 5001, 11)
-	e.add(12, -3000, 12) // and back
-	for offset, want := range map[int64]int64{0: 0, 9: 0, 10: 4998, 11: 4998, 12: -3002, 99: -3002} {
-		if got := e.at(offset); got != want {
-			t.Errorf("entry %d: %d ahead, want %d", offset, got, want)
-		}
-	}
-	if e.passed(11); len(e.list) != 2 || e.at(11) != 4998 || e.at(9) != 0 {
-		t.Errorf("%v", e)
-	}
-	const hour = 3_600_000
-	e = begin(hour)
-	for i := range int64(hour) { // the store's time stands still
-		e.add(i, hour-i, i)
-	}
-	if len(e.list) > 16*erasPerStep {
-		t.Errorf("%d eras", len(e.list))
-	}
-	for i := range int64(5000) { // entries that are put in one by one, while the clock is set
-		e.add(hour+i, i%7*1000, hour+i)
-		e.passed(hour + i)
-	}
-	if len(e.list) > 1 || len(e.past) > pastEras {
-		t.Errorf("%d and %d eras", len(e.list), len(e.past))
-	}
-	for i := int64(0); i < hour+5000; i++ { // late at most
-		if i < hour-10 && i%97 != 0 {
-			continue
-		}
-		if want := hour - i; i < hour && e.at(i) > want+2*clockRounding || i > hour+4990 && e.at(i) != (i-hour)%7*1000-clockRounding {
-			t.Fatalf("entry %d: %d ahead", i, e.at(i))
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/twostage/twostage/internal/skew"
 	"github.com/twostage/twostage/internal/store"
 	"github.com/twostage/twostage/internal/store/timerfile"
 	"github.com/twostage/twostage/internal/vfs"
@@ -59,10 +60,10 @@ type Config struct {
 // goroutine.
 type Service struct {
 	cfg       Config
-	precision int64 // ms
-	window    int64 // ms
-	keep      int   // units of a slot in memory
-	clock     clock
+	precision int64        // ms
+	window    int64        // ms
+	keep      int          // units of a slot in memory
+	clock     skew.Clock   // the time of the wheel
 	q         *store.Queue // of message.TopicTimer
 
 	wake    chan struct{}
@@ -98,13 +99,13 @@ type Service struct {
 
 	work delivery
 
-	mu       sync.Mutex // below; ended
-	relative eras       // of delays: the store's time
-	absolute eras       // of times: the wall clock
-	least    int64      // of absolute's ahead, and those of earlier runs
-	utmost   int64      // the same
-	arrived  int64      // behind the last entry that may be put in
-	idle     bool       // the goroutine of Run waits for an entry
+	mu       sync.Mutex   // below; ended
+	relative skew.History // of delays: the store's time
+	absolute skew.History // of times: the wall clock
+	least    int64        // of absolute's ahead, and those of earlier runs
+	utmost   int64        // the same
+	arrived  int64        // behind the last entry that may be put in
+	idle     bool         // the goroutine of Run waits for an entry
 
 	ended     bool // Run may not start any more
 	closeOnce sync.Once
@@ -192,7 +193,7 @@ func (s *Service) Run(ctx context.Context) error {
 	s.catchUp()
 	for {
 		next := s.round()
-		t.Reset(max(s.clock.until(next), 0))
+		t.Reset(max(s.clock.Until(next), 0))
 		select {
 		case <-ctx.Done():
 			return nil
@@ -239,7 +240,7 @@ func (s *Service) Arrived(q *store.Queue, offset, _, storeTimestamp int64, _ []b
 	if q != s.q {
 		return
 	}
-	now, wall := s.clock.now(), s.clock.wall()
+	now, wall := s.clock.Now(), s.clock.Wall()
 	s.mu.Lock()
 	s.measure(offset, now, wall, storeTimestamp)
 	s.arrived = max(s.arrived, offset+1)
@@ -256,16 +257,15 @@ func (s *Service) Arrived(q *store.Queue, offset, _, storeTimestamp int64, _ []b
 
 // measure notes how far the clocks are ahead at an entry. mu is held.
 func (s *Service) measure(offset, now, wall, storeTimestamp int64) {
-	if ahead, changed := s.absolute.add(offset, wall-now, now); changed {
-		s.least, s.utmost = min(s.least, ahead), max(s.utmost, ahead)
-	}
-	s.relative.add(offset, max(wall, storeTimestamp)-now, now)
+	ahead := s.absolute.Add(offset, wall-now, now)
+	s.least, s.utmost = min(s.least, ahead), max(s.utmost, ahead)
+	s.relative.Add(offset, max(wall, storeTimestamp)-now, now)
 }
 
 // catchUp takes in entries that Arrived was not told of, such as those that were
 // stored while a broker was still being put together.
 func (s *Service) catchUp() {
-	now, wall := s.clock.now(), s.clock.wall()
+	now, wall := s.clock.Now(), s.clock.Wall()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if end := s.q.Max(); end > s.arrived {
