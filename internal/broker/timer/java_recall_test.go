@@ -20,8 +20,10 @@ import (
 // slots of that many ms, would have written of its entries.
 func putAsJava(r *rig, m *vfs.Mem, entries []store.Entry, precision int64) {
 	r.t.Helper()
-	if err := timerfile.Remove(m, "/data"); err != nil {
-		r.t.Fatal(err)
+	for _, name := range []string{"/data/timerwheel", "/data/timerlog", "/data/config/timercheck", "/data/config/timercheck.bak"} {
+		if err := m.RemoveAll(name); err != nil {
+			r.t.Fatal(err)
+		}
 	}
 	w, _, err := timerfile.OpenWheel(m, "/data")
 	if err != nil {
