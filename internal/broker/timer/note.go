@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/twostage/twostage/internal/skew"
+	"github.com/twostage/twostage/internal/store"
 	"github.com/twostage/twostage/internal/store/timerfile"
 	"github.com/twostage/twostage/message"
 )
@@ -284,8 +285,8 @@ func (s *Service) collect(from, until, ahead int64) error {
 // their sender likes; records that were made of nothing have offset 0.
 func (s *Service) madeOfWaiting(rec *message.Record) bool {
 	stored, release, err := s.cfg.Log.Record(rec.PreparedOffset)
-	if err != nil {
-		return false
+	if err != nil { // better believed than delivered again, when it just can't be read
+		return rec.PreparedOffset > 0 && !errors.Is(err, store.ErrNotFound)
 	}
 	defer release()
 	source := &s.work.rec
