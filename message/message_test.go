@@ -84,7 +84,7 @@ func TestMessageCheck(t *testing.T) {
 func TestTopicNames(t *testing.T) {
 	for topic, want := range map[string][2]bool{ // system, send forbidden
 		TopicHalf: {true, true}, TopicAutoCreate: {true, false}, TopicTrace: {true, false}, TopicSchedule: {true, true},
-		"rmq_sys_x": {true, false}, "T": {}, RetryTopic("g"): {}, DLQTopic("g"): {},
+		"rmq_sys_x": {true, false}, RevivePrefix + "c": {true, true}, "T": {}, RetryTopic("g"): {}, DLQTopic("g"): {},
 	} {
 		if got := [2]bool{IsSystemTopic(topic), IsSendForbidden(topic)}; got != want {
 			t.Errorf("%s: %v, want %v", topic, got, want)

@@ -27,6 +27,9 @@ const (
 	SystemTopicPrefix = "rmq_sys_"
 	RetryPrefix       = "%RETRY%"
 	DLQPrefix         = "%DLQ%"
+	// RevivePrefix begins the name of a cluster's topic of pop records:
+	// rmq_sys_REVIVE_LOG_cluster.
+	RevivePrefix = "rmq_sys_REVIVE_LOG_"
 	// ReplySuffix ends the name of a cluster's reply topic: cluster_REPLY_TOPIC.
 	ReplySuffix = "REPLY_TOPIC"
 
@@ -60,6 +63,12 @@ var ErrName = errors.New("message: bad name")
 // consumed again.
 func RetryTopic(group string) string { return RetryPrefix + group }
 
+// PopRetryTopics names the topics in which a group that pops gets messages of topic
+// again: %RETRY%group_topic, and %RETRY%group+topic (enableRetryTopicV2).
+func PopRetryTopics(group, topic string) [2]string {
+	return [2]string{RetryPrefix + group + "_" + topic, RetryPrefix + group + "+" + topic}
+}
+
 // DLQTopic names the topic of a consumer group's dead letters.
 func DLQTopic(group string) string { return DLQPrefix + group }
 
@@ -79,7 +88,7 @@ func IsSendForbidden(topic string) bool {
 	case TopicSchedule, TopicTimer, TopicHalf, TopicOpHalf, TopicCheckMax, TopicSelfTest, TopicOffsetMoved:
 		return true
 	}
-	return false
+	return strings.HasPrefix(topic, RevivePrefix)
 }
 
 // IsSystemGroup tells whether the consumer group belongs to the broker.

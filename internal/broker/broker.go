@@ -94,7 +94,7 @@ func New(o Options) *Broker {
 	}
 	return &Broker{
 		o: o, cfg: o.Config, log: o.Logger, locks: lock.New(), holds: longpoll.New[*store.Queue](maxHeld), stats: newStats(),
-		popHeld: popwait.New(waitLimits(o.Config.PopWait), false), noted: popwait.New(waitLimits(o.Config.PopWait), true),
+		popHeld: popwait.New(waitLimits(o.Config.PopWait), false, o.Logger), noted: popwait.New(waitLimits(o.Config.PopWait), true, o.Logger),
 	}
 }
 

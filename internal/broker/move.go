@@ -7,8 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
+	"runtime/debug"
 	"time"
 
 	"github.com/twostage/twostage/internal/broker/pop"
@@ -57,7 +56,7 @@ func (m *mover) round(ctx context.Context) {
 			if c.Mode != body.RequestPull {
 				continue
 			}
-			for _, retry := range popwait.RetryTopics(group, topic) {
+			for _, retry := range message.PopRetryTopics(group, topic) {
 				err := m.moveAll(ctx, group, topic, retry)
 				if err != nil && !m.failed[retry] {
 					m.b.log.Error("what a group that pulls now has left to pop can't be moved to its retry topic yet", "group", group, "from", retry, "error", err)
@@ -70,10 +69,14 @@ func (m *mover) round(ctx context.Context) {
 	}
 }
 
-// moveAll moves what is visible of one pop retry topic.
-func (m *mover) moveAll(ctx context.Context, group, topic, retry string) error {
+// moveAll moves what is visible of one pop retry topic. What it reads was made by
+// clients: a panic is an error.
+func (m *mover) moveAll(ctx context.Context, group, topic, retry string) (err error) {
 	moved := 0
 	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("bug: panic: %v\n%s", p, debug.Stack())
+		}
 		if moved > 0 {
 			m.b.log.Info("a group that pulls now gets what it had left to pop", "group", group, "from", retry, "messages", moved)
 		}
@@ -102,51 +105,51 @@ func (m *mover) wanted(group, topic, retry string) bool {
 	return set && c.Mode == body.RequestPull
 }
 
-// move moves one pop's worth of messages and tells how many.
+// move moves one pop's worth of messages and tells how many. One that can't be
+// stored stays in the pop retry topic, where it is visible again in a while.
 func (m *mover) move(group, topic, retry string) (int, error) {
 	res, err := m.pop.Pop(pop.Request{Group: group, Topic: retry, Queue: popwait.AnyQueue, Max: pop.MaxMessages, Invisible: moveInvisible})
 	if err != nil {
 		return 0, err
 	}
 	defer res.Release()
-	starts, err := startOffsets(res.StartOffsetInfo)
-	if err != nil {
-		return 0, err
-	}
 	var batch store.Batch
-	given := map[int32][]int64{} // queue offsets by queue
-	for _, rec := range res.Records {
-		queue, at, err := m.add(&batch, group, topic, rec)
-		if err != nil {
-			return 0, err
+	var failed error
+	moved := make([]pop.Part, 0, len(res.Parts))
+	records := res.Records
+	for _, part := range res.Parts {
+		offsets := part.Offsets
+		part.Offsets = nil
+		for i, offset := range offsets {
+			if err := m.add(&batch, group, topic, records[i]); err != nil {
+				failed = errors.Join(failed, fmt.Errorf("message %d of queue %d of %s: %w", offset, part.Queue, part.Topic, err))
+				continue
+			}
+			part.Offsets = append(part.Offsets, offset)
 		}
-		given[queue] = append(given[queue], at)
+		records = records[len(offsets):]
+		moved = append(moved, part)
 	}
 	if batch.Len() == 0 {
-		return 0, nil
+		return 0, failed
 	}
 	if err := m.b.store.Append(&batch); err != nil {
-		return 0, err
+		return 0, errors.Join(failed, err)
 	}
 	m.b.stats.In(message.RetryTopic(group), batch.Len(), batch.Size())
-	var errs []error
-	for queue, offsets := range given {
-		start, ok := starts[queue]
-		if !ok {
-			errs = append(errs, fmt.Errorf("the pop of %s does not say where queue %d began: %q", retry, queue, res.StartOffsetInfo))
-			continue
-		}
-		h := pop.Handle{Start: start, PopTime: res.PopTime, Invisible: res.Invisible, Revive: res.ReviveQID, Broker: m.b.cfg.Identity.Name, Queue: queue}
-		errs = append(errs, m.pop.Ack(group, retry, queue, &h, offsets...))
+	for _, part := range moved {
+		h := pop.Handle{Start: part.Start, PopTime: res.PopTime, Invisible: res.Invisible, Revive: res.ReviveQID, Broker: m.b.cfg.Identity.Name, Queue: part.Queue}
+		failed = errors.Join(failed, m.pop.Ack(group, part.Topic, part.Queue, &h, part.Offsets...))
 	}
-	return batch.Len(), errors.Join(errs...)
+	return batch.Len(), failed
 }
 
-// add puts a message into the batch, as one of the group's retry topic.
-func (m *mover) add(batch *store.Batch, group, from string, stored []byte) (queue int32, at int64, err error) {
+// add puts a message into the batch, as one of the group's retry topic. The name of
+// the topic that it comes from is left out where it does not fit.
+func (m *mover) add(batch *store.Batch, group, from string, stored []byte) error {
 	var rec message.Record
 	if _, err := message.DecodeRecord(stored, &rec, true); err != nil {
-		return 0, 0, err
+		return err
 	}
 	queues := int32(1)
 	if g, ok := m.b.groups.Get(group); ok {
@@ -154,7 +157,7 @@ func (m *mover) add(batch *store.Batch, group, from string, stored []byte) (queu
 	}
 	target, err := m.b.topics.Ensure(message.RetryTopic(group), queues, topic.PermRead|topic.PermWrite, 0)
 	if err != nil {
-		return 0, 0, err
+		return err
 	}
 	props := message.ParseProperties(rec.Properties)
 	delete(props, message.PropertyPopCheckpoint)
@@ -164,29 +167,11 @@ func (m *mover) add(batch *store.Batch, group, from string, stored []byte) (queu
 		ReconsumeTimes: rec.ReconsumeTimes, Body: rec.Body, Properties: props.Append(nil),
 	}
 	q := m.b.store.Queue(target.TopicName, int32(rec.QueueOffset%int64(max(target.WriteQueueNums, 1))))
-	return rec.QueueID, rec.QueueOffset, batch.Add(q, &again)
-}
-
-// startOffsets reads where a pop began in each queue: "kind queue offset;...".
-func startOffsets(info string) (map[int32]int64, error) {
-	starts := map[int32]int64{}
-	for part := range strings.SplitSeq(info, ";") {
-		if part == "" {
-			continue
-		}
-		var queue, offset int64
-		f := strings.Fields(part)
-		err := errors.New("three fields are needed")
-		if len(f) == 3 {
-			var err2 error
-			queue, err = strconv.ParseInt(f[1], 10, 32)
-			offset, err2 = strconv.ParseInt(f[2], 10, 64)
-			err = errors.Join(err, err2)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("start offsets %q of a pop: %w", info, err)
-		}
-		starts[int32(queue)] = offset
+	err = batch.Add(q, &again)
+	if errors.Is(err, message.ErrProperties) {
+		delete(props, message.PropertyRetryTopic)
+		again.Properties = props.Append(nil)
+		err = batch.Add(q, &again)
 	}
-	return starts, nil
+	return err
 }

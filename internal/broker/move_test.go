@@ -149,15 +149,3 @@ func TestWhatIsMovedAndWhatIsNot(t *testing.T) {
 		t.Errorf("%d messages in flight, want the one that was not acked", n)
 	}
 }
-
-func TestStartOffsets(t *testing.T) {
-	got, err := startOffsets("1 0 17;1 3 20")
-	if err != nil || len(got) != 2 || got[0] != 17 || got[3] != 20 {
-		t.Errorf("%v %v", got, err)
-	}
-	for _, bad := range []string{"1 0", "1 x 2", "1 0 y", "1 99999999999 1"} {
-		if _, err := startOffsets(bad); err == nil || !strings.Contains(err.Error(), bad) {
-			t.Errorf("%q: %v", bad, err)
-		}
-	}
-}

@@ -12,8 +12,8 @@ import (
 // recovery of others any more.
 func (b *Broker) openPops() error {
 	c := b.cfg
-	var delays pop.Delays
-	if b.timers != nil { // without the wheel revive records don't wait, which nothing here needs
+	var delays pop.Delays // none: records do not wait
+	if b.timers != nil {
 		delays = b.waits()
 	}
 	var err error

@@ -5,7 +5,6 @@ package handler
 
 import (
 	"github.com/twostage/twostage/internal/remoting"
-	"github.com/twostage/twostage/internal/wire"
 	"github.com/twostage/twostage/internal/wire/header"
 )
 
@@ -15,10 +14,6 @@ import (
 func (p *Pop) ChangeInvisible(r *remoting.Request) {
 	var h header.ChangeInvisibleRequest
 	if !decode(r, &h) {
-		return
-	}
-	if h.InvisibleTime < 0 {
-		fail(r, wire.InvalidParameter, "invisibleTime is %d: it must not be negative", h.InvisibleTime)
 		return
 	}
 	handle, ok := p.given(r, h.Topic, h.QueueID, h.Offset, h.ExtraInfo)

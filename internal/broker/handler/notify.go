@@ -4,12 +4,14 @@
 package handler
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/twostage/twostage/internal/broker/popwait"
 	"github.com/twostage/twostage/internal/broker/topic"
 	"github.com/twostage/twostage/internal/remoting"
 	"github.com/twostage/twostage/internal/wire"
+	"github.com/twostage/twostage/internal/wire/body"
 	"github.com/twostage/twostage/internal/wire/header"
 )
 
@@ -23,11 +25,18 @@ type Ready interface {
 	Ready(group, topic string, queue int32) bool // queue -1: in any
 }
 
+// PopGroups is the groups of those who pop.
+type PopGroups interface {
+	Groups
+	// Get makes no group.
+	Get(name string) (*body.SubscriptionGroupConfig, bool)
+}
+
 // Notify serves NOTIFICATION, which waits until there is something to pop, and
 // POLLING_INFO, which counts the pops that wait.
 type Notify struct {
 	Topics   Topics
-	Groups   Groups
+	Groups   PopGroups
 	Ready    Ready
 	Waiter   Waiter
 	Held     func(group, topic string, queue int32) int // pops
@@ -71,6 +80,27 @@ func (n *Notify) allowed(r *remoting.Request, group, name string, queue int32) b
 	return true
 }
 
+// gone is the answer to a held request whose topic or group is not there any more,
+// or can't be read, nil when all is well.
+func (n *Notify) gone(w *popwait.Wait) *wire.Response {
+	if t, ok := n.Topics.Get(w.Topic); !ok || t.Perm&topic.PermRead == 0 {
+		return &wire.Response{Code: wire.TopicNotExist, Remark: "topic[" + w.Topic + "] not exist: it was deleted, or can't be read any more, while the request was held"}
+	}
+	if _, ok := n.Groups.Get(w.Group); !ok {
+		return &wire.Response{Code: wire.SubscriptionGroupNotExist, Remark: "subscription group [" + w.Group + "] does not exist: it was deleted while the request was held"}
+	}
+	return nil
+}
+
+// failed answers a held request whose code panics, and leaves the panic to who
+// serves it. It must be the deferred function itself.
+func failed(ticket remoting.Ticket) {
+	if p := recover(); p != nil {
+		ticket.Reply(&wire.Response{Code: wire.SystemError, Remark: fmt.Sprintf("internal error while serving a held request: %v", p)})
+		panic(p)
+	}
+}
+
 // Notification serves NOTIFICATION.
 func (n *Notify) Notification(r *remoting.Request) {
 	var h header.NotificationRequest
@@ -99,16 +129,17 @@ func (n *Notify) Notification(r *remoting.Request) {
 		}
 	}
 	w.Wake = func(arrived bool) {
+		defer failed(ticket)
+		if refusal := n.gone(w); refusal != nil {
+			ticket.Reply(refusal)
+			return
+		}
 		switch {
 		case ready():
 			answer(header.NotificationResponse{HasMsg: true})
 		case !arrived:
 			answer(header.NotificationResponse{})
 		default: // another took it, or it is not for the group yet
-			if _, there := n.Topics.Get(w.Topic); !there {
-				ticket.Reply(&wire.Response{Code: wire.TopicNotExist, Remark: "topic[" + w.Topic + "] not exist: it was deleted while the request was held"})
-				return
-			}
 			hold()
 		}
 	}

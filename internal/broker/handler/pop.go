@@ -9,7 +9,6 @@ import (
 
 	"github.com/twostage/twostage/internal/broker/pop"
 	"github.com/twostage/twostage/internal/broker/popwait"
-	"github.com/twostage/twostage/internal/broker/topic"
 	"github.com/twostage/twostage/internal/remoting"
 	"github.com/twostage/twostage/internal/store"
 	"github.com/twostage/twostage/internal/wire"
@@ -31,7 +30,7 @@ type Pops interface {
 type Pop struct {
 	Pops      Pops
 	Topics    Topics
-	Groups    Groups
+	Groups    PopGroups
 	Queues    PopQueues
 	Filters   *Filters
 	Waiter    Waiter
@@ -64,10 +63,6 @@ func (p *Pop) Handle(r *remoting.Request) {
 		fail(r, wire.InvalidParameter, "a pop of %d messages: %d are possible (maxMsgNums)", h.MaxMsgNums, pop.MaxMessages)
 		return
 	}
-	if h.InvisibleTime < 0 {
-		fail(r, wire.InvalidParameter, "invisibleTime is %d: it must not be negative", h.InvisibleTime)
-		return
-	}
 	if !p.allowed(r, h.ConsumerGroup, h.Topic, h.QueueID) {
 		return
 	}
@@ -88,10 +83,14 @@ func (p *Pop) Handle(r *remoting.Request) {
 	pp.run()
 }
 
+// rules are those of who may have messages.
+func (p *Pop) rules() Notify {
+	return Notify{Topics: p.Topics, Groups: p.Groups, Readable: p.Readable}
+}
+
 // allowed answers a request for messages that the group may not have.
 func (p *Pop) allowed(r *remoting.Request, group, name string, queue int32) bool {
-	n := Notify{Topics: p.Topics, Groups: p.Groups, Readable: p.Readable}
-	if !n.allowed(r, group, name, queue) {
+	if n := p.rules(); !n.allowed(r, group, name, queue) {
 		return false
 	}
 	if p.Groups.ReadForbidden([]byte(group), []byte(name)) {
@@ -128,6 +127,7 @@ func (pp *popping) run() {
 		w.Filter = pp.sel
 	}
 	w.Wake = func(arrived bool) {
+		defer failed(pp.ticket)
 		select {
 		case <-pp.ticket.Conn().Closed(): // nobody gets what would be made invisible
 			if arrived && pp.p.Freed != nil {
@@ -136,8 +136,9 @@ func (pp *popping) run() {
 			return
 		default:
 		}
-		if t, there := pp.p.Topics.Get(pp.req.Topic); !there || t.Perm&topic.PermRead == 0 {
-			pp.ticket.Reply(&wire.Response{Code: wire.TopicNotExist, Remark: "topic[" + pp.req.Topic + "] not exist: it was deleted, or can't be read any more, while the pop was held"})
+		n := pp.p.rules()
+		if refusal := n.gone(w); refusal != nil {
+			pp.ticket.Reply(refusal)
 			return
 		}
 		res, ok := pp.try()
@@ -198,6 +199,8 @@ func popFailure(err error) *wire.Response {
 	switch {
 	case errors.Is(err, pop.ErrTime):
 		code, remark = wire.InvalidParameter, err.Error()
+	case errors.Is(err, pop.ErrFull):
+		code, remark = wire.SystemBusy, err.Error()
 	case errors.Is(err, pop.ErrNotGiven):
 		code, remark = wire.MessageIllegal, err.Error()
 	case errors.Is(err, pop.ErrLate):

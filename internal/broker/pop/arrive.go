@@ -4,6 +4,7 @@
 package pop
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -15,8 +16,9 @@ import (
 // takes the store over: it revives what lies behind the offset of ReviveGroup.
 // Nothing here reads it.
 type reviveQueue struct {
-	open []reviveEntry // checkpoints that were open when they arrived
-	last int64         // the last entry, -1: none
+	open []reviveEntry // checkpoints that have arrived, in order
+	tidy int           // of how many on those that are dealt with are sought and dropped
+	last int64         // the last entry
 	any  bool
 }
 
@@ -40,7 +42,7 @@ func (s *Service) Arrived(q *store.Queue, at int64, props []byte) {
 	if string(tag) != tagCheckpoint {
 		return
 	}
-	if k, ok := parseUnique(string(name)); ok && s.open.open[k] != nil {
+	if k, ok := parseUnique(string(name)); ok { // it may not be in the tables yet
 		r.open = append(r.open, reviveEntry{at, k})
 	}
 }
@@ -63,14 +65,23 @@ func keyOf(name string, queue int32) queueKey {
 	return queueKey{group, topic, queue}
 }
 
-// settleRevive commits how far the revive queues are dealt with.
+// settleRevive commits how far the revive queues are dealt with. It needs the gate:
+// what has arrived and is not in the tables is then dealt with, and not on its way
+// into them.
 func (s *Service) settleRevive() {
+	s.gate.Lock()
+	defer s.gate.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	closed := func(e reviveEntry) bool { return s.open.open[e.key] == nil }
 	for id := range s.arrived {
 		r := &s.arrived[id]
-		for len(r.open) > 0 && s.open.open[r.open[0].key] == nil {
+		for len(r.open) > 0 && closed(r.open[0]) {
 			r.open = r.open[1:]
+		}
+		if len(r.open) > r.tidy {
+			r.open = slices.DeleteFunc(r.open, closed)
+			r.tidy = 2*len(r.open) + 64
 		}
 		to := r.last
 		if len(r.open) > 0 {

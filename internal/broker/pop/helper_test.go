@@ -4,6 +4,7 @@
 package pop
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -224,11 +225,13 @@ func (r *rig) pop(req Request) ([]got, error) {
 			}
 			g.topic = RetryTopic("g", "T", g.handle.Kind)
 		} else {
-			start, ok := starts[fmt.Sprint("0", rec.QueueID)]
+			g.topic = string(rec.Topic)
+			kind := kindOf(g.topic)
+			start, ok := starts[fmt.Sprint(string(kind), rec.QueueID)]
 			if !ok {
 				return nil, fmt.Errorf("no start of queue %d in %q", rec.QueueID, res.StartOffsetInfo)
 			}
-			g.handle = Handle{Start: start, PopTime: res.PopTime, Invisible: res.Invisible, Revive: res.ReviveQID, Kind: Normal, Broker: "b", Queue: rec.QueueID, Offset: rec.QueueOffset}
+			g.handle = Handle{Start: start, PopTime: res.PopTime, Invisible: res.Invisible, Revive: res.ReviveQID, Kind: kind, Broker: "b", Queue: rec.QueueID, Offset: rec.QueueOffset}
 		}
 		list = append(list, g)
 	}
@@ -250,7 +253,7 @@ func (r *rig) ack(g *got) error {
 
 // turn does what Run does in a turn.
 func (r *rig) turn() error {
-	r.s.due()
+	r.s.due(context.Background())
 	r.s.settleOffsets()
 	r.s.settleRevive()
 	return r.sync()

@@ -6,6 +6,7 @@ package pop
 import (
 	"container/heap"
 	"math/bits"
+	"slices"
 
 	"github.com/twostage/twostage/internal/wire/body"
 )
@@ -43,25 +44,37 @@ type checkpoint struct {
 
 func (c *checkpoint) all() uint32 { return uint32(1)<<len(c.diffs) - 1 }
 
-// bit is that of an offset, 0 when the checkpoint does not have it.
-func (c *checkpoint) bit(offset int64) uint32 {
+// bits are those of offsets, which are sorted; what the checkpoint does not have
+// counts for nothing. It is quick however many offsets there are.
+func (c *checkpoint) bits(offsets []int64) (mask uint32) {
 	for i, d := range c.diffs {
-		if c.start+int64(d) == offset {
-			return 1 << i
+		if _, ok := slices.BinarySearch(offsets, c.start+int64(d)); ok {
+			mask |= 1 << i
 		}
 	}
-	return 0
+	return mask
+}
+
+// size is about how many bytes a note has of the checkpoint, without the broker's
+// name.
+func (c *checkpoint) size() int64 {
+	return 200 + int64(len(c.topic)+len(c.group)+len(c.rePut)) + 8*int64(len(c.diffs))
 }
 
 // merge is the open checkpoints. It has no clock and no lock.
 type merge struct {
-	open map[key]*checkpoint
-	heap dues
+	open   map[key]*checkpoint
+	size   int64            // of all
+	groups map[string]int64 // of each group's
+	heap   dues
+	taken  *checkpoint // by take, until finish
 	// byRecord finds checkpoints by their record while the log is read again.
 	byRecord map[int64]*checkpoint
 }
 
-func newMerge() *merge { return &merge{open: make(map[key]*checkpoint)} }
+func newMerge() *merge {
+	return &merge{open: make(map[key]*checkpoint), groups: make(map[string]int64)}
+}
 
 // add takes a checkpoint in, unless one of the name is there.
 func (m *merge) add(c *checkpoint) bool {
@@ -76,6 +89,8 @@ func (m *merge) add(c *checkpoint) bool {
 		return true
 	}
 	m.open[c.key] = c
+	m.size += c.size()
+	m.groups[c.group] += c.size()
 	if m.byRecord != nil {
 		m.byRecord[c.at] = c
 	}
@@ -83,26 +98,36 @@ func (m *merge) add(c *checkpoint) bool {
 	return true
 }
 
+// drop forgets a checkpoint; that it is forgotten already is no error.
 func (m *merge) drop(c *checkpoint) {
+	if m.open[c.key] != c {
+		return
+	}
 	delete(m.open, c.key)
 	delete(m.byRecord, c.at)
+	m.size -= c.size()
+	if m.groups[c.group] -= c.size(); m.groups[c.group] <= 0 {
+		delete(m.groups, c.group)
+	}
 	if c.pos >= 0 {
 		heap.Remove(&m.heap, c.pos)
 	}
 }
 
 // begin marks messages whose ack is about to be stored. mask is those of them
-// that are open: it is 0 when the ack changes nothing any more.
-func (m *merge) begin(k key, offsets ...int64) (c *checkpoint, mask uint32) {
+// that are open: it is 0 when the ack changes nothing any more. busy: another ack of
+// some is being stored, and nothing is marked; what this one is worth shows when that
+// is settled. offsets are sorted.
+func (m *merge) begin(k key, offsets ...int64) (c *checkpoint, mask uint32, busy bool) {
 	if c = m.open[k]; c == nil || c.reviving {
-		return nil, 0
+		return nil, 0, false
 	}
-	for _, o := range offsets {
-		mask |= c.bit(o)
+	mask = c.bits(offsets) &^ c.done
+	if mask&c.acking != 0 {
+		return c, 0, true
 	}
-	mask &^= c.done | c.acking
 	c.acking |= mask
-	return c, mask
+	return c, mask, false
 }
 
 // settle ends what begin began.
@@ -125,7 +150,7 @@ func (m *merge) next() (int64, bool) {
 }
 
 // take gives a checkpoint whose time is up, nil if there is none. Its open
-// messages are to be revived, and finish called. One with an ack on its way comes
+// messages are to be revived, and finish called before the next take. One with an ack on its way comes
 // later.
 func (m *merge) take(now int64) *checkpoint {
 	for len(m.heap) > 0 && m.heap[0].due <= now {
@@ -136,7 +161,7 @@ func (m *merge) take(now int64) *checkpoint {
 			continue
 		}
 		heap.Pop(&m.heap)
-		c.reviving = true
+		c.reviving, m.taken = true, c
 		return c
 	}
 	return nil
@@ -144,7 +169,10 @@ func (m *merge) take(now int64) *checkpoint {
 
 // finish ends what take began: mask is dealt with, the rest is due again.
 func (m *merge) finish(c *checkpoint, mask uint32, again int64) {
-	c.reviving = false
+	c.reviving, m.taken = false, nil
+	if m.open[c.key] != c {
+		return // forgotten meanwhile
+	}
 	if c.done |= mask; c.done&c.all() == c.all() {
 		m.drop(c)
 		return
@@ -166,6 +194,25 @@ func (m *merge) revived(from int64) {
 	}
 }
 
+// noted is an open checkpoint as it is at one moment: the rest of it does not
+// change.
+type noted struct {
+	*checkpoint
+	done uint32
+}
+
+// snapshot is all that is open. It is quick: nothing is copied but this.
+func (m *merge) snapshot() []noted {
+	list := make([]noted, 0, len(m.open))
+	for _, c := range m.heap {
+		list = append(list, noted{c, c.done})
+	}
+	if c := m.taken; c != nil && m.open[c.key] == c {
+		list = append(list, noted{c, c.done})
+	}
+	return list
+}
+
 // inFlight is how many messages are neither acked nor revived.
 func (m *merge) inFlight() (n int) {
 	for _, c := range m.open {
@@ -173,6 +220,9 @@ func (m *merge) inFlight() (n int) {
 	}
 	return n
 }
+
+// place is the queue and the group that the checkpoint is of.
+func (c *checkpoint) place() queueKey { return queueKey{c.group, c.topic, c.queue} }
 
 // dues is a heap of checkpoints by due.
 type dues []*checkpoint
@@ -201,10 +251,10 @@ func (d *dues) Pop() any {
 	return c
 }
 
-// point is the checkpoint as it is written.
-func (c *checkpoint) point(broker string) body.PopCheckPoint {
+// point is the checkpoint as it is written, with the messages of done dealt with.
+func (c *checkpoint) point(broker string, done uint32) body.PopCheckPoint {
 	return body.PopCheckPoint{
-		BitMap: int32(c.done), BrokerName: broker, Group: c.group, QueueOffsetDiff: c.diffs, InvisibleTime: c.invisible,
+		BitMap: int32(done), BrokerName: broker, Group: c.group, QueueOffsetDiff: c.diffs, InvisibleTime: c.invisible,
 		Num: int32(len(c.diffs)), PopTime: c.time, QueueID: c.queue, RePutTimes: c.rePut, StartOffset: c.start, Topic: c.topic,
 	}
 }
@@ -212,7 +262,7 @@ func (c *checkpoint) point(broker string) body.PopCheckPoint {
 // fromPoint is the checkpoint that was written.
 func fromPoint(p *body.PopCheckPoint, at int64, revive int32) *checkpoint {
 	c := &checkpoint{
-		key: key{p.Topic, p.Group, p.QueueID, p.StartOffset, p.PopTime}, at: at, revive: revive, invisible: p.InvisibleTime,
+		key: key{p.Topic, p.Group, p.QueueID, p.StartOffset, p.PopTime}, at: at, revive: revive, invisible: min(max(p.InvisibleTime, 0), MaxInvisible),
 		diffs: p.QueueOffsetDiff, done: uint32(p.BitMap), rePut: p.RePutTimes,
 	}
 	if len(c.diffs) == 0 { // written before 5.0.0: offsets one behind the other

@@ -17,7 +17,6 @@ const OrderQueue int32 = 999
 
 // The names of the revive records, and their tags.
 const (
-	reviveTopicPrefix = "rmq_sys_REVIVE_LOG_"
 	// ReviveGroup is the group whose offsets say how far the revive queues are
 	// dealt with.
 	ReviveGroup   = "CID_RMQ_SYS_REVIVE_GROUP"
@@ -37,6 +36,13 @@ const propertyMoved = "POP_MOVED"
 // propertyAttempt is the attempt id of a pop in order, in its record.
 const propertyAttempt = "POP_ATTEMPT"
 
+// propertyVisible is when a message that is in flight in order is visible, ms since
+// 1970, in the record of a change of that.
+const propertyVisible = "POP_VISIBLE"
+
+// MaxInvisible is the longest invisible time, in ms: a year.
+const MaxInvisible = 366 * 24 * 3600 * 1000
+
 // Retry says of which kind a topic is, in handles and answers.
 type Retry byte
 
@@ -48,15 +54,15 @@ const (
 )
 
 // ReviveTopic is the topic of checkpoints and acks of a cluster.
-func ReviveTopic(cluster string) string { return reviveTopicPrefix + cluster }
+func ReviveTopic(cluster string) string { return message.RevivePrefix + cluster }
 
 // RetryTopic is the topic in which a group gets messages of topic again.
 func RetryTopic(group, topic string, kind Retry) string {
 	switch kind {
 	case RetryV1:
-		return message.RetryPrefix + group + "_" + topic
+		return message.PopRetryTopics(group, topic)[0]
 	case RetryV2:
-		return message.RetryPrefix + group + "+" + topic
+		return message.PopRetryTopics(group, topic)[1]
 	}
 	return topic
 }
@@ -155,11 +161,11 @@ func begin(dst []byte, kind Retry, queue string) []byte {
 	return append(append(append(dst, byte(kind), ' '), queue...), ' ')
 }
 
-func (f *infos) add(topic string, queue int32, start int64, offsets []int64) {
-	kind, q := kindOf(topic), strconv.Itoa(int(queue))
-	f.start = strconv.AppendInt(begin(f.start, kind, q), start, 10)
+func (f *infos) add(p *Part) {
+	kind, q := kindOf(p.Topic), strconv.Itoa(int(p.Queue))
+	f.start = strconv.AppendInt(begin(f.start, kind, q), p.Start, 10)
 	f.offsets = begin(f.offsets, kind, q)
-	for i, o := range offsets {
+	for i, o := range p.Offsets {
 		if i > 0 {
 			f.offsets = append(f.offsets, ',')
 		}

@@ -9,11 +9,9 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
-	"strconv"
 
 	"github.com/twostage/twostage/internal/vfs"
 	"github.com/twostage/twostage/internal/wire/body"
-	"github.com/twostage/twostage/message"
 )
 
 // maxUnnoted is how many bytes of log may follow a note without news before it is
@@ -29,16 +27,13 @@ func (s *Service) Note() error {
 	defer s.noting.Unlock()
 	s.gate.Lock()
 	s.mu.Lock()
-	n := body.PopNote{LogOffset: s.cfg.Log.MaxPhysical(), Open: make([]body.OpenPop, 0, len(s.open.open))}
-	for _, c := range s.open.open {
-		n.Open = append(n.Open, body.OpenPop{At: c.at, Revive: c.revive, Point: c.point(s.cfg.Broker)})
-	}
+	end, open := s.cfg.Log.MaxPhysical(), s.open.snapshot()
 	s.orders.forget(func(topic, group string) bool {
 		_, t := s.cfg.Topics.Get(topic)
 		_, g := s.cfg.Groups.Get(group)
 		return t && g
 	})
-	orders := body.MarshalConfig(&body.ConsumerOrderInfo{Table: s.orders.table})
+	orders := s.orders.snapshot()
 	s.dirty = false
 	offsets := make(map[queueKey]int64, len(s.pending))
 	for k, p := range s.pending {
@@ -46,16 +41,20 @@ func (s *Service) Note() error {
 	}
 	s.mu.Unlock()
 	s.gate.Unlock()
-	err := s.cfg.Log.Flush(n.LogOffset)
+	err := s.cfg.Log.Flush(end)
 	if err == nil {
 		s.commit(offsets)
 		err = s.cfg.Offsets.Flush()
 	}
 	if err == nil {
-		err = vfs.ReplaceFile(s.cfg.FS, s.orderPath(), orders)
+		err = vfs.ReplaceFile(s.cfg.FS, s.orderPath(), body.MarshalConfig(&body.ConsumerOrderInfo{Table: orders}))
 	}
 	if err == nil {
-		slices.SortFunc(n.Open, func(a, b body.OpenPop) int { return cmp.Compare(a.At, b.At) })
+		slices.SortFunc(open, func(a, b noted) int { return cmp.Compare(a.at, b.at) })
+		n := body.PopNote{LogOffset: end, Open: make([]body.OpenPop, len(open))}
+		for i, c := range open {
+			n.Open[i] = body.OpenPop{At: c.at, Revive: c.revive, Point: c.point(s.cfg.Broker, c.done)}
+		}
 		err = vfs.ReplaceFile(s.cfg.FS, s.notePath(), body.MarshalConfig(&n))
 	}
 	if err != nil {
@@ -64,29 +63,8 @@ func (s *Service) Note() error {
 		s.mu.Unlock()
 		return fmt.Errorf("what is popped: %w", err)
 	}
-	s.noted.Store(n.LogOffset)
+	s.noted.Store(end)
 	return nil
-}
-
-// commit commits offsets that the disk has the reasons of, but those of groups
-// that were put elsewhere since.
-func (s *Service) commit(offsets map[queueKey]int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for k, to := range offsets {
-		if _, ok := s.pending[k]; !ok || !s.there(k) {
-			continue
-		}
-		if off, known := s.cfg.Offsets.Query(k.group, k.topic, k.queue); !known || off < to {
-			s.cfg.Offsets.Commit(k.group, k.topic, k.queue, to)
-		}
-	}
-}
-
-// there tells whether the topic of a queue still exists.
-func (s *Service) there(k queueKey) bool {
-	_, ok := s.cfg.Topics.Get(k.topic)
-	return ok
 }
 
 // noteIfNew is Note, unless nothing has happened since the last one.
@@ -149,11 +127,10 @@ func (s *Service) resume() error {
 		}
 	}
 	s.open.byRecord = nil
+	s.dropStale()
 	for name, queues := range s.orders.table {
 		for id, info := range queues {
-			if at := free(info); at > 0 {
-				s.waking[keyOf(name, id)] = at
-			}
+			s.waking.set(keyOf(name, id), free(info))
 		}
 	}
 	if err := s.Note(); err != nil {
@@ -175,135 +152,21 @@ func (s *Service) poppedBefore() bool {
 	return s.cfg.Log.LookupQueue(timerTopic, 0) != nil
 }
 
-// walk reads revive records again.
-type walk struct {
-	s *Service
-	// foreign: there is no note; what is there may be another broker's, whose
-	// offsets in the revive queues say what is dealt with.
-	foreign bool
-	seen    map[key]bool // checkpoints that one message has moved to
-}
-
-func (w *walk) visit(r *message.Record) error {
-	topic := string(r.Topic)
-	revive, timed := r.QueueID, false
-	switch {
-	case topic == w.s.revive:
-	case topic == timerTopic || topic == message.TopicSchedule:
-		name, _ := r.Property(message.PropertyRealTopic)
-		id, _ := r.Property(message.PropertyRealQueueID)
-		n, err := strconv.ParseInt(string(id), 10, 32)
-		if string(name) != w.s.revive || err != nil {
-			return nil
-		}
-		revive, timed = int32(n), true
-	default:
-		if r.PreparedOffset > 0 {
-			w.s.open.revived(r.PreparedOffset)
-		}
-		return nil
-	}
-	if r.PreparedOffset != 0 { // made out of one that was read, or noted
-		return nil
-	}
-	tag, _ := r.Property(message.PropertyTags)
-	switch string(tag) {
-	case tagCheckpoint:
-		w.checkpoint(r, revive, timed)
-	case tagAck, tagBatchAck:
-		w.ack(r)
-	}
-	return nil
-}
-
-func (w *walk) checkpoint(r *message.Record, revive int32, timed bool) {
-	s := w.s
-	var p body.PopCheckPoint
-	if err := body.Unmarshal(r.Body, &p); err != nil {
-		s.cfg.Logger.Warn("a checkpoint record can't be read: what it stands for is not given again", "offset", r.PhysicalOffset, "error", err)
-		return
-	}
-	if p.Topic == "" || p.Group == "" {
-		return
-	}
-	if p.Num == 0 {
-		w.order(r, &p)
-		return
-	}
-	if v, ok := r.Property(propertyNext); ok {
-		if to, err := strconv.ParseInt(string(v), 10, 64); err == nil && w.had(&p, to-1, r.PhysicalOffset) {
-			if off, known := s.cfg.Offsets.Query(p.Group, p.Topic, p.QueueID); !known || off < to {
-				s.cfg.Offsets.Commit(p.Group, p.Topic, p.QueueID, to)
+// dropStale drops what is noted of topics that were deleted since, if others are
+// there under their names.
+func (s *Service) dropStale() {
+	for name, queues := range s.orders.table {
+		for id, info := range queues {
+			k := keyOf(name, id)
+			if info.At > 0 && !s.had(k.topic, k.queue, offsetAt(info, len(info.Offsets)-1), info.At) { // 0: Java's
+				s.orders.clear(k.topic, k.group, k.queue)
 			}
 		}
 	}
-	c := fromPoint(&p, r.PhysicalOffset, revive)
-	if p.Num == 1 {
-		w.seen[c.key] = true
-	}
-	if w.foreign && !timed {
-		if off, known := s.cfg.Offsets.Query(ReviveGroup, s.revive, revive); known && r.QueueOffset <= off {
-			if old := s.open.open[c.key]; old != nil {
-				s.open.drop(old)
-			}
-			return
-		}
-	}
-	s.open.add(c)
-}
-
-// had tells whether the queue of a checkpoint had the offset before the
-// checkpoint was stored: it may be that of another topic of the name since.
-func (w *walk) had(p *body.PopCheckPoint, offset, at int64) bool {
-	q := w.s.cfg.Log.LookupQueue(p.Topic, p.QueueID)
-	if q == nil {
-		return false
-	}
-	e, err := w.s.cfg.Log.Entries(nil, q, offset, 1)
-	return err == nil && len(e) == 1 && e[0].PhysicalOffset < at
-}
-
-// order reads a pop in order, unless the note has it or a later one.
-func (w *walk) order(r *message.Record, p *body.PopCheckPoint) {
-	s := w.s
-	if info := s.orders.get(p.Topic, p.Group, p.QueueID); len(p.QueueOffsetDiff) == 0 || info != nil && info.PopTime >= p.PopTime {
-		return
-	}
-	offsets := make([]int64, len(p.QueueOffsetDiff))
-	for i, d := range p.QueueOffsetDiff {
-		offsets[i] = p.StartOffset + int64(d)
-	}
-	attempt, _ := r.Property(propertyAttempt)
-	s.orders.put(p.Topic, p.Group, p.QueueID, string(attempt), p.PopTime, p.InvisibleTime, p.PopTime, offsets)
-}
-
-func (w *walk) ack(r *message.Record) {
-	s := w.s
-	var a body.AckMsg
-	if err := body.Unmarshal(r.Body, &a); err != nil {
-		s.cfg.Logger.Warn("an ack record can't be read: what it acks is given again", "offset", r.PhysicalOffset, "error", err)
-		return
-	}
-	offsets := a.AckOffsetList
-	if len(offsets) == 0 {
-		offsets = []int64{a.AckOffset}
-	}
-	if to, ok := r.Property(propertyMoved); ok && len(offsets) == 1 {
-		time, err := strconv.ParseInt(string(to), 10, 64)
-		if err != nil || !w.seen[key{a.Topic, a.Group, a.QueueID, offsets[0], time}] {
-			return // a torn write: the old checkpoint has the message
-		}
-	}
-	if c, mask := s.open.begin(key{a.Topic, a.Group, a.QueueID, a.StartOffset, a.PopTime}, offsets...); c != nil {
-		s.open.settle(c, mask, true)
-		return
-	}
-	for _, o := range offsets {
-		if v, info, bit := s.orders.judge(a.Topic, a.Group, a.QueueID, o, a.PopTime); v == counts {
-			info.Committed |= 1 << bit
-			if off, known := s.cfg.Offsets.Query(a.Group, a.Topic, a.QueueID); !known || off < next(info) {
-				s.cfg.Offsets.Commit(a.Group, a.Topic, a.QueueID, next(info))
-			}
+	for _, c := range s.open.snapshot() {
+		if !s.had(c.topic, c.queue, c.start+int64(c.diffs[len(c.diffs)-1]), c.at) {
+			s.open.drop(c.checkpoint)
+			s.cfg.Logger.Warn("popped messages that nobody acked are not given again: their topic was deleted, or they are gone", "topic", c.topic, "group", c.group, "queue", c.queue, "offset", c.start)
 		}
 	}
 }

@@ -24,6 +24,20 @@ func (s *Service) isBlocked(k queueKey, attempt string, now int64) bool {
 	return s.orders.blocked(k.topic, k.group, k.queue, attempt, now)
 }
 
+// allAcked tells whether messages of a queue that is consumed in order are all
+// acked.
+func (s *Service) allAcked(k queueKey, offsets []int64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	info := s.orders.get(k.topic, k.group, k.queue)
+	for _, o := range offsets {
+		if !hasAcked(info, o) {
+			return false
+		}
+	}
+	return true
+}
+
 func (s *Service) inOrder(k queueKey) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

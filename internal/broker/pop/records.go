@@ -24,7 +24,8 @@ type batch struct {
 }
 
 // add puts a record for a revive queue into the batch, which waits until deliver
-// where records can; 0: at once.
+// where records can; 0: at once. An ack that the timers refuse, of a time that the
+// clock has gone back from, is stored at once as well; of a checkpoint that is ErrTime.
 func (b *batch) add(queue int32, tag, unique string, deliver int64, text []byte, more ...string) error {
 	props := message.AppendProperty(nil, message.PropertyTags, tag)
 	props = message.AppendProperty(props, message.PropertyUniqueKey, unique)
@@ -39,10 +40,10 @@ func (b *batch) add(queue int32, tag, unique string, deliver int64, text []byte,
 	if deliver > now && s.cfg.Delays != nil {
 		timed := message.AppendProperty(props[:len(props):len(props)], message.PropertyTimerDeliver, strconv.FormatInt(deliver, 10))
 		wait, out, ok, err := s.cfg.Delays.Rewrite(s.revive, queue, timed, nil)
-		if err != nil {
+		if err != nil && tag == tagCheckpoint {
 			return fmt.Errorf("%w: %w", ErrTime, err)
 		}
-		if ok {
+		if err == nil && ok {
 			q, props = wait, out
 		}
 	}
@@ -69,7 +70,7 @@ func unique(tag string, parts ...any) string {
 // checkpoint adds the record of a checkpoint. next is the offset that the group
 // goes on from in the queue, negative when the checkpoint says nothing of it.
 func (b *batch) checkpoint(c *checkpoint, next int64) error {
-	p := c.point(b.s.cfg.Broker)
+	p := c.point(b.s.cfg.Broker, c.done)
 	goOn := ""
 	if next >= 0 {
 		goOn = strconv.FormatInt(next, 10)
@@ -86,6 +87,15 @@ func (b *batch) order(k queueKey, revive int32, attempt string, time, invisible 
 		p.QueueOffsetDiff = append(p.QueueOffsetDiff, int32(o-offsets[0]))
 	}
 	return b.add(revive, tagCheckpoint, unique(tagCheckpoint, k.topic, k.queue, offsets[0], k.group, time, b.s.cfg.Broker), 0, body.Marshal(&p), propertyAttempt, attempt)
+}
+
+// visible adds the record of a change in order: as that of a pop of the one message,
+// with when it is visible.
+func (b *batch) visible(k queueKey, revive int32, time, offset, until int64) error {
+	p := body.PopCheckPoint{BrokerName: b.s.cfg.Broker, Group: k.group, Topic: k.topic, QueueID: k.queue, StartOffset: offset, PopTime: time,
+		InvisibleTime: max(until-time, 0), QueueOffsetDiff: []int32{0}}
+	return b.add(revive, tagCheckpoint, unique(tagCheckpoint, k.topic, k.queue, offset, k.group, time, b.s.cfg.Broker), 0, body.Marshal(&p),
+		propertyVisible, strconv.FormatInt(until, 10))
 }
 
 // ack adds the record of acks, of one message or several.

@@ -4,124 +4,51 @@
 package pop
 
 import (
-	"context"
 	"errors"
+	"fmt"
+	"runtime/debug"
 	"strconv"
-	"time"
 
 	"github.com/twostage/twostage/internal/store"
 	"github.com/twostage/twostage/message"
 )
 
-const (
-	settleEvery = 200 * time.Millisecond
-	reviveAgain = 1000 // ms after an error
-	permAll     = 6
-)
+const permAll = 6 // of a retry topic: read and write
 
-// Run revives, moves offsets on and notes, until ctx ends or the service is
-// closed, and returns nil. It is called once. Errors of the store are logged and
-// tried again.
-func (s *Service) Run(ctx context.Context) error {
-	s.mu.Lock()
-	if s.ended {
-		s.mu.Unlock()
-		return nil
-	}
-	s.running.Add(1)
-	s.mu.Unlock()
-	defer s.running.Done()
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	settle := time.NewTicker(settleEvery)
-	defer settle.Stop()
-	note := time.NewTicker(s.cfg.NoteInterval)
-	defer note.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-s.closing:
-			return nil
-		case <-timer.C:
-		case <-s.wake:
-		case <-settle.C:
-			s.settleOffsets()
-			s.settleRevive()
-		case <-note.C:
-			if err := s.noteIfNew(); err != nil {
-				s.cfg.Logger.Error("what is popped could not be noted", "error", err)
-			}
-		}
-		if next, ok := s.due(); ok {
-			timer.Reset(time.Duration(min(max(next-s.cfg.NowMillis(), 0), 1000)) * time.Millisecond)
-		}
-	}
-}
-
-// due revives what is due and tells of queues that are free again, and when that
-// is next to be done.
-func (s *Service) due() (next int64, ok bool) {
-	for {
-		now := s.cfg.NowMillis()
-		s.mu.Lock()
-		c := s.open.take(now)
-		s.mu.Unlock()
-		if c == nil {
-			break
-		}
-		s.reviveOne(c, now)
-	}
-	now := s.cfg.NowMillis()
-	var woken []queueKey
-	s.mu.Lock()
-	next, ok = s.open.next()
-	for k, at := range s.waking {
-		switch {
-		case at <= now:
-			woken = append(woken, k)
-			delete(s.waking, k)
-		case !ok || at < next:
-			next, ok = at, true
-		}
-	}
-	s.mu.Unlock()
-	if s.cfg.Wake != nil {
-		for _, k := range woken {
-			s.cfg.Wake(k.group, k.topic, k.queue)
-		}
-	}
-	return next, ok
-}
-
-// reviveOne stores the messages of a checkpoint again that nobody has acked, all
-// in one write.
-func (s *Service) reviveOne(c *checkpoint, now int64) {
+// reviveOne stores the messages of a checkpoint again that nobody has acked. An
+// error says that the store takes nothing now; what else keeps a message from being
+// stored keeps only that one, which is tried again later.
+func (s *Service) reviveOne(c *checkpoint, now int64) error {
 	s.gate.RLock()
 	defer s.gate.RUnlock()
 	r := reviving{s: s, c: c}
-	err := r.collect()
-	if err == nil && r.b.Len() > 0 {
-		r.b.Atomic = true
-		err = s.cfg.Log.Append(&r.b)
+	again := now + reviveLater
+	defer func() {
+		s.mu.Lock()
+		s.open.finish(c, r.gone, again)
+		s.dirty = true
+		s.mu.Unlock()
+	}()
+	r.collect()
+	if r.b.Len() == 0 {
+		return nil
 	}
-	mask := r.gone
-	if err == nil {
-		mask = c.all()
-		for i, topic := range r.topics {
-			if s.cfg.Revived != nil {
-				s.cfg.Revived(topic, 1, int(r.b.Result(i).Size))
-			}
+	err := s.cfg.Log.Append(&r.b)
+	for i := range r.b.Written() {
+		one := &r.stored[i]
+		r.gone |= one.bit
+		s.stats.revived.Add(1)
+		if one.dead {
+			s.stats.dead.Add(1)
 		}
-		s.stats.revived.Add(int64(len(r.topics)))
-		s.stats.dead.Add(r.dead)
-	} else {
-		s.cfg.Logger.Error("popped messages that nobody acked can't be stored again yet", "topic", c.topic, "group", c.group, "queue", c.queue, "offset", c.start, "error", err)
+		if s.cfg.Revived != nil {
+			s.cfg.Revived(one.topic, 1, int(r.b.Result(i).Size))
+		}
 	}
-	s.mu.Lock()
-	s.open.finish(c, mask, now+reviveAgain)
-	s.dirty = true
-	s.mu.Unlock()
+	if err != nil {
+		again = now + reviveAgain
+	}
+	return err
 }
 
 // reviving is the revival of one checkpoint.
@@ -129,20 +56,26 @@ type reviving struct {
 	s      *Service
 	c      *checkpoint
 	b      store.Batch
-	topics []string // of each record in b
-	gone   uint32   // messages that can't be revived
-	dead   int64    // records for the dead letters
+	stored []revived // of each record in b
+	gone   uint32    // messages that are dealt with
 }
 
-// collect makes the records. An error says that it may work later.
-func (r *reviving) collect() error {
+// revived is a message that is stored again.
+type revived struct {
+	topic string
+	bit   uint32
+	dead  bool // among the dead letters
+}
+
+// collect makes the records.
+func (r *reviving) collect() {
 	s, c := r.s, r.c
 	name := normalTopic(c.topic, c.group)
 	g, ok := s.cfg.Groups.Get(c.group)
 	if _, exists := s.cfg.Topics.Get(name); !ok || !exists {
 		s.cfg.Logger.Warn("popped messages that nobody acked are not given again: their topic or group was deleted", "topic", c.topic, "group", c.group, "queue", c.queue, "offset", c.start)
 		r.gone = c.all()
-		return nil
+		return
 	}
 	target := c.topic
 	if kindOf(target) == Normal {
@@ -155,26 +88,31 @@ func (r *reviving) collect() error {
 		}
 		err := store.ErrNotFound
 		if q != nil {
-			err = r.message(q, c.start+int64(d), int64(i), target, g.RetryMaxTimes)
+			err = r.message(q, c.start+int64(d), i, target, g.RetryMaxTimes)
 		}
-		if errors.Is(err, store.ErrNotFound) || errors.Is(err, errDamaged) {
+		switch {
+		case err == nil:
+		case errors.Is(err, store.ErrNotFound) || errors.Is(err, errDamaged):
 			r.gone |= 1 << i
 			s.cfg.Logger.Warn("a popped message that nobody acked is gone and can't be given again", "topic", c.topic, "group", c.group, "queue", c.queue, "offset", c.start+int64(d), "error", err)
-			continue
-		}
-		if err != nil {
-			return err
+		default:
+			s.complain("a popped message that nobody acked can't be given again yet", "topic", c.topic, "group", c.group, "queue", c.queue, "offset", c.start+int64(d), "error", err)
 		}
 	}
-	return nil
 }
 
 var errDamaged = errors.New("the stored message can't be read")
 
 // message adds the record of one message: a retry, or a dead letter when it was
-// given as often as the group wants.
-func (r *reviving) message(q *store.Queue, offset, i int64, target string, most int32) error {
+// given as often as the group wants. What the message would get besides, when it was
+// popped first and where it comes from, is left out where it does not fit.
+func (r *reviving) message(q *store.Queue, offset int64, i int, target string, most int32) (err error) {
 	s, c := r.s, r.c
+	defer func() { // what is read here was made by clients
+		if p := recover(); p != nil {
+			err = fmt.Errorf("bug: panic: %v\n%s", p, debug.Stack())
+		}
+	}()
 	stored, release, _, err := s.read(q, offset)
 	if err != nil {
 		return err
@@ -188,11 +126,13 @@ func (r *reviving) message(q *store.Queue, offset, i int64, target string, most 
 		return store.ErrNotFound
 	}
 	props := append([]byte(nil), rec.Properties...)
+	plain := props
 	if _, ok := rec.Property(message.PropertyFirstPopTime); !ok || rec.ReconsumeTimes == 0 {
 		props = message.DeleteProperty(nil, props, message.PropertyFirstPopTime)
 		props = message.AppendProperty(props, message.PropertyFirstPopTime, strconv.FormatInt(c.time, 10))
 	}
-	if rec.ReconsumeTimes >= most {
+	dead := rec.ReconsumeTimes >= most
+	if dead {
 		target = message.DLQTopic(c.group)
 		parsed := message.ParseProperties(props)
 		parsed[message.PropertyDLQOriginTopic] = normalTopic(c.topic, c.group)
@@ -202,7 +142,6 @@ func (r *reviving) message(q *store.Queue, offset, i int64, target string, most 
 			parsed[message.PropertyDLQOriginMessageID] = string(message.AppendOffsetID(nil, rec.StoreHost, rec.PhysicalOffset))
 		}
 		props = parsed.Append(nil)
-		r.dead++
 	}
 	if _, err := s.cfg.Topics.Ensure(target, 1, permAll, 0); err != nil {
 		return err
@@ -212,12 +151,16 @@ func (r *reviving) message(q *store.Queue, offset, i int64, target string, most 
 	}
 	again := message.Record{
 		Flag: rec.Flag, SysFlag: rec.SysFlag.WithTransaction(message.TransactionNone), BornTimestamp: rec.BornTimestamp,
-		BornHost: s.cfg.Host, StoreHost: s.cfg.Host, ReconsumeTimes: rec.ReconsumeTimes + 1, PreparedOffset: c.at + i,
+		BornHost: s.cfg.Host, StoreHost: s.cfg.Host, ReconsumeTimes: rec.ReconsumeTimes + 1, PreparedOffset: c.at + int64(i),
 		Body: rec.Body, Properties: props,
 	}
-	if err := r.b.Add(s.cfg.Log.Queue(target, 0), &again); err != nil {
-		return err
+	to := s.cfg.Log.Queue(target, 0)
+	if err = r.b.Add(to, &again); errors.Is(err, message.ErrProperties) {
+		again.Properties = plain
+		err = r.b.Add(to, &again)
 	}
-	r.topics = append(r.topics, target)
-	return nil
+	if err == nil {
+		r.stored = append(r.stored, revived{target, 1 << i, dead})
+	}
+	return err
 }

@@ -75,6 +75,7 @@ type Config struct {
 	RetryProbability int            // popFromRetryProbability: pops in a hundred that look for retries first [20]
 	ActualRetryTopic bool           // popResponseReturnActualRetryTopic: retries are answered as they are stored
 	MaxBytes         int            // of one answer [256 KiB]
+	MaxOpen          int64          // bytes that a note may have of open checkpoints, at most 64 MiB [that]; a group has a quarter
 	Sync             bool           // pops and acks are answered when they are on the disk
 
 	NowMillis    func() int64  // wall clock, ms since 1970 [the machine's]
@@ -100,21 +101,24 @@ type Service struct {
 	mu      sync.Mutex // what follows; behind gate and queue locks
 	open    *merge
 	orders  *orders
+	settled *sync.Cond // an ack is stored, or has failed
 	held    map[queueKey]*holder
 	pending map[queueKey]pending
-	waking  map[queueKey]int64 // orderly queues that are blocked, until when
+	waking  wakes // orderly queues that are blocked, until when
 	arrived []reviveQueue
 	dirty   bool
 	ended   bool
 
-	noting    sync.Mutex   // one note at a time
-	noted     atomic.Int64 // log offset of the last
-	wake      chan struct{}
-	closing   chan struct{}
-	running   sync.WaitGroup
-	closeOnce sync.Once
-	closeErr  error
-	stats     counters
+	revival    revival      // Run's alone
+	complained sync.Map     // what went wrong -> ms since 1970, see complain
+	noting     sync.Mutex   // one note at a time
+	noted      atomic.Int64 // log offset of the last
+	wake       chan struct{}
+	closing    chan struct{}
+	running    sync.WaitGroup
+	closeOnce  sync.Once
+	closeErr   error
+	stats      counters
 }
 
 // queueKey is a group's place in a queue.
@@ -127,13 +131,6 @@ type queueKey struct {
 type holder struct {
 	mu   sync.Mutex
 	refs int
-}
-
-// pending is an offset that the log must have first: what lies before it is known
-// to be in flight only by records up to end.
-type pending struct {
-	next, end       int64
-	midNext, midEnd int64 // the same, older
 }
 
 type counters struct{ popped, acked, revived, dead, late atomic.Int64 }
@@ -167,6 +164,9 @@ func Open(cfg Config) (*Service, error) {
 	if cfg.MaxBytes <= 0 {
 		cfg.MaxBytes = 256 << 10
 	}
+	if cfg.MaxOpen <= 0 || cfg.MaxOpen > maxOpen {
+		cfg.MaxOpen = maxOpen
+	}
 	if cfg.NowMillis == nil {
 		cfg.NowMillis = func() int64 { return time.Now().UnixMilli() }
 	}
@@ -178,13 +178,31 @@ func Open(cfg Config) (*Service, error) {
 	}
 	s := &Service{
 		cfg: cfg, revive: ReviveTopic(cfg.Cluster), open: newMerge(), orders: newOrders(),
-		held: make(map[queueKey]*holder), pending: make(map[queueKey]pending), waking: make(map[queueKey]int64),
+		held: make(map[queueKey]*holder), pending: make(map[queueKey]pending), waking: newWakes(),
 		arrived: make([]reviveQueue, cfg.ReviveQueues), wake: make(chan struct{}, 1), closing: make(chan struct{}),
 	}
+	s.settled = sync.NewCond(&s.mu)
 	if err := s.resume(); err != nil {
 		return nil, fmt.Errorf("pop: %w", err)
 	}
 	return s, nil
+}
+
+// maxOpen keeps a note far below what can be read back (body.PopNote: 256 MiB and
+// 1.4 million checkpoints), changes of invisible times included, and the moment
+// short in which it stops everything.
+const maxOpen = 64 << 20
+
+// room tells why a group can't have another checkpoint, nil when it can. slack is
+// how often the limits count. mu is held.
+func (s *Service) room(group string, slack int64) error {
+	switch {
+	case s.open.groups[group] >= slack*s.cfg.MaxOpen/4:
+		return fmt.Errorf("%w: group %s has %d bytes of checkpoints open", ErrFull, group, s.open.groups[group])
+	case s.open.size >= slack*s.cfg.MaxOpen:
+		return fmt.Errorf("%w: %d bytes of checkpoints are open", ErrFull, s.open.size)
+	}
+	return nil
 }
 
 // Close ends Run, waits for it and notes what is open. It must come before the
@@ -230,74 +248,6 @@ func (s *Service) lock(k queueKey, wait bool) (unlock func(), ok bool) {
 	return func() { h.mu.Unlock(); leave() }, true
 }
 
-// offset is where a group goes on in a queue; known is false for one that has not
-// begun.
-func (s *Service) offset(k queueKey) (offset int64, known bool) {
-	offset, known = s.cfg.Offsets.Query(k.group, k.topic, k.queue)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if p, ok := s.pending[k]; ok {
-		return max(offset, p.next), true
-	}
-	return offset, known
-}
-
-// advance moves a group in a queue once the log has everything up to end on the
-// disk.
-func (s *Service) advance(k queueKey, next, end int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	p, ok := s.pending[k]
-	switch {
-	case !ok && end <= s.cfg.Log.Flushed():
-		s.cfg.Offsets.Commit(k.group, k.topic, k.queue, next)
-		return
-	case !ok:
-		p = pending{midNext: next, midEnd: end}
-	}
-	p.next, p.end = next, max(end, p.end)
-	s.pending[k] = p
-}
-
-// settleOffsets commits the offsets that the disk has the reasons of.
-func (s *Service) settleOffsets() {
-	flushed := s.cfg.Log.Flushed()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for k, p := range s.pending {
-		switch {
-		case !s.there(k):
-			delete(s.pending, k)
-		case p.end <= flushed:
-			s.cfg.Offsets.Commit(k.group, k.topic, k.queue, p.next)
-			delete(s.pending, k)
-		case p.midEnd <= flushed:
-			s.cfg.Offsets.Commit(k.group, k.topic, k.queue, p.midNext)
-			p.midNext, p.midEnd = p.next, p.end
-			s.pending[k] = p
-		}
-	}
-}
-
-// hot is how near to the end of the log the first message of a queue must stand
-// for a new group to begin with it whatever it asks for: a topic that has just been
-// made. RocketMQ asks whether it is in memory.
-const hot = 1 << 30
-
-// initial is where a group begins.
-func (s *Service) initial(q *store.Queue, k queueKey, mode int32) int64 {
-	least := q.Min()
-	if mode == 0 || kindOf(k.topic) != Normal {
-		return least
-	}
-	if least <= 0 {
-		if e, err := s.cfg.Log.Entries(nil, q, 0, 1); err == nil && len(e) == 1 && e[0].PhysicalOffset > s.cfg.Log.MaxPhysical()-hot {
-			return 0
-		}
-	}
-	return max(q.Max()-1, 0)
-}
-
 // nextRevive is the revive queue of the next pop.
 func (s *Service) nextRevive() int32 {
 	return int32(s.turn.Add(1) % uint32(s.cfg.ReviveQueues))
@@ -319,4 +269,18 @@ func (s *Service) poke() {
 	case s.wake <- struct{}{}:
 	default:
 	}
+}
+
+// complainEvery is how often the same thing that goes wrong is logged, in ms.
+const complainEvery = 60_000
+
+// complain logs what goes wrong, the first time and then once in a while. what is
+// one of few.
+func (s *Service) complain(what string, attrs ...any) {
+	now := s.cfg.NowMillis()
+	if last, ok := s.complained.Load(what); ok && now-last.(int64) < complainEvery && now >= last.(int64) {
+		return
+	}
+	s.complained.Store(what, now)
+	s.cfg.Logger.Error(what, attrs...)
 }

@@ -5,6 +5,7 @@ package popwait
 
 import (
 	"container/heap"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -90,6 +91,7 @@ type interest struct {
 // Hub holds waits. All methods are safe for concurrent use.
 type Hub struct {
 	limits Limits
+	log    *slog.Logger
 	last   bool
 	count  atomic.Int64
 
@@ -112,17 +114,11 @@ type wakeup struct {
 }
 
 // New returns a hub. newestFirst is which wait of a key a message lets go.
-func New(limits Limits, newestFirst bool) *Hub {
+func New(limits Limits, newestFirst bool, logger *slog.Logger) *Hub {
 	return &Hub{
-		limits: limits, last: newestFirst, topics: map[string]map[string]*interest{}, retries: map[string][]*interest{},
+		limits: limits, log: logger, last: newestFirst, topics: map[string]map[string]*interest{}, retries: map[string][]*interest{},
 		owned: map[any]*Wait{}, kick: make(chan struct{}, 1), work: make(chan struct{}, 1),
 	}
-}
-
-// RetryTopics are the names that the pop retry topic of a group at a topic may
-// have: %RETRY%group_topic, and %RETRY%group+topic (enableRetryTopicV2).
-func RetryTopics(group, topic string) [2]string {
-	return [2]string{message.RetryPrefix + group + "_" + topic, message.RetryPrefix + group + "+" + topic}
 }
 
 // Hold keeps w until it is let go.
@@ -150,7 +146,7 @@ func (h *Hub) Hold(w *Wait) Result {
 	if first {
 		poke(h.kick)
 	}
-	if !unsure && w.Ready != nil && w.Ready() {
+	if !unsure && w.Ready != nil && h.ready(w) {
 		h.found(w)
 	}
 	return Held

@@ -5,6 +5,7 @@ package popwait
 
 import (
 	"context"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -83,7 +84,7 @@ func (d *held) want(what, want string) {
 func inBubble(t *testing.T, limits Limits, newest bool, fn func(h *Hub, d *held)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		h := New(limits, newest)
+		h := New(limits, newest, slog.New(slog.DiscardHandler))
 		stop := run(t, h)
 		fn(h, &held{t: t, h: h})
 		stop()
@@ -243,7 +244,7 @@ func TestLimits(t *testing.T) {
 
 func TestEndLetsEverybodyGo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := New(roomy, false)
+		h := New(roomy, false, slog.New(slog.DiscardHandler))
 		stop := run(t, h)
 		d := &held{t: t, h: h}
 		d.hold(d.wait("1", "g", "t", 0))
@@ -307,7 +308,7 @@ func TestReadyIsAskedAgainWhenItWasRight(t *testing.T) {
 
 func TestManyAtOnce(t *testing.T) {
 	const workers, each = 4, 500
-	h := New(Limits{Waits: workers * each, Keys: 1000, OneKey: workers * each}, false)
+	h := New(Limits{Waits: workers * each, Keys: 1000, OneKey: workers * each}, false, slog.New(slog.DiscardHandler))
 	stop := run(t, h)
 	var wg, woken sync.WaitGroup
 	for i := range workers {
@@ -345,7 +346,7 @@ func TestManyAtOnce(t *testing.T) {
 }
 
 func TestArriveDoesNotAllocateWhileNobodyWaits(t *testing.T) {
-	h := New(roomy, false)
+	h := New(roomy, false, slog.New(slog.DiscardHandler))
 	if n := testing.AllocsPerRun(100, func() { h.Arrive("%RETRY%g_t", 1, 5, 1, nil) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}

@@ -6,6 +6,8 @@ package popwait
 import (
 	"container/heap"
 	"context"
+	"fmt"
+	"runtime/debug"
 	"time"
 )
 
@@ -37,7 +39,7 @@ func (h *Hub) Run(ctx context.Context) error {
 		}
 		h.mu.Unlock()
 		for i, w := range ask {
-			if w.Ready() {
+			if h.ready(w) {
 				h.found(w)
 			}
 			ask[i] = nil
@@ -55,13 +57,13 @@ func (h *Hub) Run(ctx context.Context) error {
 }
 
 // Serve calls Wake of the waits that are let go, until ctx ends and nobody is left
-// to be woken. Several goroutines may run it at once, so that a slow Wake does not
+// to be woken. A Wake that panics is logged, and costs its request only. Several goroutines may run it at once, so that a slow Wake does not
 // stop the others. Run is to end before ctx does: it lets go the last.
 func (h *Hub) Serve(ctx context.Context) error {
 	for {
 		w, arrived, ok := h.nextWoken()
 		if ok {
-			w.Wake(arrived)
+			h.wake(w, arrived)
 			continue
 		}
 		if ctx.Err() != nil {
@@ -71,6 +73,25 @@ func (h *Hub) Serve(ctx context.Context) error {
 		case <-h.work:
 		case <-ctx.Done():
 		}
+	}
+}
+
+// wake calls Wake, which works on what clients have sent.
+func (h *Hub) wake(w *Wait, arrived bool) {
+	defer h.recovered(w)
+	w.Wake(arrived)
+}
+
+// ready asks Ready; a panic is a no.
+func (h *Hub) ready(w *Wait) (ready bool) {
+	defer h.recovered(w)
+	return w.Ready()
+}
+
+// recovered ends a panic; it must be the deferred function itself.
+func (h *Hub) recovered(w *Wait) {
+	if p := recover(); p != nil {
+		h.log.Error("a held request panicked", "group", w.Group, "topic", w.Topic, "queue", w.Queue, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 	}
 }
 

@@ -6,6 +6,8 @@ package popwait
 import (
 	"container/heap"
 	"slices"
+
+	"github.com/twostage/twostage/message"
 )
 
 // enter puts w behind the others of its key, unless a limit is reached; h.mu is
@@ -52,7 +54,7 @@ func (h *Hub) interested(group, topic string) *interest {
 		h.topics[topic] = groups
 	}
 	groups[group] = in
-	for _, name := range RetryTopics(group, topic) {
+	for _, name := range message.PopRetryTopics(group, topic) {
 		h.retries[name] = append(h.retries[name], in)
 	}
 	return in
@@ -86,7 +88,7 @@ func (h *Hub) leave(w *Wait) {
 	if delete(groups, in.group); len(groups) == 0 {
 		delete(h.topics, in.topic)
 	}
-	for _, name := range RetryTopics(in.group, in.topic) {
+	for _, name := range message.PopRetryTopics(in.group, in.topic) {
 		list := h.retries[name]
 		if len(list) == 1 {
 			delete(h.retries, name)

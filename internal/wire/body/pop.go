@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	mathbits "math/bits"
+	"slices"
 
 	"github.com/twostage/twostage/internal/wire/fastjson"
 )
@@ -176,7 +177,8 @@ func (b *BatchAckRequest) check() error {
 }
 
 // OrderInfo is what a group has in flight of a queue that it consumes in order.
-// Source: ConsumerOrderInfoManager.OrderInfo of Apache RocketMQ 5.3.3.
+// Source: ConsumerOrderInfoManager.OrderInfo of Apache RocketMQ 5.3.3, but for
+// Acked and At, which are ours and passed over there.
 type OrderInfo struct {
 	AttemptID string `json:"a,omitempty"`
 	Committed int64  `json:"cm"` // bit i: message i is acked
@@ -187,6 +189,9 @@ type OrderInfo struct {
 	Consumed    map[int64]int32 `json:"oc,omitempty"` // by offset in the queue: given so often before, if it was
 	NextVisible map[int64]int64 `json:"ot,omitempty"` // by offset in the queue, ms since 1970
 	PopTime     int64           `json:"popTime"`
+
+	Acked []int64 `json:"ak,omitempty"` // further acked messages, by rising offset in the queue
+	At    int64   `json:"at,omitempty"` // of the record of the pop in the log
 }
 
 // ConsumerOrderInfo is config/consumerOrderInfo.json.
@@ -202,6 +207,9 @@ func (c *ConsumerOrderInfo) check() error {
 			}
 			if len(info.Offsets) == 0 || len(info.Offsets) > MaxPopMessages {
 				return fmt.Errorf("%s, queue %d: %d offsets (o)", key, queue, len(info.Offsets))
+			}
+			if !slices.IsSorted(info.Acked) {
+				return fmt.Errorf("%s, queue %d: its acked offsets (ak) do not rise", key, queue)
 			}
 		}
 	}
