@@ -64,7 +64,7 @@ func (b *Broker) handlers() handlers {
 	h.end = &handler.Transaction{Decisions: b.txn}
 	h.inspect = &handler.Inspect{Transactions: b.txn, Broker: c.Identity.Name}
 	h.admin = &handler.Admin{Topics: b.topics, Groups: b.groups, Offsets: b.offsets, Queues: b.store, Published: b.naming.publish, Settle: b.settle,
-		Deleted: b.letGoDeleted}
+		Pops: b.pops, Deleted: b.letGoDeleted}
 
 	h.reset = &handler.Reset{Log: b.store, Topics: b.topics, Groups: b.groups, Online: b.session, Offsets: b.offsets, LetGo: b.wasReset,
 		OnServer: c.Groups.ServerSideReset, Broker: c.Identity.Name, Logger: b.log}

@@ -36,10 +36,14 @@ func (b *Broker) freed(group, topic string, queue int32) {
 	b.noted.Notify(group, topic, queue)
 }
 
-// letGoDeleted answers who waits at queues that are gone.
+// letGoDeleted answers who waits at queues that are gone, or for a group that is.
 func (b *Broker) letGoDeleted() {
 	b.holds.LetGo((*store.Queue).Deleted)
-	gone := func(_, topic string) bool { _, there := b.topics.Get(topic); return !there }
+	gone := func(group, topic string) bool {
+		_, there := b.topics.Get(topic)
+		_, known := b.groups.Get(group)
+		return !there || !known
+	}
 	b.popHeld.LetGo(gone)
 	b.noted.LetGo(gone)
 }

@@ -23,12 +23,14 @@ type TopicTable interface {
 // GroupTable is the consumer groups with the means to change them.
 type GroupTable interface {
 	Put(c body.SubscriptionGroupConfig) error
+	Get(name string) (*body.SubscriptionGroupConfig, bool)
 	Delete(name string) (bool, error)
 	All() (map[string]body.SubscriptionGroupConfig, body.DataVersion)
 }
 
 // OffsetTable is the consumer offsets with the means to delete them.
 type OffsetTable interface {
+	Groups(topic string) []string // that have offsets in it
 	DeleteGroup(group string)
 	DeleteTopic(topic string)
 	Flush() error
@@ -37,6 +39,12 @@ type OffsetTable interface {
 // Queues deletes the queues of topics.
 type Queues interface{ DeleteTopic(topic string) error }
 
+// Popped is what is popped. Both methods make it last that it is forgotten.
+type Popped interface {
+	ForgetTopics(topics ...string) error
+	ForgetGroup(group string) error
+}
+
 // Admin serves the requests that make, change, list and delete topics and
 // groups. What they answer is on disk.
 type Admin struct {
@@ -44,13 +52,14 @@ type Admin struct {
 	Groups  GroupTable
 	Offsets OffsetTable
 	Queues  Queues
+	Pops    Popped
 	// Published returns once the name servers know the topics as they are, or
 	// after a while: a topic that was made is in the routes when it is answered.
 	Published func()
 	// Settle runs before a topic's queues are deleted: who works by what stands in
 	// them notes how far that is done.
 	Settle func()
-	// Deleted runs after queues were deleted: pulls that wait at them are answered.
+	// Deleted runs after queues or a group were deleted: who waits there is answered.
 	Deleted func()
 }
 
@@ -79,8 +88,8 @@ func (a *Admin) CreateTopic(r *remoting.Request) {
 	r.Reply(&wire.Response{Code: wire.Success})
 }
 
-// DeleteTopic serves DELETE_TOPIC_IN_BROKER: the topic, its queues and the
-// offsets of its consumers.
+// DeleteTopic serves DELETE_TOPIC_IN_BROKER: the topic, its queues, the offsets of
+// its consumers and what they have popped, and the topics of what they get again.
 func (a *Admin) DeleteTopic(r *remoting.Request) {
 	var h header.DeleteTopicRequest
 	if !decode(r, &h) {
@@ -90,24 +99,53 @@ func (a *Admin) DeleteTopic(r *remoting.Request) {
 		fail(r, wire.SystemError, "The topic[%s] is conflict with system topic: it can't be deleted.", h.Topic)
 		return
 	}
-	if _, err := a.Topics.Delete(h.Topic); err != nil {
+	names := append(a.retries(h.Topic), h.Topic)
+	if _, err := a.Topics.Delete(names...); err != nil {
 		fail(r, wire.SystemError, "%s", err)
 		return
 	}
 	a.Settle()
-	err := a.Queues.DeleteTopic(h.Topic)
-	a.Deleted()
-	if err != nil {
-		fail(r, wire.SystemError, "the topic is deleted, but not all of its files: %s; delete it again", err)
+	for _, name := range names {
+		err := a.Queues.DeleteTopic(name)
+		a.Deleted()
+		if err != nil {
+			fail(r, wire.SystemError, "the topic is deleted, but not all of its files: %s; delete it again", err)
+			return
+		}
+	}
+	if err := a.Pops.ForgetTopics(names...); err != nil {
+		fail(r, wire.SystemError, "the topic is deleted, but not what is popped of it: %s; delete it again", err)
 		return
 	}
-	a.Offsets.DeleteTopic(h.Topic)
+	for _, name := range names {
+		a.Offsets.DeleteTopic(name)
+	}
 	if err := a.Offsets.Flush(); err != nil {
 		fail(r, wire.SystemError, "the topic is deleted, but not its consumers' offsets: %s; delete it again", err)
 		return
 	}
 	a.Published()
 	r.Reply(&wire.Response{Code: wire.Success})
+}
+
+// retries are the pop retry topics of a topic: those of each group that consumes it.
+// Names can mean several things, as groups and topics may hold the separator. A
+// topic in which another group has offsets, or that is the retry topic of one, is
+// left.
+func (a *Admin) retries(name string) (list []string) {
+	for _, group := range a.Offsets.Groups(name) {
+		for _, retry := range message.PopRetryTopics(group, name) {
+			if _, other := a.Groups.Get(retry[len(message.RetryPrefix):]); other {
+				continue
+			}
+			_, there := a.Topics.Get(retry)
+			owners := a.Offsets.Groups(retry) // left when a deletion ended halfway
+			if there && len(owners) == 0 || len(owners) == 1 && owners[0] == group {
+				list = append(list, retry)
+			}
+		}
+	}
+	return list
 }
 
 // AllTopics serves GET_ALL_TOPIC_CONFIG.
@@ -129,8 +167,8 @@ func (a *Admin) PutGroup(r *remoting.Request) {
 	r.Reply(&wire.Response{Code: wire.Success})
 }
 
-// DeleteGroup serves DELETE_SUBSCRIPTIONGROUP, and deletes the group's offsets
-// if asked to.
+// DeleteGroup serves DELETE_SUBSCRIPTIONGROUP, and deletes the group's offsets, and
+// what it has popped, if asked to.
 func (a *Admin) DeleteGroup(r *remoting.Request) {
 	var h header.DeleteGroupRequest
 	if !decode(r, &h) {
@@ -144,7 +182,12 @@ func (a *Admin) DeleteGroup(r *remoting.Request) {
 		fail(r, wire.SystemError, "%s", err)
 		return
 	}
+	a.Deleted()
 	if h.RemoveOffset {
+		if err := a.Pops.ForgetGroup(h.GroupName); err != nil {
+			fail(r, wire.SystemError, "the group is deleted, but not what it has popped: %s; delete it again", err)
+			return
+		}
 		a.Offsets.DeleteGroup(h.GroupName)
 		if err := a.Offsets.Flush(); err != nil {
 			fail(r, wire.SystemError, "the group is deleted, but not its offsets: %s; delete it again", err)

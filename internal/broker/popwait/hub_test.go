@@ -351,3 +351,27 @@ func TestArriveDoesNotAllocateWhileNobodyWaits(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// TestPanics: a Wake or a Ready that panics costs its wait, and no other.
+func TestPanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := New(roomy, false, slog.New(slog.DiscardHandler))
+		stop := run(t, h)
+		d := &held{t: t, h: h}
+		bad := d.wait("", "g", "t", 1)
+		bad.Wake = func(bool) { panic("wake") }
+		d.hold(bad)
+		unready := d.wait("unready", "g", "t", 2)
+		unready.Ready = func() bool { panic("ready") }
+		d.hold(unready)
+		d.hold(d.wait("good", "g", "t", 3))
+		for queue := range int32(4) {
+			h.Arrive("t", queue, 5, 0, nil)
+		}
+		d.want("arrivals", "good,unready")
+		if h.Len() != 0 {
+			t.Errorf("%d waits are left", h.Len())
+		}
+		stop()
+	})
+}
