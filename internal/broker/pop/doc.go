@@ -7,6 +7,7 @@
 //	Pop      log: checkpoint (ck) -> tables -> offset -> answer
 //	Ack      log: ack             -> tables           -> answer
 //	Change   log: new ck + ack of the old one, one write -> tables -> answer
+//	         in order: when it is visible               -> tables -> answer
 //	due      log: the message again, in the group's retry topic, or among its dead
 //	         letters; made out of (PreparedOffset) ck record + number of the message
 //	note     log on the disk -> consumerOffset.json -> consumerOrderInfo.json -> popCheckpoints.json
@@ -34,19 +35,23 @@
 //     made of it.
 //   - The ack of a message that has moved to another checkpoint counts only if that
 //     one is there (POP_MOVED): half of a torn write loses nothing.
-//   - In order, a queue is blocked while a message of it is in flight, and the offset
-//     never passes one that is not acked. An acked message is not given again with
-//     those before it.
+//   - What is said of a queue's offset counts only if the queue had it before the record
+//     was stored: else it is of a topic that was deleted (Service.had).
+//   - An offset that waits for the disk counts only while the committed one is that
+//     which it goes on from.
+//   - In order, the last pop in the log counts, not that with the latest time. A queue
+//     is blocked while a message of it is in flight, and the offset never passes one
+//     that is not acked. An acked message is not given again with those before it.
 //
 // # Locks
 //
 // A queue's lock (Service.lock), gate, mu, in this order; noting before gate and mu.
-// None but the first two is held over an append, and Config.Wake is called without
-// mu. Arrived takes mu.
+// None but the first two is held over an append, none over a flush of the log but
+// noting, and Config.Wake is called without any. Arrived takes mu.
 //
 // # What it refuses
 //
 // An ack in order of a message that the queue did not give, a change of a message
-// that is no longer the handle's, times that the timers refuse, and notes that can't
-// be read.
+// that is no longer the handle's, times that the timers refuse or beyond MaxInvisible,
+// more open checkpoints than a note should have (ErrFull), and notes that can't be read.
 package pop

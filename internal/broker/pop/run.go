@@ -10,6 +10,7 @@ import (
 
 const (
 	settleEvery = 200 * time.Millisecond
+	noteRest    = 10   // for so many times as long as a note took there is none
 	reviveTurn  = 256  // checkpoints that are revived before offsets and notes have their turn
 	reviveAgain = 1000 // ms after the first error; each further one doubles it
 	reviveLater = 60_000
@@ -33,6 +34,7 @@ func (s *Service) Run(ctx context.Context) error {
 	defer settle.Stop()
 	note := time.NewTicker(s.cfg.NoteInterval)
 	defer note.Stop()
+	resting := int64(0) // ticks of note to pass over
 	for {
 		select {
 		case <-ctx.Done():
@@ -45,9 +47,15 @@ func (s *Service) Run(ctx context.Context) error {
 			s.settleOffsets()
 			s.settleRevive()
 		case <-note.C:
+			if resting--; resting >= 0 {
+				break
+			}
+			began := s.cfg.NowMillis()
 			if err := s.noteIfNew(); err != nil {
 				s.cfg.Logger.Error("what is popped could not be noted", "error", err)
 			}
+			took := min(max(s.cfg.NowMillis()-began, 0), 10_000)
+			resting = took * noteRest / s.cfg.NoteInterval.Milliseconds()
 		}
 		if next, ok := s.due(ctx); ok {
 			timer.Reset(time.Duration(min(max(next-s.cfg.NowMillis(), 0), 1000)) * time.Millisecond)

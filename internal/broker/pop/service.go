@@ -170,7 +170,7 @@ func Open(cfg Config) (*Service, error) {
 	if cfg.NowMillis == nil {
 		cfg.NowMillis = func() int64 { return time.Now().UnixMilli() }
 	}
-	if cfg.NoteInterval <= 0 {
+	if cfg.NoteInterval < time.Millisecond {
 		cfg.NoteInterval = 5 * time.Second
 	}
 	if cfg.Logger == nil {

@@ -23,6 +23,8 @@ func TestPopGoldens(t *testing.T) {
 		`{"table":{"T@g":{3:{"a":"at","cm":2,"i":60000,"l":18,"o":[9,2],"oc":{9:1},"ot":{9:77},"popTime":17}}}}`: &ConsumerOrderInfo{
 			Table: map[string]map[int32]*OrderInfo{"T@g": {3: {AttemptID: "at", Committed: 2, Invisible: 60000, Last: 18, Offsets: []int64{9, 2},
 				Consumed: map[int64]int32{9: 1}, NextVisible: map[int64]int64{9: 77}, PopTime: 17}}}},
+		`{"table":{"T@g":{3:{"ak":[11,14],"at":4711,"cm":0,"i":60000,"l":18,"o":[9],"popTime":17}}}}`: &ConsumerOrderInfo{
+			Table: map[string]map[int32]*OrderInfo{"T@g": {3: {Invisible: 60000, Last: 18, Offsets: []int64{9}, PopTime: 17, Acked: []int64{11, 14}, At: 4711}}}},
 	} {
 		if got := string(Marshal(want)); got != text {
 			t.Errorf("written\n%s, want\n%s", got, text)
@@ -55,6 +57,10 @@ func TestBatchAckOffsets(t *testing.T) {
 }
 
 func TestPopRefusals(t *testing.T) {
+	falling := `{"table":{"T@g":{0:{"o":[9],"ak":[14,11]}}}}`
+	if err := Unmarshal([]byte(falling), new(ConsumerOrderInfo)); err == nil || !strings.Contains(err.Error(), "do not rise") {
+		t.Errorf("%s: %v", falling, err)
+	}
 	for text, words := range map[string]string{
 		`{"t":"T","c":"g","n":33}`:            "33 messages",
 		`{"t":"T","c":"g","n":2,"d":[0]}`:     "1 offsets",
