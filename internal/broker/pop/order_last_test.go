@@ -176,7 +176,12 @@ func TestOrderModel(t *testing.T) {
 					r.must(r.s.Note())
 				case n < 85:
 					r.restart((*vfs.Mem).Kill)
-				case n < 87 && len(has) > 0 && acked[has[0].text]:
+				case n < 87:
+					for text, at := range until {
+						if at <= r.now { // it has been visible
+							until[text] = 0
+						}
+					}
 					r.now -= 500
 				default:
 					r.now += int64(rng.IntN(800))
