@@ -102,6 +102,18 @@ func CheckTopic(name string) error { return checkName("topic", name, MaxTopicLen
 // MaxGroupLength of the characters of CheckTopic. Errors match ErrName.
 func CheckGroup(name string) error { return checkName("group", name, MaxGroupLength) }
 
+// CheckStoredTopic tests the name of a topic as a broker may store it: CheckTopic's
+// characters, in up to MaxGroupLength bytes since a prefix and the name of a group
+// may be in it, and in a retry topic one + between a group and a topic
+// (%RETRY%group+topic, of pops). Errors match ErrName.
+func CheckStoredTopic(name string) error {
+	plain := name
+	if strings.HasPrefix(name, RetryPrefix) {
+		plain = strings.Replace(name, "+", "_", 1)
+	}
+	return checkName("topic", plain, MaxGroupLength)
+}
+
 func checkName(what, name string, limit int) error {
 	switch {
 	case name == "":

@@ -21,6 +21,6 @@
 // is written, but flush.
 //
 // It refuses, and leaves the table as it is: names that message.CheckGroup
-// refuses (an "@" would make the key ambiguous), queues outside of 0 to
+// or CheckStoredTopic refuses (an "@" would make the key ambiguous), queues outside of 0 to
 // MaxQueue, negative offsets, and what is new beyond MaxPairs or MaxSize.
 package offset

@@ -49,10 +49,12 @@ func (t *Table) place(group, topic string, queue int32, offset int64, keep bool)
 	if err := Check(queue, offset); err != nil {
 		return err
 	}
-	for _, name := range []string{group, topic} {
-		if err := message.CheckGroup(name); err != nil {
-			return fmt.Errorf("consumer offset: %w", err)
-		}
+	err := message.CheckGroup(group)
+	if err == nil {
+		err = message.CheckStoredTopic(topic)
+	}
+	if err != nil {
+		return fmt.Errorf("consumer offset: %w", err)
 	}
 	q := t.find(group, topic)
 	if q == nil {

@@ -197,7 +197,7 @@ func (t *Table) find(group, topic string) *queues {
 
 // add gives the queues of a new pair, nil when it is refused.
 func (t *Table) add(group, topic string, queue int32, offset int64) *queues {
-	if Check(queue, offset) != nil || message.CheckGroup(group) != nil || message.CheckGroup(topic) != nil {
+	if Check(queue, offset) != nil || message.CheckGroup(group) != nil || message.CheckStoredTopic(topic) != nil {
 		return nil
 	}
 	t.mu.Lock()

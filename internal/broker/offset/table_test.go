@@ -249,3 +249,25 @@ func TestConcurrentUse(t *testing.T) {
 		}
 	}
 }
+
+// TestRetryTopicsOfPops holds that a group has offsets in the retry topics of its
+// pops, in both forms: without one each pop begins at the first message again.
+func TestRetryTopicsOfPops(t *testing.T) {
+	fsys := vfs.NewMem()
+	tb := open(t, fsys)
+	tb.Commit("g", "%RETRY%g_T", 0, 3)
+	tb.Commit("g", "%RETRY%g+T", 0, 4)
+	if err := tb.Reset("g", "%RETRY%g+U", 0, 5); err != nil {
+		t.Error(err)
+	}
+	tb.Commit("g", "T+U", 0, 6) // no retry topic
+	if err := tb.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	for _, tb := range []*Table{tb, open(t, fsys)} {
+		want(t, tb, "g", "%RETRY%g_T", 0, 3)
+		want(t, tb, "g", "%RETRY%g+T", 0, 4)
+		want(t, tb, "g", "%RETRY%g+U", 0, 5)
+		want(t, tb, "g", "T+U", 0, -1)
+	}
+}

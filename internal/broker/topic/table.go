@@ -11,7 +11,6 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -349,11 +348,7 @@ func (t *Table) Ensure(name string, queues, perm, sysFlag int32) (*body.TopicCon
 	if c, ok := t.Get(name); ok {
 		return c, nil
 	}
-	plain := name
-	if strings.HasPrefix(name, message.RetryPrefix) {
-		plain = strings.Replace(name, "+", "_", 1) // %RETRY%group+topic, of pops
-	}
-	if err := message.CheckGroup(plain); err != nil { // the rule for up to 255 bytes
+	if err := message.CheckStoredTopic(name); err != nil {
 		return nil, fmt.Errorf("topic of the broker's own making: %w", err)
 	}
 	t.mu.Lock()
