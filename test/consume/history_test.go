@@ -33,7 +33,8 @@ const (
 	failed                  // not consumed
 	backAsked               // who gives it back, for a later try or the dead letters
 	backDone                // acknowledged
-	popped                  // a pop gave the record at offset of q, invisible to others until
+	popAsked                // who pops
+	popped                  // that gave the record at offset of q, from some time on invisible to others until
 	ackAsked                // who acknowledges what it popped
 	ackDone                 // acknowledged
 	hideAsked               // who makes it invisible for longer or shorter
@@ -62,6 +63,7 @@ type event struct {
 	times      int32  // reconsume times of the record
 	of         int    // number of the event that this one answers
 	tenure     int
+	from       int64 // ms since 1970
 	until      int64 // ms since 1970
 	at         int64 // ms since 1970
 }

@@ -27,11 +27,12 @@ const (
 	earlyDead     violation = "a dead letter before its time"
 	afterAck      violation = "a message came again after its acknowledgement"
 	tooVisible    violation = "a message was visible while it was not to be"
+	wrongTime     violation = "a pop's time is outside of its request"
 )
 
 var violations = []violation{
 	lostMessage, phantom, unconsumed, lostRetry, passedBy, wrongOffset, gapInPull, queueDisorder, keyDisorder, twoHolders,
-	earlyDead, afterAck, tooVisible,
+	earlyDead, afterAck, tooVisible, wrongTime,
 }
 
 const maxTold = 5 // lines for each violation

@@ -30,6 +30,7 @@ func (m *member) popLoop() {
 		default:
 		}
 		ctx, cancel := context.WithTimeout(m.ctx, callTimeout)
+		of := m.ask(event{kind: popAsked})
 		pieces, err := m.pop(ctx, 1500+rand.Int64N(1500), 1+rand.Int32N(8))
 		cancel()
 		if err != nil {
@@ -40,7 +41,7 @@ func (m *member) popLoop() {
 		}
 		for i := range pieces {
 			e := m.event(&pieces[i], popped)
-			e.until = pieces[i].handle.until()
+			e.of, e.from, e.until = of, pieces[i].handle.popTime, pieces[i].handle.until()
 			if !m.note(e) {
 				return
 			}

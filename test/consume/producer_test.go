@@ -116,7 +116,7 @@ func TestPlanReplays(t *testing.T) {
 			for tries < 5 && (plan{s}).fails("g", id, tries) {
 				tries++
 			}
-			if (plan{s}).fails("g", id, tries) != (plan{s}).fails("g", id, tries) {
+			if one, other := (plan{s}), (plan{s}); one.fails("g", id, tries) != other.fails("g", id, tries) {
 				t.Fatalf("seed %d: %s changes", s, id)
 			}
 			fates[tries]++

@@ -39,6 +39,9 @@ func (r *run) trail(group, id string) string {
 		if about.group != "" {
 			fmt.Fprintf(&b, " by %s, %s offset %d, after %d tries", about.who, about.q, about.offset, about.times)
 		}
+		if e.from != 0 {
+			fmt.Fprintf(&b, ", from %d", e.from-r.events[0].at)
+		}
 		if e.until != 0 {
 			fmt.Fprintf(&b, ", until %d", e.until-r.events[0].at)
 		}
