@@ -37,9 +37,9 @@ func TestWorldBites(t *testing.T) {
 		{"an offset is not stored", plainGroup, wire.ReqUpdateConsumerOffset, 1, breaker.drop, []violation{wrongOffset}},
 		{"an offset goes back", keyedGroup, wire.ReqQueryConsumerOffset, 3, breaker.behind, []violation{wrongOffset}},
 		{"a lock is given to all", keyedGroup, wire.ReqLockBatchMQ, 1, breaker.lockAll, []violation{twoHolders}},
-		{"an acknowledgement is lost", poppedGroup, wire.ReqAckMessage, 5, breaker.drop, []violation{afterAck}},
-		{"a message is visible too early", poppedGroup, wire.ReqPopMessage, 1, breaker.brief, []violation{tooVisible}},
-		{"a queue in order is not kept for one", inOrderGroup, wire.ReqPopMessage, 1, breaker.unordered, []violation{queueDisorder, keyDisorder}},
+		{"an acknowledgement is lost", popGroup, wire.ReqAckMessage, 5, breaker.drop, []violation{afterAck}},
+		{"a message is visible too early", popGroup, wire.ReqPopMessage, 1, breaker.brief, []violation{tooVisible}},
+		{"a queue in order is not kept for one", popOrderlyGroup, wire.ReqPopMessage, 1, breaker.unordered, []violation{queueDisorder, keyDisorder}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -49,7 +49,7 @@ func TestWorldBites(t *testing.T) {
 				drain = 5 * time.Second // until what lapses has come again
 			}
 			w := newWorld(t, options{
-				seed: firstSeed(), groups: []group{c.group}, duration: 2 * time.Second, policy: "ASYNC_FLUSH", drain: drain,
+				seed: firstSeed(), groups: []group{c.group}, duration: 2 * time.Second, setting: asyncFlush, drain: drain,
 				fault: func(who string, inner rpc.Caller) rpc.Caller {
 					return breaker{inner, who, nil, "", c.code, c.every, &n, c.fault}
 				},

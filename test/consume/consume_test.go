@@ -7,19 +7,21 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 )
 
 var (
-	duration = flag.Duration("duration", 8*time.Second, "how long messages are produced, under each way to consume; in rounds of at most a minute")
+	duration = flag.Duration("duration", 8*time.Second, "how long messages are produced in each world; in rounds of at most a minute")
 	seed     = flag.Uint64("seed", 0, "of the plan and the schedule; 0 draws one")
 )
 
 const (
 	expiry   = 3 * time.Second // of a client that sends no heartbeat
 	maxRound = time.Minute
+	perKill  = 8 * time.Second // of a round: a kill of the broker, and two at least
 )
 
 func firstSeed() uint64 {
@@ -29,47 +31,56 @@ func firstSeed() uint64 {
 	return rand.Uint64N(1 << 32)
 }
 
-// TestPull consumes by pulls: one group message by message, one in order under
-// locks.
-func TestPull(t *testing.T) {
-	t.Parallel()
-	rounds(t, []group{plainGroup, keyedGroup})
+// setting is how the broker of a world is set up.
+type setting struct {
+	keys  []string // of its configuration
+	later []string // added when it starts again after a kill
 }
 
 var (
-	plainGroup   = group{name: "pull", topic: "Plain", maxTimes: 2}
-	poppedGroup  = group{name: "pop", topic: "Plain", pop: true, maxTimes: 2}
-	inOrderGroup = group{name: "poporderly", topic: "Keyed", orderly: true, pop: true, maxTimes: 2}
-	keyedGroup   = group{name: "orderly", topic: "Keyed", orderly: true, maxTimes: 2}
+	asyncFlush = setting{keys: []string{"flushDiskType=ASYNC_FLUSH"}}
+	syncFlush  = setting{keys: []string{"flushDiskType=SYNC_FLUSH"}}
+	// Retry topics of pop in the form of RocketMQ 5, from the beginning and from the
+	// first kill on.
+	syncFlushV2 = setting{keys: []string{"flushDiskType=SYNC_FLUSH", "enableRetryTopicV2=true"}}
+	turnsV2     = setting{keys: []string{"flushDiskType=ASYNC_FLUSH"}, later: []string{"enableRetryTopicV2=true"}}
 )
 
-// TestPop consumes by pops: one group message by message, one in order.
-func TestPop(t *testing.T) {
+// TestConsume plays worlds side by side, each in rounds one after the other for as
+// long as is asked for. Each has a group that consumes message by message and one
+// that consumes in order.
+func TestConsume(t *testing.T) {
 	t.Parallel()
-	rounds(t, []group{poppedGroup, inOrderGroup})
-}
-
-// rounds runs worlds one after the other, as long as is asked for.
-func rounds(t *testing.T, groups []group) {
-	t.Helper()
-	first := firstSeed()
-	t.Logf("run again with -run %s -duration %v -seed %d", t.Name(), *duration, first)
-	left := *duration
-	for n := uint64(0); left > 0; n++ {
-		long := min(left, maxRound)
-		left -= long
-		policy := []string{"ASYNC_FLUSH", "SYNC_FLUSH"}[n%2]
-		t.Run(fmt.Sprintf("round%d", n), func(t *testing.T) {
-			w := newWorld(t, options{seed: first + n, groups: groups, duration: long, kills: max(2, int(long/(8*time.Second))), policy: policy})
-			v := w.round()
-			for _, s := range v.told {
-				t.Error(s)
+	for _, c := range []struct {
+		name    string
+		setting setting
+		groups  []group
+		retries []string // topics that have messages at the end, of those that may
+	}{
+		{"pull", asyncFlush, []group{plainGroup, keyedGroup, listedGroup}, []string{"%RETRY%pull", "%RETRY%listed"}},
+		{"pull-sync", syncFlush, []group{plainGroup, keyedGroup, growingGroup}, []string{"%RETRY%pull", "%RETRY%growing"}},
+		{"pop", asyncFlush, []group{popGroup, popOrderlyGroup}, []string{"%RETRY%pop_Plain"}},
+		{"pop-sync-v2", syncFlushV2, []group{popGroup, popOrderlyGroup}, []string{"%RETRY%pop+Plain"}},
+		{"pop-turns-v2", turnsV2, []group{popGroup, popOrderlyGroup}, []string{"%RETRY%pop_Plain", "%RETRY%pop+Plain"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			next := firstSeed()
+			for left := *duration; left > 0; left -= maxRound {
+				long := min(left, maxRound)
+				cfg := options{seed: next, groups: c.groups, setting: c.setting, duration: long, kills: max(2, int(long/perKill))}
+				t.Logf("run again with -run '^TestConsume$/^%s$' -duration %v -seed %d", c.name, long, next)
+				t.Run(fmt.Sprint("seed", next), func(t *testing.T) {
+					w := newWorld(t, cfg)
+					v := w.round()
+					v.print(t)
+					for _, s := range append(v.told, w.faults...) {
+						t.Error(s)
+					}
+					v.enough(t, c.groups, c.retries)
+				})
+				next++
 			}
-			for _, s := range w.faults {
-				t.Error(s)
-			}
-			v.enough(t, groups)
-			v.print(t)
 		})
 	}
 }
@@ -117,14 +128,17 @@ func (v *verdict) print(t *testing.T) {
 	t.Helper()
 	var b strings.Builder
 	for _, kind := range violations {
-		fmt.Fprintf(&b, "\n  %s: %d", kind, v.found[kind])
+		if n := v.found[kind]; n > 0 {
+			fmt.Fprintf(&b, "\n  %s: %d", kind, n)
+		}
 	}
-	t.Logf("%d messages acknowledged, %d times consumed, %d redelivered, %d given back, %d dead letters, %d tenures, %d pops, %d acknowledged%s",
-		v.sent, v.consumed, v.redelivered, v.retries, v.deadLetters, v.tenures, v.pops, v.acks, b.String())
+	t.Logf("%d messages acknowledged, %d times consumed, %d redelivered, %d given back, %d dead letters, %d tenures, %d pops, %d acknowledged, in retry topics %v%s",
+		v.sent, v.consumed, v.redelivered, v.retries, v.deadLetters, v.tenures, v.pops, v.acks, v.revived, b.String())
 }
 
-// enough holds that what a round is for did happen.
-func (v *verdict) enough(t *testing.T, groups []group) {
+// enough holds that what a round is for did happen, and that messages came again
+// from these topics only.
+func (v *verdict) enough(t *testing.T, groups []group, retries []string) {
 	t.Helper()
 	want := map[string]int{"redelivered": v.redelivered, "dead letters": v.deadLetters, "hundreds of messages": v.sent / 100}
 	for _, g := range groups {
@@ -134,9 +148,17 @@ func (v *verdict) enough(t *testing.T, groups []group) {
 			want["given back"], want["tenures of each queue"] = v.retries, v.tenures/queues
 		}
 	}
+	for _, topic := range retries {
+		want[topic] = v.revived[topic]
+	}
 	for what, n := range want {
 		if n == 0 {
 			t.Errorf("%s: 0, a round that shows nothing", what)
+		}
+	}
+	for topic, n := range v.revived {
+		if !slices.Contains(retries, topic) {
+			t.Errorf("%s has %d messages, want those of %q only", topic, n, retries)
 		}
 	}
 }

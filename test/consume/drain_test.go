@@ -73,7 +73,7 @@ func (w *world) behind() (pops int, err error) {
 			}
 			continue
 		}
-		again, err := w.end(ctx, queue{g.retryTopic(), 0})
+		again, err := w.end(ctx, queue{g.retryTopics()[0], 0})
 		if err != nil {
 			return pops, err
 		}
@@ -161,7 +161,7 @@ func (w *world) collect() (*run, error) {
 	}
 	read1 := make(map[string]bool)
 	for _, g := range w.cfg.groups {
-		for _, topic := range []string{g.topic, g.retryTopic(), message.DLQTopic(g.name)} {
+		for _, topic := range append(g.retryTopics(), g.topic, message.DLQTopic(g.name)) {
 			n := int32(1)
 			if topic == g.topic {
 				n = queues

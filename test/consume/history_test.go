@@ -9,8 +9,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/twostage/twostage/message"
 )
 
 // kind is what happened.
@@ -140,23 +138,6 @@ func serial(id string) (key string, n int, ok bool) {
 	}
 	n, err := strconv.Atoi(digits)
 	return key, n, err == nil
-}
-
-// group is a consumer group of a run.
-type group struct {
-	name, topic string
-	orderly     bool // each queue in order
-	pop         bool
-	maxTimes    int32 // reconsume times after which a failure makes a dead letter
-}
-
-// retryTopic is where the group's messages come again; a group that pops has one
-// for each topic.
-func (g group) retryTopic() string {
-	if g.pop {
-		return message.RetryTopic(g.name + "_" + g.topic)
-	}
-	return message.RetryTopic(g.name)
 }
 
 // record is what a queue holds at the end.

@@ -27,12 +27,13 @@ const (
 	earlyDead     violation = "a dead letter before its time"
 	afterAck      violation = "a message came again after its acknowledgement"
 	tooVisible    violation = "a message was visible while it was not to be"
+	earlyRetry    violation = "a message that was given back came again before its time"
 	wrongTime     violation = "a pop's time is outside of its request"
 )
 
 var violations = []violation{
 	lostMessage, phantom, unconsumed, lostRetry, passedBy, wrongOffset, gapInPull, queueDisorder, keyDisorder, twoHolders,
-	earlyDead, afterAck, tooVisible, wrongTime,
+	earlyDead, afterAck, tooVisible, earlyRetry, wrongTime,
 }
 
 const maxTold = 5 // lines for each violation
@@ -42,6 +43,7 @@ type verdict struct {
 	found map[violation]int
 	told  []string
 
+	revived                                                                map[string]int // records of retry topics
 	sent, consumed, redelivered, deadLetters, retries, tenures, pops, acks int
 }
 
@@ -80,7 +82,7 @@ type attempt struct {
 // judge compares a run with the rules. It is a pure function.
 func judge(r *run) *verdict {
 	c := &check{
-		verdict: &verdict{found: make(map[violation]int)}, run: r, groups: make(map[string]group),
+		verdict: &verdict{found: make(map[violation]int), revived: make(map[string]int)}, run: r, groups: make(map[string]group),
 		sent: make(map[string]queue), finished: make(map[spot]bool), low: make(map[place]int64), consumed: make(map[attempt]bool),
 		seen: make(map[spot]bool), done: make(map[string]bool),
 		tried: make(map[attempt]int), back: make(map[attempt]*given), cursors: make(map[int]int64), registers: make(map[place]*register),
@@ -123,15 +125,12 @@ type check struct {
 	copies  map[attempt]int // records of a message in a group's topic, retry topic and dead letters
 }
 
-// given counts how often a try of a message was given back.
-type given struct{ asked, done int }
-
 // count counts what the queues hold.
 func (c *check) count() {
 	c.copies = make(map[attempt]int)
 	for q, records := range c.run.queues {
 		for _, g := range c.run.groups {
-			if q.topic != g.topic && q.topic != g.retryTopic() && q.topic != message.DLQTopic(g.name) {
+			if !g.consumes(q.topic) && q.topic != message.DLQTopic(g.name) {
 				continue
 			}
 			for _, r := range records {
@@ -157,7 +156,7 @@ func (c *check) one(i int, e *event) {
 		asked := &c.run.events[e.of]
 		at := place{asked.group, asked.q}
 		c.observe(at, e.offset, "answered to "+asked.who)
-		c.register(at).read(c.verdict, at, e.of, i, e.offset)
+		c.read(at, e.of, e.offset)
 	case commitAsked:
 		c.register(at).write(i, e.offset)
 	case commitDone:
@@ -185,6 +184,7 @@ func (c *check) one(i int, e *event) {
 		}
 		c.cursors[e.tenure] = e.offset + 1
 		c.stored(e)
+		c.again(e)
 	case began:
 		c.begun(e)
 	case done:
@@ -194,10 +194,10 @@ func (c *check) one(i int, e *event) {
 	case failed:
 		c.tried[attempt{e.group, e.id, e.times}]++
 	case backAsked:
-		c.gave(e).asked++
+		c.gives(e)
 	case backDone:
 		asked := &c.run.events[e.of]
-		c.gave(asked).done++
+		c.back[attempt{asked.group, asked.id, asked.times}].done++
 		c.retries++
 		c.finish(asked)
 	case popped:
@@ -227,14 +227,6 @@ func (c *check) stored(e *event) {
 	c.seen[s] = true
 }
 
-func (c *check) gave(e *event) *given {
-	a := attempt{e.group, e.id, e.times}
-	if c.back[a] == nil {
-		c.back[a] = &given{}
-	}
-	return c.back[a]
-}
-
 // finish notes that a group is done with a record.
 func (c *check) finish(e *event) {
 	at := place{e.group, e.q}
@@ -247,10 +239,9 @@ func (c *check) finish(e *event) {
 	}
 }
 
-// observe holds an offset against what is finished. Under pop it says what was
-// popped, not what was consumed.
+// observe holds an offset against what is finished.
 func (c *check) observe(at place, offset int64, where string) {
-	if !c.groups[at.group].pop && offset > c.low[at] {
+	if offset > c.low[at] {
 		c.add(passedBy, "%s of group %s: %d, %s, but %d is not consumed", at.q, at.group, offset, where, c.low[at])
 	}
 }
@@ -283,6 +274,7 @@ func (c *check) atEnd() {
 	}
 	for _, g := range c.run.groups {
 		dead := c.dead(g)
+		c.ends(g, dead)
 		for _, q := range c.queuesOf(g) {
 			for n, r := range c.run.queues[q] {
 				c.ended(g, q, int64(n), r, dead)
@@ -300,7 +292,7 @@ func (c *check) atEnd() {
 		for q, offset := range c.run.final[g.name] {
 			at := place{g.name, q}
 			c.observe(at, offset, "at the end")
-			c.register(at).read(c.verdict, at, len(c.run.events), len(c.run.events), offset)
+			c.read(at, len(c.run.events), offset)
 		}
 	}
 }
@@ -308,7 +300,7 @@ func (c *check) atEnd() {
 // queuesOf gives the queues that a group consumes.
 func (c *check) queuesOf(g group) (all []queue) {
 	for q := range c.run.queues {
-		if q.topic == g.topic || q.topic == g.retryTopic() {
+		if g.consumes(q.topic) {
 			all = append(all, q)
 		}
 	}
@@ -319,6 +311,7 @@ func (c *check) queuesOf(g group) (all []queue) {
 func (c *check) ended(g group, q queue, offset int64, r record, dead map[string]bool) {
 	if q.topic != g.topic {
 		c.reasoned(g, r, fmt.Sprintf("%s offset %d", q, offset))
+		c.revived[q.topic]++
 	}
 	s := spot{place{g.name, q}, offset}
 	if !g.pop {
@@ -332,36 +325,12 @@ func (c *check) ended(g group, q queue, offset int64, r record, dead map[string]
 	}
 }
 
-// dead judges the dead letters of a group and gives their ids; those too that
-// were neither consumed nor are dead.
-func (c *check) dead(g group) map[string]bool {
-	dead := make(map[string]bool)
-	for q, records := range c.run.queues {
-		if q.topic != message.DLQTopic(g.name) {
-			continue
-		}
-		for n, r := range records {
-			dead[r.id] = true
-			c.deadLetters++
-			where := fmt.Sprintf("%s offset %d", q, n)
-			if r.times <= g.maxTimes {
-				c.add(earlyDead, "%s at %s after %d tries; the group allows %d more", r.id, where, r.times, g.maxTimes-r.times+1)
-			}
-			if !g.pop {
-				for times := range g.maxTimes + 1 {
-					if c.tried[attempt{g.name, r.id, times}] == 0 {
-						c.add(earlyDead, "%s at %s: nobody failed to consume it after %d tries", r.id, where, times)
-						break
-					}
-				}
-			}
-			c.reasoned(g, r, where)
-		}
-	}
+// ends holds that every message that a group was to consume was consumed, or is
+// among the dead.
+func (c *check) ends(g group, dead map[string]bool) {
 	for id, q := range c.sent {
 		if q.topic == g.topic && c.copies[attempt{g.name, id, 0}] > 0 && !c.consumed[attempt{g.name, id, -1}] && !dead[id] {
 			c.add(unconsumed, "%s of %s, by group %s, by anybody after any number of tries", id, q, g.name)
 		}
 	}
-	return dead
 }

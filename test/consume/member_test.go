@@ -57,7 +57,7 @@ func (w *world) join(g group, id string) *member {
 	}
 	close(m.thawed)
 	if !g.pop {
-		m.names = append(m.names, g.retryTopic())
+		m.names = append(m.names, g.retryTopics()...)
 	}
 	m.ctx, m.cancel = context.WithCancel(w.ctx)
 	m.client = remoting.NewClient(remoting.ClientConfig{
@@ -199,6 +199,8 @@ func (m *member) run() {
 			for _, t := range m.tenures {
 				t.commit()
 			}
+		} else if m.g.storesOffsets() {
+			m.look()
 		}
 		wait := time.NewTimer(beat/2 + rand.N(beat))
 		select {
@@ -254,7 +256,7 @@ func (m *member) rebalance() {
 	want := make(map[queue]bool)
 	for _, name := range m.names {
 		n := int32(queues)
-		if name == m.g.retryTopic() {
+		if name != m.g.topic {
 			n = 1
 		}
 		from, to := average(int(n), len(ids), slices.Index(ids, m.id))

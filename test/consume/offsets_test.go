@@ -54,18 +54,23 @@ func (r *register) keep(now int, offset int64) {
 	r.writes = still
 }
 
-// read holds an answer against what may be stored.
-func (r *register) read(v *verdict, at place, asked, done int, offset int64) {
+// read holds an answer to a question against what may be stored. What a group
+// that pops stores is the broker's own doing.
+func (c *check) read(at place, asked int, offset int64) {
+	if c.groups[at.group].pop {
+		return
+	}
+	writes := c.register(at).writes
 	// Overwritten is what was stored before the storing of another began that had
 	// ended before the question.
 	latest := math.MinInt
-	for _, w := range r.writes {
+	for _, w := range writes {
 		if w.done < asked {
 			latest = max(latest, w.asked)
 		}
 	}
 	var may []string
-	for _, w := range r.writes {
+	for _, w := range writes {
 		if w.done < latest {
 			continue
 		}
@@ -76,5 +81,5 @@ func (r *register) read(v *verdict, at place, asked, done int, offset int64) {
 			may = append(may, fmt.Sprint(w.offset))
 		}
 	}
-	v.add(wrongOffset, "%s of group %s: %d was answered, stored may be %s", at.q, at.group, offset, strings.Join(may, ", "))
+	c.add(wrongOffset, "%s of group %s: %d was answered, stored may be %s", at.q, at.group, offset, strings.Join(may, ", "))
 }

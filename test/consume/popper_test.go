@@ -7,6 +7,8 @@ import (
 	"context"
 	"math/rand/v2"
 	"time"
+
+	"github.com/twostage/twostage/internal/rpc"
 )
 
 const (
@@ -53,6 +55,18 @@ func (m *member) popLoop() {
 				break // those behind it come again with it
 			}
 		}
+	}
+}
+
+// look asks for the group's offset of some queue: a broker moves it with what is
+// acknowledged in order.
+func (m *member) look() {
+	ctx, cancel := m.timed()
+	defer cancel()
+	q := queue{m.g.topic, rand.Int32N(queues)}
+	of := m.ask(event{kind: queryAsked, q: q})
+	if offset, err := rpc.QueryOffset(ctx, m.call, m.w.addr(), m.g.name, q.topic, q.id); err == nil {
+		m.note(event{kind: queryDone, of: of, offset: offset})
 	}
 }
 

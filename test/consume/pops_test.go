@@ -3,9 +3,10 @@
 
 package consume
 
-// ahead is how far a pop's time may be ahead of the clock: a broker may count it
-// up for pops of the same millisecond.
-const ahead = 50
+// near is how far, in ms, a pop's time may be from when it took place: a broker
+// notes the time before it looks into the queues, or counts it up for pops of the
+// same millisecond.
+const near = 50
 
 // popState is what the last pop of a record made of it.
 type popState struct {
@@ -18,32 +19,35 @@ type popState struct {
 // popped judges a record that a pop gave. A client that was frozen notes it when
 // others may have had the record after it.
 func (c *check) popped(e *event) {
-	if asked := &c.run.events[e.of]; e.from < asked.at || e.from > e.at+ahead {
+	if asked := &c.run.events[e.of]; e.from < asked.at || e.from > e.at+near {
 		c.add(wrongTime, "%s to %s, from %s offset %d: popped at %d, asked at %d and answered at %d", e.id, e.who, e.q, e.offset, e.from, asked.at, e.at)
 	}
 	s := spot{place{e.group, e.q}, e.offset}
 	if old := c.visible[s]; old != nil {
 		switch {
 		case e.from < old.from:
-			if e.until > old.from {
+			if e.until > old.from+near {
 				c.addOf(tooVisible, e.group, e.id, "%s, from %s offset %d to another %d ms before the end of its time with %s", e.id, e.q, e.offset, e.until-old.from, e.who)
 			}
 			return
 		case old.acked:
 			c.addOf(afterAck, e.group, e.id, "%s to %s, from %s offset %d again", e.id, e.who, e.q, e.offset)
-		case e.from < old.until:
+		case e.before(old.until):
 			c.addOf(tooVisible, e.group, e.id, "%s to %s, from %s offset %d again, %d ms early", e.id, e.who, e.q, e.offset, old.until-e.from)
 		case !c.groups[e.group].orderly:
 			c.addOf(tooVisible, e.group, e.id, "%s to %s, from %s offset %d again: its next try is to come from the retry topic", e.id, e.who, e.q, e.offset)
 		}
 	}
 	before := attempt{e.group, e.id, e.times - 1}
-	if old := c.lastPop[before]; old != nil && c.copies[before] == 1 && e.from < old.until {
+	if old := c.lastPop[before]; old != nil && c.copies[before] == 1 && e.before(old.until) {
 		c.addOf(tooVisible, e.group, e.id, "%s to %s, its try %d %d ms early", e.id, e.who, e.times, old.until-e.from)
 	}
 	state := &popState{from: e.from, until: e.until, first: e.until}
 	c.visible[s], c.lastPop[attempt{e.group, e.id, e.times}] = state, state
 }
+
+// before says whether a pop took place before a time.
+func (e *event) before(t int64) bool { return e.at < t || e.from+near < t }
 
 func (c *check) stateOf(e *event) *popState {
 	return c.visible[spot{place{e.group, e.q}, e.offset}]

@@ -267,7 +267,7 @@ func (t *tenure) consume(p *piece) {
 		of := m.ask(t.event(p, backAsked))
 		ctx, cancel := m.timed()
 		err := rpc.SendBack(ctx, m.call, m.w.addr(), &header.SendBackRequest{
-			Offset: p.physical, Group: m.g.name, OriginTopic: t.q.topic, MaxReconsumeTimes: m.g.maxTimes, HasMaxReconsumeTimes: true,
+			Offset: p.physical, Group: m.g.name, OriginTopic: t.q.topic, MaxReconsumeTimes: m.g.maxTimes, HasMaxReconsumeTimes: m.g.policy == nil,
 		})
 		cancel()
 		if err == nil && m.note(event{kind: backDone, of: of}) {
@@ -317,7 +317,7 @@ func (t *tenure) bury(p *piece) bool {
 		return false
 	}
 	h := &header.SendRequest{
-		ProducerGroup: []byte(m.g.name), Topic: []byte(m.g.retryTopic()), DefaultTopic: []byte(message.TopicAutoCreate), DefaultTopicQueueNums: 1,
+		ProducerGroup: []byte(m.g.name), Topic: []byte(m.g.retryTopics()[0]), DefaultTopic: []byte(message.TopicAutoCreate), DefaultTopicQueueNums: 1,
 		ReconsumeTimes: m.g.maxTimes + 1, MaxReconsumeTimes: m.g.maxTimes, HasMaxReconsumeTimes: true,
 		Properties: message.AppendProperty(nil, message.PropertyRetryTopic, t.q.topic),
 	}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -35,7 +36,7 @@ type options struct {
 	groups   []group
 	duration time.Duration
 	kills    int
-	policy   string
+	setting  setting
 	drain    time.Duration // limit; 0: far more than is needed
 	// fault stands between a client and the broker.
 	fault func(who string, c rpc.Caller) rpc.Caller
@@ -73,14 +74,14 @@ func newWorld(t *testing.T, cfg options) *world {
 	for _, kv := range []string{"bindAddress=127.0.0.1", "listenPort=0"} {
 		args = append(args, "--namesrv-set", kv)
 	}
-	for _, kv := range []string{
+	for _, kv := range slices.Concat(cfg.setting.keys, []string{
 		"bindAddress=127.0.0.1", "listenPort=0", "httpListenPort=0", "brokerIP1=127.0.0.1", "brokerName=" + brokerName,
-		"flushDiskType=" + cfg.policy, "flushConsumerOffsetInterval=700",
+		"flushConsumerOffsetInterval=700",
 		"channelExpiredTimeout=" + strconv.FormatInt(expiry.Milliseconds(), 10),
-		"messageDelayLevel=" + strings.TrimSpace(strings.Repeat("1s ", 18)),
+		"messageDelayLevel=" + strings.TrimSpace(strings.Repeat(fmt.Sprintf("%ds ", levelWait/1000), 18)),
 		// Small files: a run crosses many of their ends.
 		"mappedFileSizeCommitLog=1048576", "mappedFileSizeConsumeQueue=20000", "maxMessageSize=65536",
-	} {
+	}) {
 		args = append(args, "--set", kv)
 	}
 	w.server = proctest.Start(t, args...)
@@ -93,7 +94,7 @@ func newWorld(t *testing.T, cfg options) *world {
 			t.Fatal(err)
 		}
 		config := body.NewSubscriptionGroupConfig(g.name)
-		config.RetryMaxTimes = g.maxTimes
+		config.RetryMaxTimes, config.GroupRetryPolicy = g.maxTimes, g.policy
 		config.ConsumeMessageOrderly = g.orderly
 		if err := rpc.CreateGroup(ctx, w.admin, w.addr(), &config); err != nil {
 			t.Fatal(err)
@@ -158,21 +159,27 @@ func (w *world) kill() {
 		offset := saved.OffsetTable[at.q.topic+"@"+at.group][strconv.Itoa(int(at.q.id))]
 		w.history.add(event{kind: kept, group: at.group, q: at.q, offset: offset})
 	}
-	w.server.Restart(w.t)
+	var more []string
+	for _, kv := range w.cfg.setting.later {
+		more = append(more, "--set", kv)
+	}
+	w.server.Restart(w.t, more...)
 	w.address.Store(w.server.Broker)
 	w.history.add(event{kind: restarted})
 }
 
-// places are the queues whose offsets the groups store.
+// places are the queues whose offsets say what the groups consumed.
 func (w *world) places() (all []place) {
 	for _, g := range w.cfg.groups {
-		if g.pop {
+		if !g.storesOffsets() {
 			continue
 		}
 		for q := range int32(queues) {
 			all = append(all, place{g.name, queue{g.topic, q}})
 		}
-		all = append(all, place{g.name, queue{g.retryTopic(), 0}})
+		if !g.pop {
+			all = append(all, place{g.name, queue{g.retryTopics()[0], 0}})
+		}
 	}
 	return all
 }
