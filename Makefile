@@ -31,17 +31,19 @@ interop: build ## the real binary: the official Go client, recorded frames, clus
 	cd test/interop && $(BLACKBOX) ./...
 	$(BLACKBOX) -p 1 ./test/replay ./test/cluster ./test/inspect ./test/frames
 
-crash: build ## kill -9 and restart, bounded, also with retention, a full and a read-only disk; the bank; what a Java broker would do with a directory
+crash: build ## kill -9 and restart, bounded, also with retention, a full and a read-only disk; the bank; consumption; what a Java broker would do with a directory
 	$(BLACKBOX) ./test/crash -rounds 20
 	$(BLACKBOX) ./test/bank/teller ./test/javacheck
 	$(BLACKBOX) ./test/bank -kills 5 -duration 60s -transactions 20000
+	$(BLACKBOX) -parallel 32 ./test/consume -duration 8s
 
 hostile: build ## what no client should send
 	$(BLACKBOX) ./test/hostile
 
-soak: build ## crash for an hour, the bank for another
+soak: build ## crash for an hour, the bank for another, consumption for a third
 	$(BLACKBOX) -timeout 0 ./test/crash -rounds 2000
 	$(BLACKBOX) -timeout 0 ./test/bank -duration 1h -kills 200 -transactions 500000
+	$(BLACKBOX) -timeout 0 -parallel 32 ./test/consume -run TestConsume -duration 1h
 
 bench: build ## the figures of docs/performance.md
 	scripts/bench

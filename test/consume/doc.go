@@ -5,7 +5,13 @@
 // against the real broker, with everything going wrong that can, and a checker
 // that holds what was seen against the rules.
 //
-//	go test ./test/consume -duration 8s -seed 1
+//	go test -parallel 32 ./test/consume -duration 8s -seed 1
+//
+// TestConsume plays worlds side by side: a broker each, with its groups, under pull
+// or under pop, under either flush policy, with the retry topics of pops in either
+// form or in one and then the other, with groups whose retries wait by delay levels
+// and by policies. A world that runs for longer than a minute is a row of rounds.
+// Each round prints its seed and how to play it again.
 //
 // # Who plays
 //
@@ -44,19 +50,23 @@
 //   - Every acknowledged message is in its queue, every record of a queue was
 //     consumed, given back or revived by each group, every message given back is
 //     there again; nothing is there without a reason, and no more often.
-//   - A pull group's offset, as answered to clients, at the end, and in the files
-//     of a killed broker, is never past a message that is not consumed; it is the
-//     last that was stored, or one whose storing overlaps; after a kill that of the
-//     files. So redeliveries come from a rebalance or a kill, and nowhere else.
+//   - The offset of a group that pulls or pops in order, as answered to clients, at
+//     the end, and in the files of a killed broker, is never past a message that is
+//     not consumed. Under pull it is the last that was stored, or one whose storing
+//     overlaps; after a kill that of the files. So redeliveries come from a rebalance
+//     or a kill, and nowhere else.
 //   - Pulls leave nothing out and repeat nothing.
 //   - A locked queue is locked for one; in an orderly group nothing begins before
 //     everything in front of it in its queue, and its key, was consumed.
-//   - A dead letter failed as often as the group allows.
+//   - A message that was given back waits for its level, or as the group's policy
+//     says. A dead letter failed as often as the group allows.
 //   - What was popped is invisible for the time that the answer names; what was
 //     acknowledged in that time never comes again; what was not comes again once.
+//     A client that was frozen may hear of a pop late: what counts is when it was.
 //
 // checker_test.go holds that the checker finds each of these in a made-up
-// history, TestWorldBites that a round finds a broker that breaks a rule.
+// history, TestWorldBites that a round finds a broker that breaks a rule, or loses
+// what it stored when it is killed.
 //
 // A client of this test takes its locks for lost when the broker dies. Those of
 // RocketMQ go on for up to 30 s: with them, two clients can be at work on a queue

@@ -44,7 +44,10 @@ func (w *world) drain() error {
 		select {
 		case <-tick.C:
 		case <-limit.C:
-			return fmt.Errorf("not everything is consumed after %v: %w", patience, err)
+			if err == nil {
+				err = fmt.Errorf("pops go on to get messages, %d so far", pops)
+			}
+			return fmt.Errorf("after %v: %w", patience, err)
 		}
 	}
 }

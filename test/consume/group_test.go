@@ -39,6 +39,10 @@ var (
 		name: "growing", topic: "Plain", maxTimes: 3, waits: []int64{400, 1200, 2000},
 		policy: &body.GroupRetryPolicy{Type: "EXPONENTIAL", ExponentialRetryPolicy: &body.ExponentialRetryPolicy{Initial: 400, Max: 2000, Multiplier: 3}},
 	}
+	patientGroup = group{
+		name: "patient", topic: "Plain", maxTimes: 2, waits: []int64{4 * levelWait},
+		policy: &body.GroupRetryPolicy{Type: "CUSTOMIZED", CustomizedRetryPolicy: &body.CustomizedRetryPolicy{Next: []int64{1, 2, 4 * levelWait}}},
+	}
 	popGroup        = group{name: "pop", topic: "Plain", pop: true, maxTimes: 2}
 	popOrderlyGroup = group{name: "poporderly", topic: "Keyed", orderly: true, pop: true, maxTimes: 2}
 )

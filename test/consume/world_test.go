@@ -38,6 +38,8 @@ type options struct {
 	kills    int
 	setting  setting
 	drain    time.Duration // limit; 0: far more than is needed
+	// damage is done to the store of a killed broker, if it is not nil.
+	damage func(store string) error
 	// fault stands between a client and the broker.
 	fault func(who string, c rpc.Caller) rpc.Caller
 }
@@ -158,6 +160,11 @@ func (w *world) kill() {
 	for _, at := range w.places() {
 		offset := saved.OffsetTable[at.q.topic+"@"+at.group][strconv.Itoa(int(at.q.id))]
 		w.history.add(event{kind: kept, group: at.group, q: at.q, offset: offset})
+	}
+	if w.cfg.damage != nil {
+		if err := w.cfg.damage(filepath.Join(w.server.Data, "store")); err != nil {
+			w.t.Fatal(err)
+		}
 	}
 	var more []string
 	for _, kv := range w.cfg.setting.later {
