@@ -5,9 +5,7 @@ package consume
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -21,7 +19,6 @@ import (
 	"github.com/twostage/twostage/internal/remoting"
 	"github.com/twostage/twostage/internal/rpc"
 	"github.com/twostage/twostage/internal/wire/body"
-	"github.com/twostage/twostage/internal/wire/fastjson"
 	"github.com/twostage/twostage/test/rig"
 )
 
@@ -144,21 +141,12 @@ func (w *world) kill() {
 	if s := w.server.Log(); strings.Contains(s, "panic:") {
 		w.t.Fatalf("a panic:\n%s", s)
 	}
-	file := filepath.Join(w.server.Data, "store", "config", "consumerOffset.json")
-	text, err := os.ReadFile(file)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
+	saved, err := savedOffsets(filepath.Join(w.server.Data, "store", "config"))
+	if err != nil {
 		w.t.Fatal(err)
 	}
-	var saved struct {
-		OffsetTable map[string]map[string]int64 `json:"offsetTable"`
-	}
-	if len(text) > 0 {
-		if err := fastjson.Unmarshal(text, &saved); err != nil {
-			w.t.Fatalf("%s: %v", file, err)
-		}
-	}
 	for _, at := range w.places() {
-		offset := saved.OffsetTable[at.q.topic+"@"+at.group][strconv.Itoa(int(at.q.id))]
+		offset := saved[at.q.topic+"@"+at.group][strconv.Itoa(int(at.q.id))]
 		w.history.add(event{kind: kept, group: at.group, q: at.q, offset: offset})
 	}
 	if w.cfg.damage != nil {
