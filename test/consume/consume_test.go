@@ -108,6 +108,7 @@ func (w *world) round() *verdict {
 		}
 	}
 	w.play()
+	w.linger()
 	close(stop)
 	w.producers.Wait()
 	if err := w.drain(); err != nil && w.cfg.drain == 0 {

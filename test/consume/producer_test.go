@@ -103,6 +103,7 @@ func (w *world) send(c rpc.Caller, topic string, q int32, id string) bool {
 		return false
 	}
 	w.history.add(event{kind: sendDone, of: of, offset: sent.Header.QueueOffset})
+	w.stored.Add(1)
 	return true
 }
 

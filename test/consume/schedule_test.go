@@ -124,6 +124,18 @@ func (w *world) play() {
 	w.wait(time.Until(begin.Add(w.cfg.duration)))
 }
 
+// leastRate is how many messages a second there are to be: a tenth of what a machine
+// with nothing else to do makes.
+const leastRate = 50
+
+// linger lets a world go on that has not made enough yet, for four times as long.
+func (w *world) linger() {
+	enough := int64(leastRate * w.cfg.duration.Seconds())
+	for end := time.Now().Add(4 * w.cfg.duration); w.stored.Load() < enough && time.Now().Before(end); {
+		w.wait(100 * time.Millisecond)
+	}
+}
+
 // wait lets the world go on.
 func (w *world) wait(d time.Duration) {
 	t := time.NewTimer(d)

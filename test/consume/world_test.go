@@ -54,6 +54,7 @@ type world struct {
 	ctx       context.Context // of the consumers
 	cancel    context.CancelFunc
 	producers sync.WaitGroup
+	stored    atomic.Int64       // messages that were acknowledged to them
 	members   map[string]*member // by id
 
 	triesMu sync.Mutex
