@@ -5,6 +5,7 @@ package consume
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
 	"slices"
 	"strconv"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/twostage/twostage/internal/rpc"
 	"github.com/twostage/twostage/internal/wire"
+	"github.com/twostage/twostage/internal/wire/body"
 	"github.com/twostage/twostage/internal/wire/header"
 	"github.com/twostage/twostage/message"
 )
@@ -156,6 +158,34 @@ func (m *member) acknowledge(ctx context.Context, p *piece) error {
 	return succeed(m.call.Invoke(ctx, m.w.addr(), &wire.Request{Code: wire.ReqAckMessage, Header: h}))
 }
 
+// acknowledgeAll ends popped messages by one request.
+func (m *member) acknowledgeAll(ctx context.Context, pieces []*piece) error {
+	return succeed(m.call.Invoke(ctx, m.w.addr(), &wire.Request{Code: wire.ReqBatchAckMessage, Body: body.Marshal(batchAck(m.g, pieces))}))
+}
+
+// batchAck is the body that acknowledges pieces: an entry for each handle, but for
+// the offset, with a bit for each offset behind the handle's start.
+func batchAck(g group, pieces []*piece) *body.BatchAckRequest {
+	bits := make(map[handle][]byte)
+	for _, p := range pieces {
+		h := p.handle
+		at := int(h.offset - h.start)
+		h.offset = 0
+		for len(bits[h]) <= at/8 {
+			bits[h] = append(bits[h], 0)
+		}
+		bits[h][at/8] |= 1 << (at % 8)
+	}
+	all := &body.BatchAckRequest{BrokerName: brokerName}
+	for h, set := range bits {
+		all.Acks = append(all.Acks, body.BatchAck{
+			BitSet: base64.StdEncoding.EncodeToString(set), ConsumerGroup: g.name, Topic: g.topic, Retry: h.retry, QueueID: h.queue,
+			StartOffset: h.start, PopTime: h.popTime, InvisibleTime: h.invisible, ReviveQueueID: h.revive,
+		})
+	}
+	return all
+}
+
 // hide makes a popped message visible after so many milliseconds, and changes its
 // handle.
 func (m *member) hide(ctx context.Context, p *piece, invisible int64) error {
@@ -198,6 +228,23 @@ func TestHandle(t *testing.T) {
 		if _, err := parseHandle(bad); err == nil {
 			t.Errorf("%q was taken", bad)
 		}
+	}
+}
+
+func TestBatchAck(t *testing.T) {
+	h := handle{start: 100, popTime: 5, invisible: 6, revive: 7, retry: "1", queue: 2}
+	var pieces []*piece
+	for _, offset := range []int64{109, 100, 103} {
+		h.offset = offset
+		pieces = append(pieces, &piece{handle: h})
+	}
+	h.popTime = 8
+	pieces = append(pieces, &piece{handle: h})
+	all := batchAck(group{name: "g", topic: "T"}, pieces)
+	slices.SortFunc(all.Acks, func(a, b body.BatchAck) int { return int(a.PopTime - b.PopTime) })
+	want := body.BatchAck{BitSet: "CQI=", ConsumerGroup: "g", Topic: "T", Retry: "1", QueueID: 2, StartOffset: 100, PopTime: 5, InvisibleTime: 6, ReviveQueueID: 7}
+	if len(all.Acks) != 2 || all.Acks[0] != want || all.Acks[1].BitSet != "CA==" || all.Acks[1].PopTime != 8 {
+		t.Errorf("%+v, want first %+v", all.Acks, want)
 	}
 }
 

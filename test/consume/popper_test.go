@@ -6,6 +6,7 @@ package consume
 import (
 	"context"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	"github.com/twostage/twostage/internal/rpc"
@@ -48,11 +49,14 @@ func (m *member) popLoop() {
 				return
 			}
 		}
-		for i := range pieces {
-			if !m.g.orderly {
-				m.work.Go(func() { m.consumePop(&pieces[i]) })
-			} else if !m.consumePop(&pieces[i]) {
-				break // those behind it come again with it
+		switch together := rand.IntN(4) == 0; {
+		case m.g.orderly:
+			m.consumeInOrder(pieces, together)
+		case together:
+			m.work.Go(func() { m.consumeTogether(pieces) })
+		default:
+			for i := range pieces {
+				m.work.Go(func() { _ = m.workOn(&pieces[i]) && m.ackAll(&pieces[i]) })
 			}
 		}
 	}
@@ -85,10 +89,44 @@ func (m *member) noteInTime(p *piece, k kind) bool {
 	return p.inTime() && m.note(m.event(p, k))
 }
 
-// consumePop works on a popped message: it is acknowledged, or let lapse, or made
-// visible soon; sometimes it is hidden for longer first. It says whether the
-// message was consumed and acknowledged.
-func (m *member) consumePop(p *piece) bool {
+// consumeInOrder works on one message after the other, and acknowledges each before
+// the next or all together, up to the first that is not consumed: those behind it
+// come again with it.
+func (m *member) consumeInOrder(pieces []piece, together bool) {
+	var consumed []*piece
+	for i := range pieces {
+		if !m.workOn(&pieces[i]) || !together && !m.ackAll(&pieces[i]) {
+			break
+		}
+		consumed = append(consumed, &pieces[i])
+	}
+	if together && len(consumed) > 0 {
+		m.ackAll(consumed...)
+	}
+}
+
+// consumeTogether works on messages side by side and acknowledges them together.
+func (m *member) consumeTogether(pieces []piece) {
+	ok := make([]bool, len(pieces))
+	var working sync.WaitGroup
+	for i := range pieces {
+		working.Go(func() { ok[i] = m.workOn(&pieces[i]) })
+	}
+	working.Wait()
+	var consumed []*piece
+	for i := range pieces {
+		if ok[i] {
+			consumed = append(consumed, &pieces[i])
+		}
+	}
+	if len(consumed) > 0 {
+		m.ackAll(consumed...)
+	}
+}
+
+// workOn works on a popped message, and says whether it was consumed: else it is let
+// lapse or made visible soon. Sometimes it is hidden for longer first.
+func (m *member) workOn(p *piece) bool {
 	if !m.noteInTime(p, began) || !m.pause(m.w.plan.toil(m.g.orderly)) {
 		return false
 	}
@@ -105,13 +143,28 @@ func (m *member) consumePop(p *piece) bool {
 			return false
 		}
 	}
-	if !m.noteInTime(p, done) {
-		return false
+	return m.noteInTime(p, done)
+}
+
+// ackAll acknowledges messages, by one request, and says whether that was answered.
+func (m *member) ackAll(pieces ...*piece) bool {
+	asked := make([]int, len(pieces))
+	for i, p := range pieces {
+		asked[i] = m.ask(m.event(p, ackAsked))
 	}
-	of := m.ask(m.event(p, ackAsked))
 	ctx, cancel := m.timed()
 	defer cancel()
-	return m.acknowledge(ctx, p) == nil && m.note(event{kind: ackDone, of: of})
+	var err error
+	if len(pieces) == 1 {
+		err = m.acknowledge(ctx, pieces[0])
+	} else {
+		err = m.acknowledgeAll(ctx, pieces)
+	}
+	ok := err == nil
+	for _, of := range asked {
+		ok = ok && m.note(event{kind: ackDone, of: of})
+	}
+	return ok
 }
 
 // fate is what becomes of a popped message.
