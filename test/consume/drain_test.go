@@ -22,10 +22,7 @@ func (w *world) drain() error {
 			settled = 6 * time.Second // and one that lapses its invisible time, and until it is revived
 		}
 	}
-	patience := rig.Patience
-	if w.cfg.duration >= maxRound {
-		patience += lockExpiry * time.Millisecond
-	}
+	patience := rig.Patience + lockExpiry*time.Millisecond // of one whose unlocking was lost
 	if w.cfg.drain > 0 {
 		patience = w.cfg.drain
 	}
@@ -33,8 +30,12 @@ func (w *world) drain() error {
 	defer limit.Stop()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
+	var last error
 	for {
 		n, err := w.behind()
+		if err != nil {
+			last = err
+		}
 		if err != nil || n != pops {
 			since, pops = time.Now(), n
 		}
@@ -44,10 +45,7 @@ func (w *world) drain() error {
 		select {
 		case <-tick.C:
 		case <-limit.C:
-			if err == nil {
-				err = fmt.Errorf("pops go on to get messages, %d so far", pops)
-			}
-			return fmt.Errorf("after %v: %w", patience, err)
+			return fmt.Errorf("not everything is consumed after %v, %d pops; last: %v", patience, pops, last)
 		}
 	}
 }

@@ -276,6 +276,9 @@ func (m *member) rebalance() {
 		if m.tenures[q] == nil {
 			m.take(q)
 		}
+		if m.g.orderly && m.tenures[q] == nil { // it could not be taken
+			m.unlock(q)
+		}
 	}
 }
 

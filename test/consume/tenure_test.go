@@ -81,16 +81,8 @@ func (m *member) drop(q queue) {
 		return
 	}
 	<-t.gone
-	if t.over() {
-		return
-	}
-	t.mu.Lock()
-	lost := t.lost
-	t.mu.Unlock()
-	if !lost {
-		t.commit()
-		m.unlock(q)
-	}
+	t.commit()
+	m.unlock(q) // also of a lock that is lost: a broker that came back may have given it again
 }
 
 // low is the offset that may be stored: everything below is finished.
