@@ -101,7 +101,7 @@ func (w *world) round() *verdict {
 			keys = 8
 		}
 		if g.orderly && g.pop { // it waits for what lapses
-			pace *= 2
+			pace *= 3
 		}
 		for n := range 2 {
 			w.producers.Go(func() { w.produce(fmt.Sprint(g.topic, n), g.topic, keys, pace, stop) })

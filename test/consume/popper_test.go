@@ -193,7 +193,7 @@ func (m *member) popFate(p *piece) fate {
 		return fateDone
 	}
 	tries := m.w.tries(m.g.name, p.id) // its record is the same each time
-	rare := m.w.plan.draw(5, "rare", p.id) == 0
+	rare := m.w.plan.draw(8, "rare", p.id) == 0
 	switch {
 	case rare && tries < 3 && m.w.plan.fails(m.g.name, p.id, tries):
 		return fateFails
