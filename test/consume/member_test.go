@@ -191,6 +191,8 @@ func (m *member) run() {
 	if m.g.pop {
 		m.heartbeat()
 		m.startPops()
+	} else if m.g.orderly {
+		m.forget()
 	}
 	for {
 		m.heartbeat()
@@ -335,6 +337,15 @@ func (m *member) lock(want map[queue]bool) map[queue]bool {
 	}
 	m.life = life
 	return got
+}
+
+// forget gives back what one of this name may have had that crashed: the group may
+// have given those queues to others, who would wait until its locks expire.
+func (m *member) forget() {
+	for q := range int32(queues) {
+		m.unlock(queue{m.g.topic, q})
+	}
+	m.unlock(queue{m.g.retryTopics()[0], 0})
 }
 
 // unlock gives a lock back.
