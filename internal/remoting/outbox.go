@@ -267,6 +267,7 @@ func (c *Conn) writeFailed(err error) {
 
 // drainOut is the short-lived writer goroutine.
 func (c *Conn) drainOut() {
+	deepStack(0)
 	for c.write(time.Now(), 1<<30) {
 	}
 }
