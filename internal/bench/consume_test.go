@@ -69,9 +69,18 @@ func startLog(t *testing.T, queues ...fakeQueue) string {
 // startServer serves one code.
 func startServer(t *testing.T, code int32, handler func(*remoting.Request)) string {
 	t.Helper()
+	return startCodes(t, map[int32]remoting.Handler{code: handler})
+}
+
+// startCodes serves some codes.
+func startCodes(t *testing.T, handlers map[int32]remoting.Handler) string {
+	t.Helper()
 	s := remoting.NewServer(remoting.ServerConfig{
-		Addr:   "127.0.0.1:0",
-		Routes: func(c int32) (remoting.Route, bool) { return remoting.Route{Handler: handler}, c == code },
+		Addr: "127.0.0.1:0",
+		Routes: func(code int32) (remoting.Route, bool) {
+			h, ok := handlers[code]
+			return remoting.Route{Handler: h}, ok
+		},
 	})
 	if err := s.Listen(); err != nil {
 		t.Fatal(err)

@@ -20,6 +20,12 @@
 // are undecided; a check of one that is neither in flight nor undecided is one
 // too many. [Deadlines] measures when checks come.
 //
+// What consumers do is measured by [Pop] (pops and their acks), [Timers] (messages
+// for later, in and out, and how late they came), [Wake] (one consumer that waits)
+// and [Clients] (thousands of consumers and held pulls, beside an ordinary
+// producer). All that times a message from its sending to its arrival does both
+// ends itself, on one clock.
+//
 // [Floor] is the other half of a measurement: a bare server that reads the same
 // frames and answers without doing anything. What it reaches on a machine is the
 // limit of this socket path there, and the ratio to it holds where absolute

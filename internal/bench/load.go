@@ -43,6 +43,8 @@ type Load struct {
 	Fill     bool          // sends: the warm-up lasts until every queue of every topic got a message
 	Pull     Pull          // of Consume
 	Progress func(elapsed time.Duration, perSecond float64)
+
+	timers *timersRun // sends: when messages are to be delivered, of Timers
 }
 
 // TopicName is the name of topic i of the load, from 0 on: of several topics

@@ -4,6 +4,7 @@
 package bench
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -42,17 +43,44 @@ func moreProcs(n int) (undo func()) {
 	return func() { runtime.GOMAXPROCS(before) }
 }
 
+// exactThread gives the goroutine a thread of its own, whose timers are exact. It
+// is never unlocked: the thread ends with the goroutine, and its timer slack with it.
+func exactThread() error {
+	runtime.LockOSThread()
+	if err := unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0); err != nil {
+		return fmt.Errorf("bench: exact timers (PR_SET_TIMERSLACK): %w", err)
+	}
+	return nil
+}
+
+// exactly makes the goroutine's thread its own, and gives what waits there until a
+// time or the end of ctx, which it may notice longestWait later. See [moreProcs].
+func exactly() (until func(ctx context.Context, t time.Time), err error) {
+	if err := exactThread(); err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context, t time.Time) {
+		for ctx.Err() == nil {
+			d := min(time.Until(t), longestWait)
+			if d <= 0 {
+				return
+			}
+			ts := unix.NsecToTimespec(int64(d))
+			_, _ = unix.Ppoll(nil, &ts, nil) // it times out, or is interrupted and waits again
+		}
+	}, nil
+}
+
 func (s *pacedSender) run(conn net.Conn, stop *atomic.Bool) (err error) {
-	runtime.LockOSThread() // never unlocked: the thread ends with the goroutine, and its timer slack with it
+	if err := exactThread(); err != nil {
+		return err
+	}
 	tcp, ok := conn.(*net.TCPConn)
 	if !ok {
 		return errNotTCP
 	}
 	if s.raw, err = tcp.SyscallConn(); err != nil {
 		return fmt.Errorf("bench: %w", err)
-	}
-	if err := unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0); err != nil {
-		return fmt.Errorf("bench: exact timers (PR_SET_TIMERSLACK): %w", err)
 	}
 	s.key = s.keys.Add(1 << 32)
 	s.in = newFrames(conn)

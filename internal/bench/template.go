@@ -24,6 +24,7 @@ const (
 	tagProperties  = "\x02TAGS\x01t" + tagPlace + "\x02n\x01" + numberPlace
 	tagPlace       = "5555"
 	numberPlace    = "7777"
+	deliverPlace   = "8888888888888" // of TIMER_DELIVER_MS: 13 digits, until the year 2286
 )
 
 // bodyApart is the size of a body from which on it is not copied behind its
@@ -38,8 +39,9 @@ type template struct {
 	widths         []patches // by the digits of the queue id, 1 first
 	body           []byte
 	topics, queues uint64
-	tags           uint64 // 0: none
-	at             uint64 // of the row of all queues: topics first, then queues
+	tags           uint64      // 0: none
+	timed          *timedSends // nil: none
+	at             uint64      // of the row of all queues: topics first, then queues
 }
 
 // patches is a header and where in it stands what differs.
@@ -48,6 +50,7 @@ type patches struct {
 	opaque, key, topic, queue int
 	topicDigits, queueDigits  int
 	tag, number               int // -1: without tags
+	deliver                   int // -1: without a time of delivery
 }
 
 // newTemplate makes the template of connection i of the load's n to t.
@@ -60,6 +63,10 @@ func newTemplate(l *Load, t Target, i int, bornMillis int64) *template {
 	properties := sendProperties
 	if l.Tags > 0 {
 		properties += tagProperties
+	}
+	if l.timers != nil {
+		properties += l.timers.property()
+		p.timed = l.timers.sends[i]
 	}
 	frame := func(opaque int32, topic int, queue uint64) []byte {
 		return wire.AppendRequest(nil, &wire.Request{
@@ -80,6 +87,7 @@ func newTemplate(l *Load, t Target, i int, bornMillis int64) *template {
 			opaque: differ(f, frame(2*firstOpaque, 0, low)), queue: differ(f, frame(firstOpaque, 0, low+1)) - digits + 1,
 			key: bytes.Index(f, []byte(keyPrefix)) + len(keyPrefix), queueDigits: digits,
 			tag: bytes.Index(f, []byte("t"+tagPlace)) + 1, number: bytes.Index(f, []byte(numberPlace)),
+			deliver: bytes.Index(f, []byte(deliverPlace)),
 		}
 		if topics > 1 {
 			q.topicDigits = l.topicDigits()
@@ -104,7 +112,8 @@ func differ(a, b []byte) int {
 // headerSize is the most bytes that a request has without its body.
 func (p *template) headerSize() int { return len(p.widths[len(p.widths)-1].header) }
 
-// append writes the header of the next request behind dst. Requests go to one
+// append writes the header of the next request behind dst, with a key of their own
+// where messages are timed. Requests go to one
 // topic after the other, and with every round to the next queue; the connections
 // of a broker begin as far from one another as they can.
 func (p *template) append(dst []byte, opaque int32, key uint64) []byte {
@@ -122,6 +131,13 @@ func (p *template) append(dst []byte, opaque int32, key uint64) []byte {
 		binary.BigEndian.PutUint32(f[q.opaque:], uint32(opaque))
 	} else {
 		putDecimal(f[q.opaque:q.opaque+10], uint64(opaque))
+	}
+	if p.timed != nil {
+		k, millis := p.timed.next()
+		key = k
+		if q.deliver >= 0 {
+			putDecimal(f[q.deliver:q.deliver+len(deliverPlace)], uint64(millis))
+		}
 	}
 	putHex(f[q.key:q.key+16], key)
 	putDecimal(f[q.queue:q.queue+q.queueDigits], queue)

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -43,43 +44,38 @@ type waking struct {
 
 // Wake sends Rate messages a second to the queues of one topic of one broker in
 // turn, each in an open loop, while a consumer holds a pull at each queue, on a
-// connection of its own. Bodies have Size bytes, at least 8. ctx ends it with an
+// connection of its own. Messages are sent within some 50 us of when they are due. Bodies have Size bytes, at least 8. ctx ends it with an
 // error.
 func Wake(ctx context.Context, l Load) (*Wakes, error) {
 	if len(l.Targets) != 1 || l.Targets[0].Queues < 1 || l.Rate <= 0 {
 		return nil, errors.New("bench: wake-ups need one broker, queues and a rate above 0")
 	}
 	w := &waking{l: l, from: l.Warmup, to: l.Warmup + l.Duration, sent: newHistogram(), received: newHistogram()}
-	t := l.Targets[0]
-	config := remoting.ClientConfig{Version: wire.Version, Language: wire.LanguageJava}
-	producer, consumer := remoting.NewClient(config), remoting.NewClient(config)
+	producer := remoting.NewClient(remoting.ClientConfig{Version: wire.Version, Language: wire.LanguageJava})
 	defer producer.Close()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	starts := make([]int64, t.Queues)
-	for q := range starts {
-		var err error
-		if starts[q], err = rpc.MaxOffset(ctx, consumer, t.Addr, l.TopicName(0), int32(q)); err != nil {
-			_ = consumer.Close()
-			return nil, fmt.Errorf("bench: %w", err)
+	var begun atomic.Bool // what comes before is another's
+	tail, err := startTail(ctx, cancel, &l, l.TopicName(0), func(rec *message.Record, now time.Time) {
+		if begun.Load() && len(rec.Body) >= 8 {
+			w.record(w.received, time.Duration(binary.BigEndian.Uint64(rec.Body)), now)
 		}
+	})
+	if err != nil {
+		return nil, err
 	}
+	defer tail.stop()
 	w.epoch = time.Now()
-	var pulls, sends sync.WaitGroup
-	for q, at := range starts {
-		pulls.Go(func() {
-			cancel(fmt.Errorf("bench: pull: %w", w.pull(ctx, consumer, t.Addr, int32(q), at))) // the first cause counts
-		})
-	}
-	w.send(ctx, cancel, producer, &sends)
+	begun.Store(true)
+	var sends, sender sync.WaitGroup
+	defer moreProcs(1)()
+	sender.Go(func() { w.send(ctx, cancel, producer, &sends) }) // its thread ends with it
+	sender.Wait()
 	sends.Wait()
-	err := context.Cause(ctx)
-	if err == nil {
+	if err = context.Cause(ctx); err == nil {
 		err = w.drain(ctx)
 	}
-	cancel(nil)
-	_ = consumer.Close()
-	pulls.Wait()
+	tail.stop()
 	if err != nil {
 		return nil, err
 	}
@@ -96,21 +92,8 @@ func Wake(ctx context.Context, l Load) (*Wakes, error) {
 
 // send sends what is due until the time is over.
 func (w *waking) send(ctx context.Context, cancel context.CancelCauseFunc, c rpc.Caller, sends *sync.WaitGroup) {
-	interval := float64(time.Second) / w.l.Rate
-	timer := time.NewTimer(0)
-	defer timer.Stop()
 	counting := false
-	for i := 0; ; i++ {
-		due := time.Duration(float64(i) * interval)
-		if due >= w.to {
-			return
-		}
-		timer.Reset(max(due-time.Since(w.epoch), 0))
-		select {
-		case <-ctx.Done():
-			return
-		case <-timer.C:
-		}
+	err := openLoop(ctx, w.epoch, w.l.Rate, w.to, func(i int, due time.Duration) {
 		if !counting && due >= w.from {
 			counting = true
 			var err error
@@ -121,46 +104,37 @@ func (w *waking) send(ctx context.Context, cancel context.CancelCauseFunc, c rpc
 			w.own = ownCPU()
 		}
 		sends.Go(func() {
-			body := make([]byte, max(w.l.Size, 8))
-			binary.BigEndian.PutUint64(body, uint64(due))
-			h := &header.SendRequest{ProducerGroup: []byte(ConsumerGroup), Topic: []byte(w.l.TopicName(0)), DefaultTopic: []byte(message.TopicAutoCreate),
-				QueueID: int32(i) % w.l.Targets[0].Queues, BornTimestamp: time.Now().UnixMilli()}
-			if _, err := rpc.Send(ctx, c, w.l.Targets[0].Addr, h, body); err != nil {
-				cancel(fmt.Errorf("bench: send: %w", err))
+			if err := sendDue(ctx, c, &w.l, w.l.TopicName(0), i, due); err != nil {
+				cancel(err)
 				return
 			}
-			w.record(w.sent, due)
+			w.record(w.sent, due, time.Now())
 		})
+	})
+	if err != nil {
+		cancel(err)
 	}
 }
 
-// pull takes what comes to a queue until ctx ends, or an error comes.
-func (w *waking) pull(ctx context.Context, c rpc.Caller, addr string, queue int32, at int64) error {
-	for {
-		p, err := rpc.Pull(ctx, c, addr, &header.PullRequest{
-			ConsumerGroup: []byte(ConsumerGroup), Topic: []byte(w.l.TopicName(0)), QueueID: queue, QueueOffset: at, MaxMsgNums: defaultCount,
-			SysFlag: header.PullSubscription | header.PullSuspend, SuspendTimeoutMillis: wakeHold.Milliseconds(), Subscription: []byte("*"),
-		})
-		if err != nil {
-			return err
-		}
-		err = message.RangeRecords(p.Records, false, func(rec *message.Record) error {
-			if len(rec.Body) >= 8 {
-				w.record(w.received, time.Duration(binary.BigEndian.Uint64(rec.Body)))
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-		at = p.Header.NextBeginOffset
+// sendDue sends message i to a queue of a topic of the load's first target: its
+// body, of Size bytes and at least 8, begins with when it was due.
+func sendDue(ctx context.Context, c rpc.Caller, l *Load, topic string, i int, due time.Duration) error {
+	body := make([]byte, max(l.Size, 8))
+	binary.BigEndian.PutUint64(body, uint64(due))
+	h := &header.SendRequest{
+		ProducerGroup: []byte(ConsumerGroup), Topic: []byte(topic), DefaultTopic: []byte(message.TopicAutoCreate),
+		QueueID: int32(i) % l.Targets[0].Queues, BornTimestamp: time.Now().UnixMilli(),
 	}
+	if _, err := rpc.Send(ctx, c, l.Targets[0].Addr, h, body); err != nil {
+		return fmt.Errorf("bench: send: %w", err)
+	}
+	return nil
 }
 
 // record notes that something has happened to the message that was due then.
-func (w *waking) record(h *hdrhistogram.Histogram, due time.Duration) {
-	late := time.Since(w.epoch) - due
-	if due < w.from {
+func (w *waking) record(h *hdrhistogram.Histogram, due time.Duration, now time.Time) {
+	late := now.Sub(w.epoch) - due
+	if due < w.from || due >= w.to { // the latter is another's
 		return
 	}
 	w.mu.Lock()

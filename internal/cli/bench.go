@@ -20,7 +20,7 @@ import (
 const benchTopic = "twostage-bench"
 
 func benchCommand(p Process) *cobra.Command {
-	return group("bench", "Measure a broker with raw frames", benchSend(p), benchConsume(p), benchWake(p), benchTx(p), benchFloor(p), benchDisk(p))
+	return group("bench", "Measure a broker with raw frames", benchSend(p), benchConsume(p), benchPop(p), benchTimers(p), benchWake(p), benchClients(p), benchTx(p), benchFloor(p), benchDisk(p))
 }
 
 // benchFlags are the flags of the loads.

@@ -25,7 +25,7 @@ const onTime = 0.98
 
 // figures are those of one round, or the median of several.
 type figures struct {
-	Subject      string  `json:"subject"` // broker or floor; of wake, sent or delivered
+	Subject      string  `json:"subject"` // broker or floor; of others what they say
 	Round        int     `json:"round,omitempty"`
 	Messages     int64   `json:"messages,omitempty"`
 	PerSecond    float64 `json:"messagesPerSecond"`
@@ -38,6 +38,11 @@ type figures struct {
 	DiskPer      float64 `json:"diskReadBytesPerSecond"`              // of the server; -1: not measured
 	FillSeconds  float64 `json:"fillSeconds,omitempty"`               // what --fill took
 	LoaderShare  float64 `json:"loaderShareOfMachine"`
+
+	// Of pops only:
+	WholeMicros float64 `json:"settledCPUMicrosPerMessage,omitempty"` // with what follows until they have settled; 0: not measured
+	AckP50      float64 `json:"ackP50Micros,omitempty"`
+	AckP99      float64 `json:"ackP99Micros,omitempty"`
 }
 
 // report is the result of a bench command.
@@ -62,7 +67,8 @@ type report struct {
 	Warnings []string  `json:"warnings,omitempty"`
 }
 
-// ratios compare the medians of the broker with those of the floor.
+// ratios compare the medians of the second of two subjects, as the broker, with
+// those of the first, as the floor.
 type ratios struct {
 	Throughput float64 `json:"throughput"` // of messages; 1 is as fast as the floor
 	Bytes      float64 `json:"bytes"`
@@ -79,9 +85,10 @@ func newReport(command string, f *benchFlags) *report {
 	if l.Topics > 1 {
 		r.Topics = l.Topics
 	}
-	if command != "consume" {
+	switch command {
+	default:
 		r.Size = l.Size
-	} else {
+	case "consume", "pop":
 		r.Count, r.Bytes, r.Once, r.Cold = l.Pull.Count, l.Pull.Bytes, l.Pull.Once, f.dropCache
 	}
 	return r
@@ -107,11 +114,17 @@ func (r *report) add(subject string, round int, res *bench.Result) {
 // finish computes medians, ratios and warnings.
 func (r *report) finish() {
 	r.Medians, r.Ratios, r.Warnings = nil, nil, nil
-	for _, subject := range []string{"floor", "broker", "sent", "delivered"} {
-		of := slices.DeleteFunc(slices.Clone(r.Rounds), func(g figures) bool { return g.Subject != subject })
-		if len(of) == 0 {
-			continue
+	var subjects []string // the floor first, others in their order
+	for _, g := range r.Rounds {
+		if !slices.Contains(subjects, g.Subject) {
+			subjects = append(subjects, g.Subject)
 		}
+	}
+	if i := slices.Index(subjects, "floor"); i > 0 {
+		subjects = slices.Insert(slices.Delete(subjects, i, i+1), 0, "floor")
+	}
+	for _, subject := range subjects {
+		of := slices.DeleteFunc(slices.Clone(r.Rounds), func(g figures) bool { return g.Subject != subject })
 		pick := func(field func(figures) float64) float64 { return median(of, field) }
 		m := figures{
 			Subject:   subject,
@@ -120,10 +133,11 @@ func (r *report) finish() {
 			BytesPer: pick(func(g figures) float64 { return g.BytesPer }), DiskPer: pick(func(g figures) float64 { return g.DiskPer }), Max: pick(func(g figures) float64 { return g.Max }),
 			FillSeconds:  pick(func(g figures) float64 { return g.FillSeconds }),
 			ServerMicros: pick(func(g figures) float64 { return g.ServerMicros }), LoaderShare: pick(func(g figures) float64 { return g.LoaderShare }),
+			WholeMicros: pick(func(g figures) float64 { return g.WholeMicros }), AckP50: pick(func(g figures) float64 { return g.AckP50 }), AckP99: pick(func(g figures) float64 { return g.AckP99 }),
 		}
 		r.Medians = append(r.Medians, m)
-		if subject == "broker" && m.LoaderShare > fairShare {
-			r.Warnings = append(r.Warnings, tooMuch(m.LoaderShare))
+		if subject != "floor" && m.LoaderShare > fairShare {
+			r.Warnings = append(r.Warnings, subject+": "+tooMuch(m.LoaderShare))
 		}
 		if r.Rate > 0 && m.PerSecond < onTime*r.Rate {
 			r.Warnings = append(r.Warnings, fmt.Sprintf("the broker took %.0f of the %.0f messages a second that were asked for: latencies grow with the length of the run", m.PerSecond, r.Rate))
@@ -182,7 +196,7 @@ func (r *report) print(out io.Writer) error {
 		}
 	}
 	if q := r.Ratios; q != nil {
-		fmt.Fprintf(w, "broker/floor\t%.1f%%\t%.1f%%\t%.2fx\t%.2fx\t\t\t\t\t\t\n", 100*q.Throughput, 100*q.Bytes, q.P50, q.P99)
+		fmt.Fprintf(w, "%s/%s\t%.1f%%\t%.1f%%\t%.2fx\t%.2fx\t\t\t\t\t\t\n", r.Medians[1].Subject, r.Medians[0].Subject, 100*q.Throughput, 100*q.Bytes, q.P50, q.P99)
 	}
 	if err := w.Flush(); err != nil {
 		return err
