@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"strings"
 	"time"
 
 	"github.com/twostage/twostage/internal/store"
@@ -280,7 +279,7 @@ func due(rec *message.Record, stored []byte, lv *level) (target string, err erro
 	id, _ := rec.Property(message.PropertyRealQueueID)
 	queue, ok := queueID(id)
 	target = string(name)
-	if !ok || !possible(target) {
+	if !ok || message.CheckStoredTopic(target) != nil {
 		return "", fmt.Errorf("%w: %q, %q", errTarget, name, id)
 	}
 	if target == message.TopicHalf || target == message.TopicSchedule {
@@ -288,17 +287,6 @@ func due(rec *message.Record, stored []byte, lv *level) (target string, err erro
 	}
 	rec.Topic, rec.QueueID, rec.PreparedOffset = name, queue, 0
 	return target, nil
-}
-
-// possible tells whether a topic can have that name. Those of retries and dead
-// letters hold the name of a group, which may be longer than a topic's.
-func possible(topic string) bool {
-	for _, prefix := range []string{message.RetryPrefix, message.DLQPrefix} {
-		if group, ok := strings.CutPrefix(topic, prefix); ok {
-			return message.CheckGroup(group) == nil
-		}
-	}
-	return message.CheckTopic(topic) == nil
 }
 
 func queueID(b []byte) (int32, bool) {
