@@ -74,7 +74,7 @@ func TestCall(t *testing.T) {
 		late := e.call(t, c, p, 3*time.Second)
 		time.Sleep(3*time.Second - 1)
 		e.want(t, "second first")
-		time.Sleep(1)
+		time.Sleep(1 * time.Nanosecond)
 		e.want(t, "second first error")
 		if err := e.errs[2]; !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "request 904") || time.Since(began) != 3*time.Second {
 			t.Errorf("timed out after %v: %v", time.Since(began), err)
