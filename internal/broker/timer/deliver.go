@@ -84,7 +84,7 @@ func (s *Service) deliverDue(d *delivery, far bool) (int64, error) {
 			if top := s.cur.items[0].due; top > now {
 				return min(top, s.prepare(now)), nil
 			}
-			s.renew(now)
+			s.renew(s.read, now)
 			if err := s.deliverBatch(d, now); err != nil || s.broken != nil {
 				return now, err
 			}
@@ -148,6 +148,7 @@ func (s *Service) prepare(now int64) int64 {
 	if now < end-preload {
 		return end - preload
 	}
+	s.renew(s.read+1, now) // now there is time
 	if err := s.load(&s.ahead, s.read+1, item{math.MinInt64, 0}); err != nil {
 		s.ahead.loaded = false // the error comes again when the slot has begun
 	}

@@ -334,15 +334,16 @@ func (s *Service) note() error {
 }
 
 // stale tells whether a checkpoint is due without news: the log has grown much, or
-// half of the lease is over.
+// the last one keeps recalls or units that may be over.
 func (s *Service) stale() bool {
-	return s.cfg.Log.MaxPhysical()-s.noted.LogOffset > maxWalk || s.read*s.precision >= s.noted.Read+lease/2
+	return s.cfg.Log.MaxPhysical()-s.noted.LogOffset > maxWalk ||
+		s.read*s.precision >= s.noted.Read+lease && (len(s.recalls.due) > 0 || s.log.End()-s.log.Begin() > s.cfg.FileSize)
 }
 
 // renew writes a checkpoint before anything is delivered of a slot behind the
 // lease of the last one.
-func (s *Service) renew(now int64) {
-	if s.held || s.read*s.precision < s.noted.Read+lease || now < s.leaseAt {
+func (s *Service) renew(slot, now int64) {
+	if s.held || slot*s.precision < s.noted.Read+lease || now < s.leaseAt {
 		return
 	}
 	s.leaseAt = now + firstRetry
