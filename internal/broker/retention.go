@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/twostage/twostage/internal/store"
@@ -46,8 +47,43 @@ func (b *Broker) beforeDelete(d store.Deletion) error {
 				"number", n, "from", d.From, "end", d.End)
 		}
 	}
+	if err := b.timersBelow(d); err != nil {
+		return err
+	}
 	if d.Unexpired > 0 {
 		b.sayUnconsumed(d)
+	}
+	return nil
+}
+
+// timersBelow holds log files with records of messages that wait for their time of
+// delivery: they go on once those have been delivered or rolled. Where there is no
+// space for others, they go all the same, counted.
+func (b *Broker) timersBelow(d store.Deletion) error {
+	if b.timers == nil {
+		return nil
+	}
+	forced := d.Unexpired > 0 || b.store.DiskFull() != nil || b.store.NoSpace() != nil
+	most := int64(1)
+	if forced {
+		most = math.MaxInt64
+	}
+	n, err := b.timers.WaitingBelow(d.End, most)
+	if err != nil && !forced {
+		return err
+	}
+	if n < most {
+		n += b.behind(message.TopicTimer, map[int32]int64{0: b.timers.Position()}, d, map[*store.Queue]deleted{})
+	}
+	switch {
+	case !forced && n > 0:
+		return errors.New("messages in them wait for their time of delivery; they are stored again when timerRollWindowSlot is over")
+	case err != nil:
+		b.log.Error("how many messages wait for their time of delivery in log files that are deleted can't be read", "error", err)
+	}
+	if n > 0 {
+		b.stats.unconsumed.Add(n)
+		b.log.Error("messages that wait for their time of delivery are deleted, for lack of space: they are never delivered", "messages", n, "from", d.From, "end", d.End)
 	}
 	return nil
 }
@@ -79,9 +115,6 @@ func (b *Broker) sayUnconsumed(d store.Deletion) {
 		levels[level-1] = offset
 	}
 	add("delayed delivery", message.TopicSchedule, levels)
-	if b.timers != nil {
-		add("timers", message.TopicTimer, map[int32]int64{0: b.timers.Position()})
-	}
 	slices.SortFunc(list, func(a, b unconsumed) int {
 		return cmp.Or(cmp.Compare(b.messages, a.messages), cmp.Compare(a.group, b.group), cmp.Compare(a.topic, b.topic))
 	})

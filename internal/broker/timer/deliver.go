@@ -6,7 +6,6 @@ package timer
 import (
 	"errors"
 	"fmt"
-	"math"
 	"strconv"
 	"strings"
 
@@ -25,11 +24,12 @@ const (
 
 	longestWait = 100 // ms between two looks at a queue that is behind the log
 
-	preload  = 400    // ms before it begins a slot is read
-	longIdle = 15_000 // ms until an empty wheel, and the length of the log, are looked at again
-	lookOut  = 61     // slots that are looked through for the next that has units
-	trimEach = 30_000 // ms
-	manySlot = 4096   // slots that are passed in one round
+	preload      = 400    // ms before it begins a slot is read
+	preloadUnits = 1000   // of them are read in a ms: crowded slots are read earlier
+	longIdle     = 15_000 // ms until an empty wheel, and the length of the log, are looked at again
+	lookOut      = 61     // slots that are looked through for the next that has units
+	trimEach     = 30_000 // ms
+	manySlot     = 4096   // slots that are passed in one round
 )
 
 // retry is what is waited for after an error.
@@ -68,17 +68,10 @@ func (s *Service) deliverDue(d *delivery, far bool) (int64, error) {
 			return now + min(1+(now-s.gate)/4, longestWait), nil
 		}
 		if s.put < s.target && !far {
-			return math.MaxInt64, nil // the next round of putIn comes before
+			return max(now, d.puts.at), nil // when more is put in
 		}
-		if !s.cur.loaded || s.cur.slot != s.read {
-			if err := s.load(&s.cur, s.read, item{math.MinInt64, 0}); err != nil {
-				return 0, s.damaged(err)
-			}
-		}
-		if len(s.cur.items) == 0 && s.cur.more {
-			if err := s.load(&s.cur, s.read, s.cur.limit); err != nil {
-				return 0, s.damaged(err)
-			}
+		if done, err := s.fill(&s.cur, s.read, now); err != nil || !done {
+			return now, s.damaged(err)
 		}
 		if len(s.cur.items) > 0 {
 			if top := s.cur.items[0].due; top > now {
@@ -106,12 +99,13 @@ func (s *Service) advance() {
 	s.held = false
 	s.began = s.cfg.Log.MaxPhysical()
 	s.gate = s.clock.Now()
-	if s.ahead.loaded && s.ahead.slot == s.read {
+	s.reached.Store(s.read)
+	if s.ahead.of(s.read) {
 		s.cur, s.ahead = s.ahead, s.cur
-		s.ahead.loaded = false
+		s.ahead.forget()
 		return
 	}
-	s.cur.loaded = false
+	s.cur.forget()
 }
 
 // settle tells whether all that was in the log when the slot began is in its queue,
@@ -132,7 +126,7 @@ func (s *Service) settle() bool {
 // again.
 func (s *Service) prepare(now int64) int64 {
 	end := (s.read + 1) * s.precision
-	if s.ahead.loaded && s.ahead.slot == s.read+1 {
+	if s.ahead.of(s.read+1) && !s.ahead.pass.running {
 		if len(s.ahead.items) == 0 && !s.ahead.more {
 			return s.nextSlot()
 		}
@@ -145,21 +139,21 @@ func (s *Service) prepare(now int64) int64 {
 	if slot.Last < 0 {
 		return s.nextSlot()
 	}
-	if now < end-preload {
-		return end - preload
+	if begin := end - lead(slot); now < begin {
+		return begin
 	}
 	s.renew(s.read+1, now) // now there is time
-	if err := s.load(&s.ahead, s.read+1, item{math.MinInt64, 0}); err != nil {
-		s.ahead.loaded = false // the error comes again when the slot has begun
+	if done, err := s.fill(&s.ahead, s.read+1, now); err == nil && !done {
+		return now // between the steps there is time for what is due
 	}
-	return end
+	return end // an error comes again when the slot has begun
 }
 
 // nextSlot is when the next slot that has units is to be read.
 func (s *Service) nextSlot() int64 {
 	for n := s.read + 1; n < s.read+lookOut; n++ {
 		if slot, err := s.wheel.Get(n); err != nil || slot.Last >= 0 {
-			return max(n*s.precision-preload, (s.read+1)*s.precision)
+			return max(n*s.precision-lead(slot), (s.read+1)*s.precision)
 		}
 	}
 	return (s.read + lookOut) * s.precision

@@ -41,6 +41,11 @@ func (s *Service) putIn(d *delivery) (more bool, err error) {
 		return false, fmt.Errorf("queue 0 of %s has no entry %d of %d", message.TopicTimer, s.put, to)
 	}
 	for _, e := range d.entries {
+		if s.building != nil && e.PhysicalOffset >= s.building.known {
+			if err = s.inspect(e.PhysicalOffset); err != nil {
+				break
+			}
+		}
 		if err = s.putEntry(d, e); err != nil {
 			break
 		}
@@ -80,6 +85,9 @@ func (s *Service) putEntry(d *delivery, e store.Entry) error {
 	rec := &d.rec
 	if err := waiting(rec, stored); err != nil {
 		s.skip("a timer message can't be put into the wheel", "offset", s.put, "logOffset", e.PhysicalOffset, "error", err)
+		return nil
+	}
+	if s.foreign(rec, s.put) {
 		return nil
 	}
 	due := s.due(rec)
@@ -148,7 +156,7 @@ func (s *Service) place(due int64, u *timerfile.Unit, rec *message.Record) error
 		}
 	}
 	for _, w := range []*window{&s.cur, &s.ahead} {
-		if w.loaded && w.slot == number {
+		if w.of(number) {
 			w.push(item{time + 1, pos}, s.keep)
 		}
 	}
@@ -214,46 +222,4 @@ func atoi(text []byte) int64 {
 		return 0
 	}
 	return n
-}
-
-// load reads the earliest units behind after into the window of a slot. Errors of
-// the files are ErrDamaged or those of the disk.
-func (s *Service) load(w *window, slot int64, after item) (err error) {
-	first := !w.loaded || w.slot != slot
-	defer func() {
-		switch {
-		case err == nil:
-		case first:
-			w.begin(slot)
-		default: // what was delivered of the slot stands before after
-			w.items, w.more, w.limit = w.items[:0], true, after
-		}
-	}()
-	if first {
-		w.begin(slot)
-	} else {
-		w.items, w.more = w.items[:0], false
-	}
-	at, err := s.wheel.Get(slot)
-	if err != nil {
-		return err
-	}
-	for pos := at.Last; pos >= 0; {
-		u, err := s.log.Read(pos)
-		if err == nil && u.Time()/s.precision != slot {
-			err = fmt.Errorf("timerlog at %d: a unit of %d ms in slot %d: %w", pos, u.Time(), slot, timerfile.ErrDamaged)
-		}
-		if err != nil {
-			return err
-		}
-		if u.Kind&(timerfile.KindDelete|timerfile.KindRoll) == timerfile.KindDelete {
-			// It was looked at when it was put in.
-		} else if it := (item{u.Time() + 1, pos}); after.before(it) {
-			w.gather(it, s.keep)
-		}
-		pos = u.Prev
-	}
-	w.settle(s.keep)
-	w.loaded = true
-	return nil
 }

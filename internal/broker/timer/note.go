@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"math"
 	"time"
 
 	"github.com/twostage/twostage/internal/skew"
@@ -27,23 +26,16 @@ const lease = 60_000
 // done is what had been delivered, or rolled, behind a checkpoint: log offsets of
 // records of the wheel's topic.
 type done struct {
-	from    int64 // log offset behind which it was collected
-	offsets map[int64]struct{}
-	until   int64 // it holds nothing of slots that begin at or behind that time
-	queue   int64 // nor of entries from here on
+	from    int64    // log offset behind which it was collected
+	offsets *offsets // nil: there may be none
+	until   int64    // it holds nothing of slots that begin at or behind that time
+	queue   int64    // nor of entries from here on
 }
 
 // take tells whether the record at offset is in it, once.
-func (d *done) take(offset int64) bool {
-	if len(d.offsets) == 0 {
-		return false
-	}
-	_, ok := d.offsets[offset]
-	delete(d.offsets, offset)
-	return ok
-}
+func (d *done) take(offset int64) bool { return d.offsets.take(offset) }
 
-// resume goes back to the last checkpoint, or builds the wheel anew.
+// resume goes back to the last checkpoint, or has Run build the wheel anew.
 func (s *Service) resume() error {
 	c, ok, err := timerfile.ReadCheckpoint(s.cfg.FS, s.cfg.Dir)
 	if err != nil && !errors.Is(err, timerfile.ErrDamaged) {
@@ -59,6 +51,9 @@ func (s *Service) resume() error {
 	}
 	if ok {
 		s.clock.First = max(s.clock.First, c.Read)
+		if s.java = (byRocketMQ{c.Read, c.QueueOffset}); c.Own {
+			s.java = byRocketMQ{c.ForeignRead, c.ForeignPut}
+		}
 	}
 	s.base = s.clock.First - wall
 	s.opened = s.clock.First
@@ -73,8 +68,7 @@ func (s *Service) resume() error {
 		err = timerfile.ErrDamaged // entries, and nothing that says what became of them
 	}
 	if errors.Is(err, timerfile.ErrDamaged) {
-		s.cfg.Logger.Warn("the timer wheel is built again from the log", "because", err)
-		err = s.rebuild()
+		return s.damaged(err) // Run builds it
 	}
 	return err
 }
@@ -90,9 +84,12 @@ func (s *Service) open(c *timerfile.Checkpoint, ok bool) error {
 		return err
 	}
 	s.read, s.began = s.clock.Now()/s.precision, s.cfg.Log.MaxPhysical()
+	s.reached.Store(s.read)
 	switch {
 	case !ok:
 		return s.log.Cut(0)
+	case c.Building:
+		return fmt.Errorf("it was being built when the broker ended: %w", timerfile.ErrDamaged)
 	case made && c.LogEnd > 0:
 		return timerfile.ErrDamaged
 	case c.Own && c.Precision != s.precision:
@@ -100,6 +97,7 @@ func (s *Service) open(c *timerfile.Checkpoint, ok bool) error {
 	}
 	s.noted = *c
 	s.read = min(s.read, c.Read/s.precision)
+	s.reached.Store(s.read)
 	s.put = c.QueueOffset
 	if c.Own {
 		err = s.goBack(c)
@@ -151,6 +149,11 @@ func (s *Service) goBack(c *timerfile.Checkpoint) error {
 		return s.wheel.Put(number, slot)
 	}); err != nil {
 		return err
+	}
+	if last := c.Chain - 1; last >= 0 {
+		if err := s.wheel.Put(c.Read/s.precision, timerfile.Slot{First: last, Last: last, Num: 1}); err != nil {
+			return err
+		}
 	}
 	if err := s.wheel.Flush(); err != nil {
 		return err
@@ -224,40 +227,7 @@ func (s *Service) takeOver(c *timerfile.Checkpoint) error {
 			release()
 		}
 	}
-	return nil
-}
-
-// rebuild begins with an empty wheel and puts in all entries but those that have
-// been delivered or rolled.
-func (s *Service) rebuild() error {
-	s.closeFiles()
-	if err := timerfile.Remove(s.cfg.FS, s.cfg.Dir); err != nil {
-		return err
-	}
-	var err error
-	if s.wheel, _, err = timerfile.OpenWheel(s.cfg.FS, s.cfg.Dir); err != nil {
-		return err
-	}
-	if s.log, err = timerfile.OpenLog(s.cfg.FS, s.cfg.Dir, s.cfg.FileSize); err != nil {
-		return err
-	}
-	if err := s.log.Cut(0); err != nil {
-		return err
-	}
-	s.read, s.began = s.clock.Now()/s.precision, s.cfg.Log.MaxPhysical()
-	s.old, s.put = 0, s.q.Min()
-	s.cur.loaded, s.ahead.loaded, s.held, s.gate = false, false, false, 0
-	s.recalls.reset()
-	if err := s.collect(0, 0, 0); err != nil {
-		return err
-	}
-	s.done.until = math.MinInt64 // all of it is found when it would be put in
-	s.catchUp()
-	s.mu.Lock()
-	s.done.queue, s.target = s.arrived, s.arrived
-	s.mu.Unlock()
-	s.broken, s.dirty, s.noteAt = nil, true, 0
-	s.position.Store(s.put)
+	s.java.put = s.put
 	return nil
 }
 
@@ -265,7 +235,7 @@ func (s *Service) rebuild() error {
 // records of the wheel's topic: of slots before until, or, where no checkpoint
 // could be written in time, of the wall clock's time with ahead.
 func (s *Service) collect(from, until, ahead int64) error {
-	s.done = done{from: from, offsets: make(map[int64]struct{}), until: until, queue: s.arrived}
+	s.done = done{from: from, offsets: newOffsets(), until: until, queue: s.arrived}
 	return s.cfg.Log.Walk(from, func(rec *message.Record) error {
 		if rec.PreparedOffset < 0 || rec.PreparedOffset >= rec.PhysicalOffset {
 			return nil
@@ -274,7 +244,7 @@ func (s *Service) collect(from, until, ahead int64) error {
 		if !ok || !s.madeOfWaiting(rec) {
 			return nil
 		}
-		s.done.offsets[rec.PreparedOffset] = struct{}{}
+		s.done.offsets.add(rec.PreparedOffset)
 		s.done.until = max(s.done.until, min(atoi(v), farMillis)+ahead+skew.Rounding+s.precision)
 		return nil
 	})
@@ -310,6 +280,7 @@ func (s *Service) note() error {
 		Read: s.read * s.precision, LogEnd: s.log.End(), QueueOffset: s.put, Master: s.put,
 		State: s.noted.State, Timestamp: s.clock.Wall(), Counter: s.noted.Counter + 1,
 		Own: true, LogOffset: s.began, Ahead: -s.clock.Ahead(), Precision: s.precision, LastRecall: s.recalls.last,
+		Chain: s.chained, ForeignRead: s.java.read, ForeignPut: s.java.put,
 	}
 	s.mu.Lock()
 	c.Least, c.Utmost = s.least, s.utmost
@@ -343,7 +314,7 @@ func (s *Service) stale() bool {
 // renew writes a checkpoint before anything is delivered of a slot behind the
 // lease of the last one.
 func (s *Service) renew(slot, now int64) {
-	if s.held || slot*s.precision < s.noted.Read+lease || now < s.leaseAt {
+	if s.held || s.building != nil || slot*s.precision < s.noted.Read+lease || now < s.leaseAt {
 		return
 	}
 	s.leaseAt = now + firstRetry
@@ -360,7 +331,10 @@ func (s *Service) trim(now int64) {
 	s.trimAt = now + trimEach
 	over := s.noted.Read - s.recallWait()
 	s.recalls.expire(over)
-	if err := s.log.Trim(over); err != nil {
+	more, err := s.log.Trim(over)
+	if err != nil {
 		s.cfg.Logger.Error("old files of the timerlog can't be removed", "error", err)
+	} else if more {
+		s.trimAt = now
 	}
 }

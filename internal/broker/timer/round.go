@@ -28,10 +28,13 @@ func (s *Service) round() int64 {
 	soon := func(at int64) { next = min(next, at) }
 
 	stalled, far := false, false
-	if now < d.puts.at {
+	switch {
+	case now < d.puts.at:
 		stalled = true
 		soon(d.puts.at)
-	} else {
+	case s.full(now):
+		soon(now)
+	default:
 		switch more, err := s.putIn(d); {
 		case errors.Is(err, errFar):
 			stalled, far = true, true
@@ -45,6 +48,7 @@ func (s *Service) round() int64 {
 			}
 		}
 	}
+	s.built()
 	if now < d.gets.at {
 		soon(d.gets.at)
 	} else {
@@ -58,14 +62,14 @@ func (s *Service) round() int64 {
 	}
 	if now = s.clock.Now(); now >= s.noteAt {
 		s.catchUp()
-		if (s.dirty || s.stale()) && !s.held {
+		if (s.dirty || s.stale()) && !s.held && s.building == nil {
 			if err := s.note(); err != nil {
 				s.cfg.Logger.Error("how far timers are could not be noted", "error", err)
 			}
 		}
 		s.trim(now)
 	}
-	if s.dirty && !s.held {
+	if s.dirty && !s.held && s.building == nil {
 		soon(s.noteAt)
 	}
 	s.mu.Lock()

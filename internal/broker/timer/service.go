@@ -53,7 +53,8 @@ type Config struct {
 	// Delivered, when set, is told of deliveries from the goroutine of Run.
 	Delivered func(topic string, messages, bytes int)
 
-	keep int // units of a slot in memory [maxWindow]
+	keep         int   // units of a slot in memory [maxWindow]
+	rebuildRange int64 // [rebuildRange]
 }
 
 // Service delivers messages at any time. Its methods may be called by any
@@ -72,6 +73,7 @@ type Service struct {
 
 	delivered, recalled, skipped, rolled atomic.Int64
 	position                             atomic.Int64 // put, for who asks
+	reached                              atomic.Int64 // read, for who asks
 
 	// Of Open, then of Run, then of Close.
 	wheel   *timerfile.Wheel
@@ -96,6 +98,10 @@ type Service struct {
 	leaseAt int64 // ms
 	held    bool  // no checkpoint before the slot has ended
 	broken  error // the wheel is to be built again
+	chained int64 // last unit + 1 of another chain of the slot, of the last checkpoint
+
+	building *building // nil: the wheel is whole
+	java     byRocketMQ
 
 	work delivery
 
@@ -114,7 +120,9 @@ type Service struct {
 
 // Open reads the files, goes back to the last checkpoint, finds out what has been
 // delivered since, and writes a checkpoint. Where there is none but entries, or a
-// file is damaged, the wheel is built again from the log. Entries that arrive
+// file is damaged, Run builds the wheel again from the log: that may take as long
+// as reading all of it, can be ended by Close, and nothing is delivered meanwhile.
+// Entries that arrive
 // afterwards are to be told to Arrived: others are found when Run begins and with
 // each checkpoint. Errors name the file, or come from the store.
 func Open(cfg Config) (*Service, error) {
@@ -132,6 +140,9 @@ func Open(cfg Config) (*Service, error) {
 	set(&cfg.FlushInterval, time.Second)
 	if cfg.keep <= 0 {
 		cfg.keep = maxWindow
+	}
+	if cfg.rebuildRange <= 0 {
+		cfg.rebuildRange = rebuildRange
 	}
 	if cfg.FileSize <= 0 {
 		cfg.FileSize = 100 << 20
@@ -159,6 +170,9 @@ func Open(cfg Config) (*Service, error) {
 	if err := s.resume(); err != nil {
 		s.closeFiles()
 		return nil, fmt.Errorf("timers: %w", err)
+	}
+	if s.broken != nil {
+		return s, nil // Run builds the wheel
 	}
 	if err := s.note(); err != nil {
 		if !s.noted.Own || !vfs.NoSpace(err) {
@@ -214,8 +228,8 @@ func (s *Service) Close() error {
 		s.mu.Unlock()
 		close(s.closing)
 		s.running.Wait()
-		if s.broken == nil && !s.held {
-			s.closeErr = s.note()
+		if s.broken == nil && s.building == nil {
+			s.closeErr = s.finish()
 		}
 		s.closeFiles()
 	})

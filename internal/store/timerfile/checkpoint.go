@@ -16,7 +16,7 @@ import (
 const (
 	checkpointPage = 4096
 	javaCheckpoint = 56
-	checkpointSize = 120
+	checkpointSize = 152
 	extensionMagic = 0x54535431 // TST1
 )
 
@@ -33,7 +33,7 @@ const (
 // The file is a page of 4096 bytes, of which RocketMQ uses those 56. Behind them:
 //
 //	56  int32  0x54535431 ("TST1")
-//	60  int32  CRC-32 of bytes 0 to 55 and 64 to 119
+//	60  int32  CRC-32 of bytes 0 to 55 and 64 to 151
 //	64  int64  log offset: what was delivered of later slots stands behind it
 //	72  int64  how far the time of the wheel is ahead of the wall clock, ms
 //	80  int64  ms of a slot
@@ -41,6 +41,13 @@ const (
 //	96  int64  least by which the wall clock was ahead of the wheel's time, ms
 //	104 int64  most by which it was
 //	112 int64  0
+//	120 int64  position of the last unit of the slot of the first field + 1; 0: it is
+//	           that of the wheel
+//	128 int64  all slots before this time (ms) have been delivered by RocketMQ, of the
+//	136 int64  entries before this one; 0: it has never used the directory
+//	144 int32  1: the wheel is being built again, and of the other fields only 96,
+//	           104, 128 and 136 say anything
+//	148 int32  0
 //
 // The CRC does not match any more when RocketMQ has written its part: what is
 // behind says nothing then (Own is false).
@@ -61,6 +68,11 @@ type Checkpoint struct {
 	Precision     int64
 	LastRecall    int64
 	Least, Utmost int64
+
+	Chain       int64
+	ForeignRead int64
+	ForeignPut  int64
+	Building    bool
 }
 
 // Encode returns the page of c, with Own.
@@ -70,8 +82,11 @@ func (c *Checkpoint) Encode() []byte {
 		be.PutUint64(b[8*i:], uint64(v))
 	}
 	be.PutUint32(b[56:], extensionMagic)
-	for i, v := range []int64{c.LogOffset, c.Ahead, c.Precision, c.LastRecall, c.Least, c.Utmost} {
+	for i, v := range []int64{c.LogOffset, c.Ahead, c.Precision, c.LastRecall, c.Least, c.Utmost, 0, c.Chain, c.ForeignRead, c.ForeignPut} {
 		be.PutUint64(b[64+8*i:], uint64(v))
+	}
+	if c.Building {
+		be.PutUint32(b[144:], 1)
 	}
 	be.PutUint32(b[60:], checkpointSum(b))
 	return b
@@ -93,6 +108,7 @@ func DecodeCheckpoint(b []byte) (Checkpoint, error) {
 	}
 	if len(b) >= checkpointSize && be.Uint32(b[56:]) == extensionMagic && be.Uint32(b[60:]) == checkpointSum(b) && at(64) >= 0 {
 		c.Own, c.LogOffset, c.Ahead, c.Precision, c.LastRecall, c.Least, c.Utmost = true, at(64), at(72), at(80), at(88), at(96), at(104)
+		c.Chain, c.ForeignRead, c.ForeignPut, c.Building = at(120), at(128), at(136), be.Uint32(b[144:]) == 1
 	}
 	return c, nil
 }
@@ -124,12 +140,12 @@ func WriteCheckpoint(fsys vfs.FS, dir string, c *Checkpoint) error {
 	return vfs.ReplaceFile(fsys, filepath.Join(dir, checkpointName), c.Encode())
 }
 
-// Remove takes away all three, the checkpoint first.
-func Remove(fsys vfs.FS, dir string) error {
-	for _, name := range []string{checkpointName, checkpointName + ".bak", "timerwheel", logDir} {
+// RemoveView takes away the wheel and the log of units. The checkpoint stays.
+func RemoveView(fsys vfs.FS, dir string) error {
+	for _, name := range []string{"timerwheel", logDir} {
 		if err := fsys.RemoveAll(filepath.Join(dir, name)); err != nil {
 			return err
 		}
 	}
-	return errors.Join(fsys.SyncDir(filepath.Join(dir, "config")), fsys.SyncDir(dir))
+	return fsys.SyncDir(dir)
 }

@@ -45,3 +45,14 @@ func must(t testing.TB, err error) {
 		t.Fatal(err)
 	}
 }
+
+// trim is Trim until there is no more to do.
+func trim(t testing.TB, l *Log, ms int64) {
+	t.Helper()
+	for more := true; more; {
+		var err error
+		if more, err = l.Trim(ms); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

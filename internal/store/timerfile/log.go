@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"math"
 	"os"
 	"path/filepath"
 
@@ -46,7 +44,8 @@ type Log struct {
 type logFile struct {
 	start int64
 	f     vfs.File
-	last  int64 // the latest time of its units, once it is full and was looked through; 0: not yet
+	seen  int64 // units before this position have been looked at
+	last  int64 // the latest time of those, + 1
 }
 
 // OpenLog opens the files in dir's timerlog, or makes the directory. The end is
@@ -74,7 +73,7 @@ func OpenLog(fsys vfs.FS, dir string, fileSize int64) (_ *Log, err error) {
 		if err != nil {
 			return nil, err
 		}
-		l.files = append(l.files, logFile{start: start, f: f})
+		l.files = append(l.files, logFile{start: start, f: f, seen: start})
 		size, err := f.Size()
 		if err != nil {
 			return nil, err
@@ -121,6 +120,7 @@ func (l *Log) Cut(pos int64) error {
 			if err := l.blankBehind(last, pos); err != nil {
 				return err
 			}
+			l.files[n-1].seen, l.files[n-1].last = last.start, 0
 			break
 		}
 		if err := errors.Join(last.f.Close(), l.fs.Remove(l.path(last.start))); err != nil {
@@ -174,6 +174,9 @@ func (l *Log) Append(u *Unit) (pos int64, err error) {
 		}
 	}
 	pos = l.end
+	if f := &l.files[len(l.files)-1]; f.seen == pos {
+		f.seen, f.last = pos+UnitSize, max(f.last, u.Time()+1)
+	}
 	l.buf = AppendUnit(l.buf, u)
 	l.end += UnitSize
 	return pos, nil
@@ -191,7 +194,7 @@ func (l *Log) addFile() error {
 	if err := errors.Join(f.Truncate(0), f.Truncate(l.size), l.fs.SyncDir(l.dir)); err != nil {
 		return errors.Join(err, f.Close(), l.fs.Remove(l.path(l.end)))
 	}
-	l.files = append(l.files, logFile{start: l.end, f: f})
+	l.files = append(l.files, logFile{start: l.end, f: f, seen: l.end})
 	return nil
 }
 
@@ -294,39 +297,6 @@ func (l *Log) Scan(pos int64, fn func(pos int64, u *Unit) error) (int64, error) 
 		}
 	}
 	return pos, nil
-}
-
-// Trim removes the files at the begin all of whose units have a time before ms.
-// A full file is looked through once.
-func (l *Log) Trim(ms int64) error {
-	for len(l.files) > 1 && l.files[0].start+l.size <= l.synced {
-		f := &l.files[0]
-		if f.last == 0 {
-			stop := errors.New("end of the file")
-			end, err := l.Scan(f.start, func(pos int64, u *Unit) error {
-				if pos >= f.start+l.size {
-					return stop
-				}
-				f.last = max(f.last, u.Time()+1)
-				return nil
-			})
-			l.blockAt = -1
-			if err != nil && err != stop {
-				return err
-			}
-			if end < f.start+l.size {
-				f.last = math.MaxInt64 // damaged: better kept
-			}
-		}
-		if f.last >= ms {
-			return nil
-		}
-		if err := errors.Join(f.f.Close(), l.fs.Remove(l.path(f.start))); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		l.files = l.files[1:]
-	}
-	return nil
 }
 
 // Close ends the log. What was not written is lost.

@@ -32,7 +32,8 @@ func TestBytes(t *testing.T) {
 	if got := hex.EncodeToString(data[96:128]); len(data) != 38_707_200 || got != "0000000000127503"+"0000000000000001"+"0000000000000002"+"ffffffff"+"00000000" {
 		t.Errorf("%d bytes, slot %s", len(data), got)
 	}
-	c := Checkpoint{Read: 1, LogEnd: 2, QueueOffset: 3, Master: 4, State: 5, Timestamp: 6, Counter: 7, LogOffset: 8, Ahead: 9, Precision: 10, LastRecall: 11, Least: -12, Utmost: 13}
+	c := Checkpoint{Read: 1, LogEnd: 2, QueueOffset: 3, Master: 4, State: 5, Timestamp: 6, Counter: 7, LogOffset: 8, Ahead: 9, Precision: 10, LastRecall: 11, Least: -12, Utmost: 13,
+		Chain: 14, ForeignRead: 15, ForeignPut: 16, Building: true}
 	page := c.Encode()
 	for i := range 7 {
 		if got := be.Uint64(page[8*i:]); got != uint64(i+1) {
@@ -99,15 +100,15 @@ func TestLog(t *testing.T) {
 	if _, err := l.Scan(0, func(int64, *Unit) error { n++; return nil }); err != nil || n != 12 {
 		t.Errorf("%d units after the cut, %v", n, err)
 	}
-	must(t, l.Trim(5)) // units 0 to 4 have the times 0 to 4, which are over before 5
+	trim(t, l, 5) // units 0 to 4 have the times 0 to 4, which are over before 5
 	if l.Begin() != 0 {
 		t.Errorf("begins at %d: a file that ends now is kept", l.Begin())
 	}
-	must(t, l.Trim(6))
+	trim(t, l, 6)
 	if l.Begin() != size {
 		t.Errorf("begins at %d", l.Begin())
 	}
-	must(t, l.Trim(1000))
+	trim(t, l, 1000)
 	if l.Begin() != 2*size {
 		t.Errorf("begins at %d: the last file stays", l.Begin())
 	}
@@ -185,9 +186,10 @@ func TestCheckpointFile(t *testing.T) {
 	if _, _, err := ReadCheckpoint(m, "/d"); !errors.Is(err, ErrDamaged) {
 		t.Errorf("short: %v", err)
 	}
-	must(t, Remove(m, "/d"))
-	if _, ok, err := ReadCheckpoint(m, "/d"); ok || err != nil {
-		t.Errorf("removed: %t, %v", ok, err)
+	must(t, vfs.WriteFile(m, "/d/timerwheel", []byte("x")))
+	must(t, RemoveView(m, "/d"))
+	if names, err := m.ReadDir("/d"); err != nil || len(names) != 1 {
+		t.Errorf("%q, %v: only config stays", names, err)
 	}
 }
 
