@@ -252,10 +252,18 @@ func (l *Log) Read(pos int64) (Unit, error) {
 	return DecodeUnit(l.block[pos-l.blockAt:], pos)
 }
 
-// readBlock reads the bytes around the unit at pos, most of them before it.
+// readBlock reads the bytes around the unit at pos: most of them before it, as
+// chains lead back, or behind it when the last block is before it.
 func (l *Log) readBlock(pos int64) error {
 	f := l.files[(pos-l.Begin())/l.size]
-	from := max(f.start, pos+UnitSize-readBlock)
+	if l.blockAt >= 0 && pos >= l.blockAt+int64(len(l.block)) {
+		return l.readFrom(f, pos)
+	}
+	return l.readFrom(f, max(f.start, pos+UnitSize-readBlock))
+}
+
+// readFrom reads a block that begins at from.
+func (l *Log) readFrom(f logFile, from int64) error {
 	n := min(from+readBlock, f.start+l.size) - from
 	if int64(cap(l.block)) < n {
 		l.block = make([]byte, readBlock)
@@ -276,7 +284,7 @@ func (l *Log) Scan(pos int64, fn func(pos int64, u *Unit) error) (int64, error) 
 	for _, f := range l.files {
 		for l.end = f.start + l.size; pos >= f.start && pos+blankSize <= l.end; pos += UnitSize {
 			if l.blockAt < 0 || pos < l.blockAt || pos+UnitSize > l.blockAt+int64(len(l.block)) {
-				if err := l.readBlock(min(pos+readBlock, l.end) - UnitSize); err != nil {
+				if err := l.readFrom(f, pos); err != nil {
 					return pos, err
 				}
 			}
