@@ -122,15 +122,17 @@ func TestCrowdIsReadInSteps(t *testing.T) {
 	})
 }
 
-// Many timers hours away take no memory in proportion.
+// Timers that wait take no memory in proportion: a service that is opened on many
+// of them holds as much as one that has few.
 func TestPendingTakeNoMemory(t *testing.T) {
 	n := 200_000
 	if raceEnabled || testing.Short() {
 		n = 20_000
 	}
 	dir := t.TempDir()
-	r := start(t, vfs.OS(), larger, func(sc *store.Config, c *Config) { sc.Dir, c.Dir, c.FileSize = dir, dir, 4<<20 })
-	begin := r.wall()
+	open := func() *rig {
+		return start(t, vfs.OS(), larger, func(sc *store.Config, c *Config) { sc.Dir, c.Dir, c.FileSize = dir, dir, 4<<20 })
+	}
 	heap := func() int64 {
 		runtime.GC() // the first takes what pools hold out of use
 		runtime.GC()
@@ -138,24 +140,33 @@ func TestPendingTakeNoMemory(t *testing.T) {
 		runtime.ReadMemStats(&s)
 		return int64(s.HeapAlloc)
 	}
-	put := func(n int) {
-		r.crowd(n, func(i int) int64 { return begin + 3600_000 + int64(i)%1000*1000 })
-		for end := time.Now().Add(time.Minute); r.svc.Behind() > 0; runtime.Gosched() {
+	wait := func(r *rig, put int64) {
+		for end := time.Now().Add(time.Minute); r.svc.Behind() > 0 || r.svc.Position() < put; runtime.Gosched() {
 			if time.Now().After(end) {
 				t.Fatalf("%d are not in the wheel", r.svc.Behind())
 			}
 		}
 	}
-	put(n / 2)
-	before := heap()
-	put(n)
-	grown := heap() - before
-	const limit = 3 << 20 // the store's own queues grow to that; 16 bytes for each timer are more
-	for end := time.Now().Add(5 * time.Second); grown > limit && time.Now().Before(end); {
-		grown = heap() - before // a flush may have been under way
-	}
-	if grown > limit {
-		t.Errorf("%d timers take %d bytes", n, grown)
-	}
+	r := open()
+	begin := r.wall()
+	r.crowd(100, func(i int) int64 { return begin + 3600_000 + int64(i) })
+	wait(r, 100)
 	r.close()
+
+	measure := func() int64 {
+		before := heap()
+		r = open()
+		r.crowd(1, func(int) int64 { return begin + 7200_000 })
+		wait(r, 1)
+		defer r.close()
+		return heap() - before
+	}
+	few := measure()
+	r = open()
+	r.crowd(n, func(i int) int64 { return begin + 3600_000 + int64(i)%1000*1000 })
+	wait(r, int64(n))
+	r.close()
+	if many := measure(); many > few+int64(4*n) {
+		t.Errorf("with %d timers the service holds %d bytes, with few %d", n, many, few)
+	}
 }
