@@ -4,7 +4,11 @@
 package timer
 
 import (
+	"math"
+	"os"
 	"runtime"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,8 +18,9 @@ import (
 )
 
 // disk is a rig on the real file system, with files of the usual sizes.
-func disk(b *testing.B) *rig {
-	dir := b.TempDir()
+func disk(b *testing.B) *rig { return diskAt(b, b.TempDir()) }
+
+func diskAt(b *testing.B, dir string) *rig {
 	return start(b, vfs.OS(), func(sc *store.Config, c *Config) {
 		sc.Dir, c.Dir = dir, dir
 		sc.CommitLogFileSize, sc.ConsumeQueueFileSize, sc.IndexSlots, sc.IndexEntries = 1<<30, 6_000_000, 5_000_000, 20_000_000
@@ -82,4 +87,61 @@ func BenchmarkInAndOut(b *testing.B) {
 	r.fill(b, b.N, func(i int) int64 { return max(begin+int64(i%3000), r.wall()+50) })
 	until(b, "not delivered", func() bool { return r.svc.Delivered() == int64(b.N) })
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "timers/s")
+}
+
+// BenchmarkPending is what b.N timers cost that wait for hours, spread over eight of
+// them: of memory while they wait and after a restart, and of time to start. For ten
+// million, in about 5 GB of disk:
+//
+//	go test -run '^$' -bench Pending -benchtime 10000000x -timeout 1h ./internal/broker/timer
+func BenchmarkPending(b *testing.B) {
+	dir := b.TempDir()
+	memory := func(when string) {
+		runtime.GC()
+		runtime.GC()
+		var s runtime.MemStats
+		runtime.ReadMemStats(&s)
+		b.ReportMetric(float64(s.HeapAlloc), "heap-B-"+when)
+		b.ReportMetric(anonymous(b), "anon-B-"+when)
+	}
+	open := func(when string) *rig {
+		begin := time.Now()
+		r := diskAt(b, dir)
+		b.ReportMetric(float64(time.Since(begin).Milliseconds()), "open-ms-"+when)
+		return r
+	}
+	r := open("empty")
+	memory("empty")
+	begin, filling := r.wall(), time.Now()
+	r.fill(b, b.N, func(i int) int64 { return begin + 3600_000 + int64(i*7919%(8*3600*1000)) })
+	until(b, "not put in", func() bool { return r.svc.Behind() == 0 })
+	b.ReportMetric(float64(b.N)/time.Since(filling).Seconds(), "timers/s")
+	memory("full")
+	closing := time.Now()
+	r.close()
+	b.ReportMetric(float64(time.Since(closing).Milliseconds()), "close-ms")
+	r = open("full")
+	memory("reopened")
+	if n, err := r.svc.WaitingBelow(r.st.MaxPhysical(), math.MaxInt64); err != nil || n != int64(b.N) {
+		b.Fatalf("%d of %d wait, %v", n, b.N, err)
+	}
+}
+
+// anonymous is the memory of the process that is no page of a file, bytes; 0 where
+// the system does not say.
+func anonymous(b *testing.B) float64 {
+	text, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(text)) {
+		if f := strings.Fields(line); len(f) > 1 && f[0] == "RssAnon:" {
+			kb, err := strconv.ParseFloat(f[1], 64)
+			if err != nil {
+				b.Fatal(err)
+			}
+			return kb * 1024
+		}
+	}
+	return 0
 }
