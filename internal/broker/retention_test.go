@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -182,4 +183,50 @@ func TestFullDiskRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.send(sendHeader("T"), "there is space again")
+}
+
+// Log files of messages that wait for their time of delivery stay until those have
+// been delivered; when the disk is too full they go, and it is said how many.
+func TestRetentionOfTimers(t *testing.T) {
+	for _, full := range []bool{false, true} {
+		t.Run(fmt.Sprintf("full=%t", full), func(t *testing.T) {
+			var jump atomic.Int64
+			now := func() int64 { return time.Now().UnixMilli() + jump.Load() }
+			fs, log := vfs.NewMem(), &lines{}
+			w := startLogged(t, fs, now, slog.New(slog.NewTextHandler(log, nil)), "mappedFileSizeCommitLog", fmt.Sprint(smallFile),
+				"fileReservedTime", "3", "deleteWhen", everyHour, "deleteFileBatchMax", "1")
+			c := w.client()
+			const n = 7
+			for i := range n {
+				c.send(sendHeader("T", "UNIQ_KEY", fmt.Sprint(i), "TIMER_DELAY_MS", "1800000"), "waits")
+			}
+			for end := time.Now().Add(patience); w.timers.Behind() > 0 || w.timers.Position() < n; {
+				if time.Now().After(end) {
+					t.Fatal("not in the wheel")
+				}
+				runtime.Gosched()
+			}
+			c.fill("T", 6)
+			if full {
+				u, err := fs.Usage("/")
+				if err != nil {
+					t.Fatal(err)
+				}
+				fs.SetCapacity(u.Used * 100 / 88)
+				d, err := w.store.Retain(false)
+				if err != nil || d.Files != 1 || d.Unexpired != 1 {
+					t.Fatalf("deleted %+v, %v", d, err)
+				}
+				if want := fmt.Sprintf("they are never delivered\" messages=%d", n); !strings.Contains(log.String(), want) || w.stats.unconsumed.Load() < n {
+					t.Errorf("%d counted, the log does not say %q:\n%s", w.stats.unconsumed.Load(), want, log.String())
+				}
+				return
+			}
+			jump.Store((4 * time.Hour).Milliseconds()) // the wheel's own time goes on as before
+			d, err := w.store.Retain(false)
+			if err == nil || d.Files != 0 || !strings.Contains(err.Error(), "wait for their time of delivery") {
+				t.Errorf("deleted %+v, %v", d, err)
+			}
+		})
+	}
 }

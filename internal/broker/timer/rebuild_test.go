@@ -233,6 +233,9 @@ func TestRocketMQsDeliveriesStay(t *testing.T) {
 				if got := r.bodies(); !slices.Equal(got, want) {
 					t.Errorf("%q, want %q", got, want)
 				}
+				if names, err := m.ReadDir("/data/timerlog"); err != nil || removed > 0 && names[0] == "00000000000000000000" {
+					t.Errorf("%q, %v: the wheel was built again", names, err)
+				}
 				r.close()
 			})
 		})

@@ -206,6 +206,11 @@ func (s *Service) Run(ctx context.Context) error {
 	defer t.Stop()
 	s.catchUp()
 	for {
+		select {
+		case <-s.closing: // whatever else there is to do
+			return nil
+		default:
+		}
 		next := s.round()
 		t.Reset(max(s.clock.Until(next), 0))
 		select {

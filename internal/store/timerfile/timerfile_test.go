@@ -121,6 +121,63 @@ func TestLog(t *testing.T) {
 	}
 }
 
+// Trim reads a bounded part of the files at once, nothing of what was written since
+// they were opened, and Units finds what is left.
+func TestTrimInSteps(t *testing.T) {
+	m := newFS(t)
+	const perFile, size = 50_000, 50_000*UnitSize + blankSize
+	var l *Log
+	for run := range 2 { // the second one has read nothing of what it writes
+		l = openLog(t, m, size, 0)
+		for i := range 2*perFile + 1 {
+			_, err := l.Append(&Unit{Prev: -1, Kind: KindMessage, Put: int64(i), Offset: int64(i), Size: 1})
+			must(t, err)
+		}
+		must(t, l.Sync())
+		if run == 0 {
+			must(t, l.Close())
+		}
+	}
+	reads := 0
+	m.Fail(func(op vfs.Op, _ string) error {
+		if op == vfs.OpRead {
+			reads++
+		}
+		return nil
+	})
+	if more, err := l.Trim(perFile + 1); more || err != nil || l.Begin() != size || reads > 2 {
+		t.Errorf("begins at %d, more %t, %d reads, %v", l.Begin(), more, reads, err)
+	}
+	end := l.End()
+	must(t, l.Close())
+
+	l = openLog(t, m, size, end)
+	steps := 1
+	for more := true; more; steps++ {
+		before := reads
+		var err error
+		more, err = l.Trim(2*perFile + 1)
+		must(t, err)
+		if reads-before > trimStep/(64<<10)+2 {
+			t.Fatalf("%d reads in a step", reads-before)
+		}
+	}
+	if steps < size/trimStep || l.Begin() != 2*size {
+		t.Errorf("begins at %d after %d steps", l.Begin(), steps)
+	}
+	n := 0
+	must(t, Units(m, "/d", size, func(u *Unit) bool {
+		if n++; u.Offset != 2*perFile {
+			t.Errorf("unit %+v", u)
+		}
+		return true
+	}))
+	if n != 1 {
+		t.Errorf("%d units", n)
+	}
+	must(t, l.Close())
+}
+
 func TestWheel(t *testing.T) {
 	m := newFS(t)
 	w := openWheel(t, m)
