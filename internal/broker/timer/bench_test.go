@@ -34,7 +34,7 @@ func (r *rig) fill(b *testing.B, n int, due func(i int) int64) {
 	for i := range n {
 		rec := timed("", message.PropertyTimerDeliver, due(i))
 		rec.Body = make([]byte, 100)
-		q, props, ok, err := r.svc.Rewrite("A", int32(i%8), rec.Properties, nil)
+		q, props, ok, err := r.svc.Rewrite("B", int32(i%8), rec.Properties, nil)
 		if err != nil || !ok {
 			b.Fatal(ok, err)
 		}
@@ -125,6 +125,30 @@ func BenchmarkPending(b *testing.B) {
 	if n, err := r.svc.WaitingBelow(r.st.MaxPhysical(), math.MaxInt64); err != nil || n != int64(b.N) {
 		b.Fatalf("%d of %d wait, %v", n, b.N, err)
 	}
+}
+
+// BenchmarkCrowd is b.N timers due in one second: how fast they are delivered once
+// it has come, and the most heap that the process has meanwhile.
+func BenchmarkCrowd(b *testing.B) {
+	r := disk(b)
+	slot := r.wall()/1000*1000 + 5000 + int64(b.N)/20
+	r.fill(b, b.N, func(i int) int64 { return slot + 1 + int64(i*7919%1000) })
+	until(b, "not put in", func() bool { return r.svc.Behind() == 0 })
+	if r.wall() > slot-1000 {
+		b.Fatal("the timers were due before all were in the wheel")
+	}
+	runtime.GC()
+	most, looked := uint64(0), time.Time{}
+	until(b, "not delivered", func() bool {
+		if time.Since(looked) > 20*time.Millisecond {
+			var s runtime.MemStats
+			runtime.ReadMemStats(&s)
+			most, looked = max(most, s.HeapAlloc), time.Now()
+		}
+		return r.svc.Delivered() == int64(b.N)
+	})
+	b.ReportMetric(float64(b.N)/(float64(r.wall()-slot)/1000), "timers/s")
+	b.ReportMetric(float64(most), "most-heap-B")
 }
 
 // anonymous is the memory of the process that is no page of a file, bytes; 0 where

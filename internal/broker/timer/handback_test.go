@@ -82,8 +82,11 @@ func javaResumes(t *testing.T, m vfs.FS, st *store.Store) (bodies []string, entr
 // deliver, or behind the entry at which it goes on. It is so too when units of an
 // earlier run were put into later slots.
 func TestGivenBackToRocketMQ(t *testing.T) {
-	moved := 0
-	for seed := range uint64(40) {
+	moved, seeds := 0, uint64(30)
+	if raceEnabled {
+		seeds = 8
+	}
+	for seed := range seeds {
 		synctest.Test(t, func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(seed, 3))
 			m, jump := vfs.NewMem(), new(atomic.Int64)
