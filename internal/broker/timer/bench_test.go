@@ -102,7 +102,8 @@ func BenchmarkPending(b *testing.B) {
 		var s runtime.MemStats
 		runtime.ReadMemStats(&s)
 		b.ReportMetric(float64(s.HeapAlloc), "heap-B-"+when)
-		b.ReportMetric(anonymous(b), "anon-B-"+when)
+		b.ReportMetric(resident(b, "VmRSS:"), "rss-B-"+when)
+		b.ReportMetric(resident(b, "RssAnon:"), "anon-B-"+when)
 	}
 	open := func(when string) *rig {
 		begin := time.Now()
@@ -151,15 +152,15 @@ func BenchmarkCrowd(b *testing.B) {
 	b.ReportMetric(float64(most), "most-heap-B")
 }
 
-// anonymous is the memory of the process that is no page of a file, bytes; 0 where
-// the system does not say.
-func anonymous(b *testing.B) float64 {
+// resident is the memory of the process, of the kind that /proc names so, bytes: all
+// of it, or that which is no page of a file; 0 where the system does not say.
+func resident(b *testing.B, kind string) float64 {
 	text, err := os.ReadFile("/proc/self/status")
 	if err != nil {
 		return 0
 	}
 	for line := range strings.Lines(string(text)) {
-		if f := strings.Fields(line); len(f) > 1 && f[0] == "RssAnon:" {
+		if f := strings.Fields(line); len(f) > 1 && f[0] == kind {
 			kb, err := strconv.ParseFloat(f[1], 64)
 			if err != nil {
 				b.Fatal(err)

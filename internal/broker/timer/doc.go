@@ -20,7 +20,9 @@
 // The topic rmq_sys_wheel_timer and, through internal/store/timerfile, the files
 // timerwheel, timerlog and config/timercheck, all in RocketMQ 5.3.3's form. The
 // files are a view of the topic: lost or damaged ones are built from the log
-// again, also while the broker runs.
+// again by Run, also while the broker runs. That can be ended by Close, begins anew
+// then, and nothing is delivered before the wheel is whole. RocketMQ takes a
+// directory over that Close has left, and the other way round (see Service.finish).
 //
 // # Time
 //
@@ -71,9 +73,22 @@
 //
 // # Memory
 //
-// Per slot under way 2*maxWindow items of 16 bytes; about 50 bytes for each recall
-// whose message may still come, of which more than maxRecalls are refused; slots
-// changed since the last checkpoint, at most the 38 MB of the wheel.
+// Nothing in proportion to what waits, but about 50 bytes for each recall whose
+// message may still come, of which more than maxRecalls are refused. For each of two
+// slots, the one under way and the next, at most 2*maxWindow items of 16 bytes and 8
+// bytes for each maxWindow units; slots changed since the last checkpoint, at most
+// the 38 MB of the wheel. After a kill, of what was delivered behind the checkpoint,
+// a bit for each 64 bytes of log, where there is any; the same while a wheel is
+// built, for rebuildRange of log at a time.
+//
+// # Work
+//
+// A slot is read once, a few thousand units between deliveries. One with more units
+// than a window is read again for each further window while it is under way, and
+// twice more when it is over: then all are due, and come as they were put in. Entries
+// wait in the queue while the window of the slot under way is full, but not those
+// from before it began, as a recall may be among them. Old files of the timerlog are
+// looked through once, 1 MiB at a time.
 //
 // # What it refuses
 //

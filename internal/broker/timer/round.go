@@ -38,6 +38,8 @@ func (s *Service) round() int64 {
 		switch more, err := s.putIn(d); {
 		case errors.Is(err, errFar):
 			stalled, far = true, true
+		case errors.Is(err, errClosing):
+			stalled = true
 		case err != nil:
 			stalled = true
 			soon(s.failed(&d.puts, now, "timer messages wait to be put into the wheel", err))

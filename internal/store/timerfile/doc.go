@@ -11,7 +11,7 @@
 // # What it owns
 //
 // The formats and the three names below the store directory. Slots and units have
-// RocketMQ 5.3.3's form byte for byte; timercheck has 64 bytes more in the page
+// RocketMQ 5.3.3's form byte for byte; timercheck has 96 bytes more in the page
 // that RocketMQ reserves for it and does not touch (see Checkpoint). All numbers
 // are big endian.
 //
@@ -31,5 +31,6 @@
 //
 // # What it refuses
 //
-// It knows no clock and decides nothing. Files are used by one goroutine.
+// It knows no clock and decides nothing. Files are used by one goroutine; only Units
+// reads beside it, with files of its own.
 package timerfile
