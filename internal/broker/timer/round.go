@@ -32,8 +32,8 @@ func (s *Service) round() int64 {
 	case now < d.puts.at:
 		stalled = true
 		soon(d.puts.at)
-	case s.full(now):
-		soon(now)
+	case s.full(now): // delivery says when to come again
+		stalled = true
 	default:
 		switch more, err := s.putIn(d); {
 		case errors.Is(err, errFar):
