@@ -19,8 +19,24 @@ type Clock struct {
 // Now is the time.
 func (c *Clock) Now() int64 { return c.First + c.Elapsed().Milliseconds() }
 
+// Read is the time, and that of the wall clock as it was then or, where the process
+// was held up between the two, a little before: their difference is never too large.
+func (c *Clock) Read() (now, wall int64) {
+	for range 3 {
+		before := c.Now()
+		wall = c.Wall()
+		if now = c.Now(); now-before <= 1 {
+			break
+		}
+	}
+	return now, wall
+}
+
 // Ahead is by how many ms the wall clock is ahead.
-func (c *Clock) Ahead() int64 { return c.Wall() - c.Now() }
+func (c *Clock) Ahead() int64 {
+	now, wall := c.Read()
+	return wall - now
+}
 
 // Until is what is left until a time, at most what a Duration holds; negative when
 // it is over.

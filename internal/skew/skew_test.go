@@ -8,6 +8,25 @@ import (
 	"time"
 )
 
+// However the process is held up between the two clocks, their difference is not too
+// large: nothing is delivered early for it.
+func TestReadWhileHeldUp(t *testing.T) {
+	for _, held := range [][]time.Duration{{0}, {0, 0, 0, 0, 5 * time.Millisecond, 0, 0}, {9 * time.Millisecond}} {
+		var elapsed time.Duration
+		n := 0
+		step := func() { // each look at a clock takes a moment, some a long one
+			elapsed += 10*time.Microsecond + held[n%len(held)]
+			n++
+		}
+		c := Clock{First: 1000, Elapsed: func() time.Duration { step(); return elapsed }, Wall: func() int64 { step(); return 1700 + elapsed.Milliseconds() }}
+		for range 100 {
+			if now, wall := c.Read(); wall-now > 700 || len(held) > 1 && wall-now < 700-1 {
+				t.Fatalf("held up by %v: %d and %d are %d ms apart, want 700", held, now, wall, wall-now)
+			}
+		}
+	}
+}
+
 func TestHistory(t *testing.T) {
 	h := Begin(0)
 	for i := range int64(10) {

@@ -122,7 +122,7 @@ func Open(cfg Config) (*Service, error) {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	s := &Service{cfg: cfg, wake: make(chan struct{}, 1), closing: make(chan struct{})}
-	start, wall := time.Now(), cfg.NowMillis()
+	wall, start := cfg.NowMillis(), time.Now() // in this order: held up in between, the clock is late
 	s.clock = skew.Clock{Elapsed: func() time.Duration { return time.Since(start) }, Wall: cfg.NowMillis}
 	for i, d := range cfg.Levels {
 		q := cfg.Log.Queue(message.TopicSchedule, int32(i))
@@ -176,7 +176,7 @@ func (s *Service) Arrived(q *store.Queue, offset, _, storeTimestamp int64, _ []b
 	if q.Topic() != message.TopicSchedule || int(q.ID()) >= len(s.levels) {
 		return
 	}
-	now, wall := s.clock.Now(), s.clock.Wall()
+	now, wall := s.clock.Read()
 	lv := s.levels[q.ID()]
 	s.mu.Lock()
 	lv.ahead.Add(offset, max(wall, storeTimestamp)-now, now)
@@ -195,7 +195,7 @@ func (s *Service) Arrived(q *store.Queue, offset, _, storeTimestamp int64, _ []b
 // catchUp takes in entries that Arrived was not told of, such as those that were
 // stored while a broker was still being put together.
 func (s *Service) catchUp() {
-	now, wall := s.clock.Now(), s.clock.Wall()
+	now, wall := s.clock.Read()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, lv := range s.levels {

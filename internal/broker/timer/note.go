@@ -4,36 +4,17 @@
 package timer
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/twostage/twostage/internal/skew"
-	"github.com/twostage/twostage/internal/store"
 	"github.com/twostage/twostage/internal/store/timerfile"
-	"github.com/twostage/twostage/message"
 )
 
 // maxWalk is how many bytes of log may follow a checkpoint before another one is
 // written without news, so that Open never has to look through much.
 const maxWalk = 64 << 20
-
-// lease is how many ms of slots are delivered behind a checkpoint before the next
-// one is written, as far as that succeeds.
-const lease = 60_000
-
-// done is what had been delivered, or rolled, behind a checkpoint: log offsets of
-// records of the wheel's topic.
-type done struct {
-	from    int64    // log offset behind which it was collected
-	offsets *offsets // nil: there may be none
-	until   int64    // it holds nothing of slots that begin at or behind that time
-	queue   int64    // nor of entries from here on
-}
-
-// take tells whether the record at offset is in it, once.
-func (d *done) take(offset int64) bool { return d.offsets.take(offset) }
 
 // resume goes back to the last checkpoint, or has Run build the wheel anew.
 func (s *Service) resume() error {
@@ -231,63 +212,21 @@ func (s *Service) takeOver(c *timerfile.Checkpoint) error {
 	return nil
 }
 
-// collect finds out what stands in the log from an offset on that was made out of
-// records of the wheel's topic: of slots before until, or, where no checkpoint
-// could be written in time, of the wall clock's time with ahead.
-func (s *Service) collect(from, until, ahead int64) error {
-	s.done = done{from: from, offsets: newOffsets(), until: until, queue: s.arrived}
-	return s.cfg.Log.Walk(from, func(rec *message.Record) error {
-		if rec.PreparedOffset < 0 || rec.PreparedOffset >= rec.PhysicalOffset {
-			return nil
-		}
-		v, ok := rec.Property(message.PropertyTimerDequeue)
-		if !ok || !s.madeOfWaiting(rec) {
-			return nil
-		}
-		s.done.offsets.add(rec.PreparedOffset)
-		s.done.until = max(s.done.until, min(atoi(v), farMillis)+ahead+skew.Rounding+s.precision)
-		return nil
-	})
-}
-
-// madeOfWaiting tells whether a record was made out of one of the wheel's topic.
-// Half messages have the offset of another record too, and any properties that
-// their sender likes; records that were made of nothing have offset 0.
-func (s *Service) madeOfWaiting(rec *message.Record) bool {
-	stored, release, err := s.cfg.Log.Record(rec.PreparedOffset)
-	if err != nil { // better believed than delivered again, when it just can't be read
-		return rec.PreparedOffset > 0 && !errors.Is(err, store.ErrNotFound)
-	}
-	defer release()
-	source := &s.work.rec
-	if waiting(source, stored) != nil {
-		return false
-	}
-	topic, _ := source.Property(message.PropertyRealTopic)
-	return (bytes.Equal(topic, rec.Topic) || string(rec.Topic) == message.TopicTimer) && source.BornTimestamp == rec.BornTimestamp &&
-		source.BornHost == rec.BornHost && source.ReconsumeTimes == rec.ReconsumeTimes && bytes.Equal(source.Body, rec.Body)
-}
-
 // note writes a checkpoint of where the wheel is. What it says is durable before:
 // the log with what has been delivered and put in, the units, the slots.
 func (s *Service) note() error {
 	now := s.clock.Now()
 	s.noteAt = now + s.cfg.FlushInterval.Milliseconds()
-	if s.done.offsets != nil && s.read*s.precision >= s.done.until && s.put >= s.done.queue {
-		s.done = done{}
-	}
+	s.done.end(s.read*s.precision, s.put)
 	c := timerfile.Checkpoint{
 		Read: s.read * s.precision, LogEnd: s.log.End(), QueueOffset: s.put, Master: s.put,
 		State: s.noted.State, Timestamp: s.clock.Wall(), Counter: s.noted.Counter + 1,
-		Own: true, LogOffset: s.began, Ahead: -s.clock.Ahead(), Precision: s.precision, LastRecall: s.recalls.last,
+		Own: true, LogOffset: s.done.keep(s.began), Ahead: -s.clock.Ahead(), Precision: s.precision, LastRecall: s.recalls.last,
 		Chain: s.chained, ForeignRead: s.java.read, ForeignPut: s.java.put,
 	}
 	s.mu.Lock()
 	c.Least, c.Utmost = s.least, s.utmost
 	s.mu.Unlock()
-	if s.done.offsets != nil {
-		c.LogOffset = min(s.began, s.done.from)
-	}
 	if err := s.cfg.Log.Flush(s.cfg.Log.MaxPhysical()); err != nil {
 		return err
 	}

@@ -259,7 +259,7 @@ func (s *Service) Arrived(q *store.Queue, offset, _, storeTimestamp int64, _ []b
 	if q != s.q {
 		return
 	}
-	now, wall := s.clock.Now(), s.clock.Wall()
+	now, wall := s.clock.Read()
 	s.mu.Lock()
 	s.measure(offset, now, wall, storeTimestamp)
 	s.arrived = max(s.arrived, offset+1)
@@ -284,7 +284,7 @@ func (s *Service) measure(offset, now, wall, storeTimestamp int64) {
 // catchUp takes in entries that Arrived was not told of, such as those that were
 // stored while a broker was still being put together.
 func (s *Service) catchUp() {
-	now, wall := s.clock.Now(), s.clock.Wall()
+	now, wall := s.clock.Read()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if end := s.q.Max(); end > s.arrived {
