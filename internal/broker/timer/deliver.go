@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 
 	"github.com/twostage/twostage/internal/store"
 	"github.com/twostage/twostage/internal/store/timerfile"
@@ -303,18 +302,11 @@ func waiting(rec *message.Record, stored []byte) error {
 	return nil
 }
 
-// possible tells whether messages may be delivered to a topic of that name. Those
-// of retries and dead letters hold the name of a group, which may be longer than
-// a topic's.
+// possible tells whether a message can be delivered to a topic of that name.
 func possible(topic string) bool {
 	switch topic {
 	case message.TopicTimer, message.TopicSchedule, message.TopicHalf:
 		return false
 	}
-	for _, prefix := range []string{message.RetryPrefix, message.DLQPrefix} {
-		if group, ok := strings.CutPrefix(topic, prefix); ok {
-			return message.CheckGroup(group) == nil
-		}
-	}
-	return message.CheckTopic(topic) == nil
+	return message.CheckStoredTopic(topic) == nil
 }
