@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -206,6 +208,42 @@ func TestClockJumps(t *testing.T) {
 				}
 				r.close()
 			})
+		})
+	}
+}
+
+// While a checkpoint waits for a slow disk nothing is delivered, so the next one
+// waits the longer.
+func TestCheckpointsOnASlowDisk(t *testing.T) {
+	for _, c := range []struct {
+		sync        time.Duration
+		least, most int32
+	}{{0, 55, 61}, {15 * time.Millisecond, 4, 22}, {2 * time.Second, 1, 4}} {
+		synctest.Test(t, func(t *testing.T) {
+			m := vfs.NewMem()
+			r := start(t, m)
+			var written atomic.Int32
+			m.Fail(func(op vfs.Op, name string) error {
+				switch {
+				case op == vfs.OpRename && strings.HasSuffix(name, "timercheck.tmp"):
+					written.Add(1)
+				case op == vfs.OpSync && strings.Contains(name, "timerlog"):
+					time.Sleep(c.sync)
+				}
+				return nil
+			})
+			var names []string
+			for i := range 600 {
+				names = append(names, fmt.Sprint("m", i))
+				r.in(names[i], 50)
+				after(100 * time.Millisecond)
+			}
+			if n := written.Load(); n < c.least || n > c.most {
+				t.Errorf("a disk that takes %v: %d checkpoints in a minute, want %d to %d", c.sync, n, c.least, c.most)
+			}
+			after(10 * time.Second)
+			r.wantOnce(names...)
+			m.Fail(nil)
 		})
 	}
 }

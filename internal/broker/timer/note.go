@@ -12,6 +12,14 @@ import (
 	"github.com/twostage/twostage/internal/store/timerfile"
 )
 
+// A checkpoint rests so many times as long as it took, within maxRest: nothing is
+// delivered while it waits for the disk, and fewer than one message in a hundred shall
+// notice.
+const (
+	restTimes = 200
+	maxRest   = 20_000 // ms; less than lease
+)
+
 // maxWalk is how many bytes of log may follow a checkpoint before another one is
 // written without news, so that Open never has to look through much.
 const maxWalk = 64 << 20
@@ -215,8 +223,11 @@ func (s *Service) takeOver(c *timerfile.Checkpoint) error {
 // note writes a checkpoint of where the wheel is. What it says is durable before:
 // the log with what has been delivered and put in, the units, the slots.
 func (s *Service) note() error {
-	now := s.clock.Now()
-	s.noteAt = now + s.cfg.FlushInterval.Milliseconds()
+	began := s.clock.Now()
+	defer func() {
+		now := s.clock.Now()
+		s.noteAt = now + max(s.cfg.FlushInterval.Milliseconds(), min(restTimes*(now-began), maxRest))
+	}()
 	s.done.end(s.read*s.precision, s.put)
 	c := timerfile.Checkpoint{
 		Read: s.read * s.precision, LogEnd: s.log.End(), QueueOffset: s.put, Master: s.put,
