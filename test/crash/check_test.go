@@ -18,6 +18,7 @@ type sent struct {
 	crc             uint32 // of the body
 	begun, answered int64  // answered: 0 when no answer came
 	offset          int64  // that the answer named
+	busy            bool   // it was answered SYSTEM_BUSY: the disk was too slow, nothing is stored
 }
 
 // stored is a record that was read.
@@ -66,6 +67,11 @@ func checkTopic(log []sent, queues map[int32][]stored) []string {
 	}
 	for i := range log {
 		m := &log[i]
+		if m.busy {
+			if r, ok := found[m.key]; ok {
+				p.add("refused: %s, answered SYSTEM_BUSY, is at queue %d offset %d", m.key, r.queue, r.queueOffset)
+			}
+		}
 		if m.answered == 0 {
 			continue
 		}

@@ -104,6 +104,9 @@ func TestCheckTopicBites(t *testing.T) {
 		{"a message of nobody", "unknown", func(_ []sent, q map[int32][]stored) {
 			q[0] = renumber(append(q[0], stored{key: "x", queue: 0}))
 		}},
+		{"a message that was refused", "refused", func(log []sent, q map[int32][]stored) {
+			log[slices.IndexFunc(log, func(m sent) bool { return m.key == q[0][5].key })].busy = true
+		}},
 		{"a record of another queue", "foreign", func(_ []sent, q map[int32][]stored) { q[0][5].queue = 1 }},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -107,12 +107,14 @@ func (f *flood) run(ctx context.Context, q int32) {
 		case err == nil:
 			code, err = answer.Code, fmt.Errorf("%s", wire.ResponseName(answer.Code))
 			fallthrough
-		case answered:
+		case answered && code != wire.SystemBusy:
 			f.mu.Lock()
 			f.codes[code]++
 			f.last = err.Error()
 			f.mu.Unlock()
 			f.refused.Add(1)
+		case answered:
+			m.busy = true
 		default:
 			return // the broker is gone
 		}

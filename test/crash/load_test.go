@@ -52,6 +52,12 @@ func (s *shared) call(what string, err error) {
 	}
 }
 
+// busy tells whether a call was refused because the disk was too slow.
+func busy(err error) bool {
+	code, answered := rpc.CodeOf(err)
+	return answered && code == wire.SystemBusy
+}
+
 // fault is the first fault, nil when there was none.
 func (s *shared) fault() error {
 	s.mu.Lock()
@@ -222,6 +228,12 @@ func (s *sender) answer(c *wire.Command) error {
 	if c.Code != wire.Success {
 		if s.load.ending.Load() {
 			return nil // perhaps stored, perhaps not
+		}
+		if c.Code == wire.SystemBusy {
+			for i := range f.count {
+				s.log[f.first+i].busy = true
+			}
+			return nil
 		}
 		return fmt.Errorf("the send of %s is answered %d %s: %s", s.log[f.first].key, c.Code, wire.ResponseName(c.Code), c.Remark)
 	}

@@ -92,6 +92,9 @@ func (l *txLoad) prepare(ctx context.Context, h *half, text []byte) (*header.End
 	req.Properties = message.AppendProperty(req.Properties, message.PropertyTransactionPrepared, "true")
 	req.Properties = message.AppendProperty(req.Properties, message.PropertyProducerGroup, producerGroup)
 	answer, err := rpc.Send(ctx, l.client, l.addr, req, text)
+	for busy(err) {
+		answer, err = rpc.Send(ctx, l.client, l.addr, req, text)
+	}
 	if err != nil {
 		return nil, err
 	}
