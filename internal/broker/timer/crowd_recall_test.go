@@ -20,9 +20,9 @@ import (
 // another: when the directory is closed in the middle and opened again, when it is
 // killed there, and when the wheel is lost and built again. Nobody waits for it.
 func TestRecallsInACrowd(t *testing.T) {
-	seeds := uint64(6)
+	seeds := uint64(3)
 	if raceEnabled {
-		seeds = 2
+		seeds = 1
 	}
 	for _, what := range []string{"goes on", "closed", "killed", "lost"} {
 		for seed := range seeds {
