@@ -4,6 +4,7 @@
 package pop
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"runtime/debug"
@@ -136,11 +137,12 @@ func (r *reviving) message(q *store.Queue, offset int64, i int, target string, m
 		target = message.DLQTopic(c.group)
 		parsed := message.ParseProperties(props)
 		parsed[message.PropertyDLQOriginTopic] = normalTopic(c.topic, c.group)
-		if id := parsed[message.PropertyOriginMessageID]; id != "" {
-			parsed[message.PropertyDLQOriginMessageID] = id
-		} else {
-			parsed[message.PropertyDLQOriginMessageID] = string(message.AppendOffsetID(nil, rec.StoreHost, rec.PhysicalOffset))
+		// The id that its sender gave it, as of one that a consumer sends back.
+		id := cmp.Or(parsed[message.PropertyUniqueKey], parsed[message.PropertyOriginMessageID])
+		if id == "" {
+			id = string(message.AppendOffsetID(nil, rec.StoreHost, rec.PhysicalOffset))
 		}
+		parsed[message.PropertyDLQOriginMessageID] = id
 		props = parsed.Append(nil)
 	}
 	if _, err := s.cfg.Topics.Ensure(target, 1, permAll, 0); err != nil {
