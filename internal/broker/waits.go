@@ -4,6 +4,8 @@
 package broker
 
 import (
+	"strings"
+
 	"github.com/twostage/twostage/internal/broker/delay"
 	"github.com/twostage/twostage/internal/broker/timer"
 	"github.com/twostage/twostage/internal/store"
@@ -69,8 +71,11 @@ func (b *Broker) openTimers() error {
 	b.timers, err = timer.Open(timer.Config{
 		Log: b.store, FS: b.o.FS, Dir: b.cfg.Store.Dir, MaxDelay: c.MaxDelay, Precision: c.Precision, RollWindow: window,
 		FileSize: c.FileSize, FlushInterval: c.FlushInterval, NowMillis: b.o.NowMillis, Logger: b.log,
-		TopicExists: func(name string) bool { _, ok := b.topics.Get(name); return ok },
-		Delivered:   b.stats.In,
+		TopicExists: func(name string) bool { // the broker's own pop records have a topic without a configuration
+			_, ok := b.topics.Get(name)
+			return ok || strings.HasPrefix(name, message.RevivePrefix)
+		},
+		Delivered: b.stats.In,
 	})
 	if err != nil {
 		return err
