@@ -80,6 +80,12 @@ func (s *shell) run(format string, args ...any) error {
 	return nil
 }
 
+// atEnd has the shell run a command when it ends, whatever becomes of the test.
+func (s *shell) atEnd(command string) error {
+	_, err := fmt.Fprintf(s.in, "trap '%s' EXIT\n", command)
+	return err
+}
+
 // disk is a small file system for one broker.
 type disk struct {
 	*shell
@@ -142,6 +148,17 @@ func (d *disk) repair() error {
 	}
 	return d.mountExt4()
 }
+
+// freeze makes whoever writes to the ext4 wait until it is thawed, as a disk does
+// that has stopped answering. Reads of what is in memory go on.
+func (d *disk) freeze() error {
+	if err := d.atEnd("fsfreeze -u " + d.point); err != nil {
+		return err
+	}
+	return d.run("fsfreeze -f %s", d.point)
+}
+
+func (d *disk) thaw() error { return d.run("fsfreeze -u %s", d.point) }
 
 func (d *disk) ballast() string { return filepath.Join(d.path, "ballast") }
 

@@ -50,7 +50,9 @@
 // sends are refused with the cause, reading goes on, the broker is killed, and
 // stopped, in that state, and sends resume by themselves when space comes back.
 // TestReadOnlyDisk has the kernel make an ext4 read-only below a running broker.
-// Both mount in a namespace of their own, so nothing is left behind, whatever
+// TestStalledDisk freezes one for a moment: sends wait for as long as they may and
+// are refused with the cause, pulls of what is written go on, nothing is lost.
+// All mount in a namespace of their own, so nothing is left behind, whatever
 // happens to the test. That takes root, or a machine that lets users make
 // namespaces; the log of the test says what ran.
 //
