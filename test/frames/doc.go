@@ -4,7 +4,9 @@
 // Package frames holds no code, only tests: what the official Go client cannot
 // ask of a broker, asked of the real binary by requests that the tests put
 // together field by field. Pops and all that belongs to them, assignments, timers
-// and their recall, and what clients of 5.x add to the requests of 4.9.
+// and their recall, what clients of 5.x add to the requests of 4.9, and what is
+// refused or told to an operator only: hostile filters, wrong message types, a
+// group's conflicts, relays to a client that is silent.
 //
 // The client here is a model of Java's: it makes a message's handle (POP_CK) out
 // of an answer as Java does, and knows nothing of the broker's own codecs for

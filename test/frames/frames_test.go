@@ -52,6 +52,17 @@ func TestFrames(t *testing.T) {
 		{"Fingerprint", testFingerprint},
 		{"SendForms", testSendForms},
 		{"NewFields", testNewFields},
+		{"SQLOfHeartbeat", testSQLOfHeartbeat},
+		{"HostileSQL", testHostileSQL},
+		{"BatchMembers", testBatchMembers},
+		{"LargestProperties", testLargestProperties},
+		{"MessageTypes", testMessageTypes},
+		{"DelayLevels", testDelayLevels},
+		{"Resend", testResend},
+		{"RewindQueue", testRewindQueue},
+		{"CloneOffsets", testCloneOffsets},
+		{"SilentClient", testSilentClient},
+		{"Conflict", testConflict},
 	} {
 		for _, enc := range []wire.Encoding{wire.JSON, wire.Binary} {
 			t.Run(tc.name+"/"+enc.String(), func(t *testing.T) {

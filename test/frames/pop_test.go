@@ -239,9 +239,13 @@ func testChangeInvisible(t *testing.T, p *peer) {
 }
 
 // A message that was given as often as the group allows is a dead letter.
+// A message that was not acknowledged as often as its group may get it is a dead
+// letter that tells where it comes from, by the id that its sender gave it.
 func testDeadLetter(t *testing.T, p *peer) {
 	topic, group := p.topic("topic", 1), p.group("group", 1)
-	p.sendAll(topic, 0, "hopeless", "fine")
+	p.send(topic, 0, "hopeless", "colour", "grün")
+	p.send(topic, 0, "fine")
+	unique := p.letters(topic)[0].props[message.PropertyUniqueKey]
 	r := popping{group: group, topic: topic, queue: allQueues, invisible: 4 * time.Second}
 	first := p.collect(r, 2)
 	p.ack(group, topic, p.named(first, "fine"))
@@ -262,6 +266,12 @@ func testDeadLetter(t *testing.T, p *peer) {
 		}
 		return nil
 	})
+	props := p.letters("%DLQ%" + group)[0].props
+	for name, want := range map[string]string{"DLQ_ORIGIN_TOPIC": topic, "DLQ_ORIGIN_MESSAGE_ID": unique, message.PropertyUniqueKey: unique, "colour": "grün"} {
+		if have := props[name]; have != want {
+			t.Errorf("the dead letter has %s=%q, want %q", name, have, want)
+		}
+	}
 }
 
 // A notification says that there is something to pop, and takes nothing.
