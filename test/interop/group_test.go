@@ -68,6 +68,7 @@ func testRetry(t *testing.T, c *cluster) {
 	dead.await(t, soon, "hopeless")
 	d := dead.all()[0]
 	if d.ReconsumeTimes != 3 || d.GetTags() != "tag" || d.GetKeys() != "key" || d.GetProperty(primitive.PropertyRetryTopic) != topic ||
+		d.GetProperty("DLQ_ORIGIN_TOPIC") != topic || d.GetProperty("DLQ_ORIGIN_MESSAGE_ID") != sent.MsgID ||
 		d.GetProperty(primitive.PropertyOriginMessageId) != sent.OffsetMsgID && d.GetProperty(primitive.PropertyOriginMessageId) != sent.MsgID {
 		t.Errorf("dead letter: %d retries, properties %v; sent as %v", d.ReconsumeTimes, d.GetProperties(), sent)
 	}
