@@ -143,11 +143,14 @@ func (f *Filters) Of(topic, expressionType, expression string) (*Selection, erro
 }
 
 // OfSubscription is the selection of a subscription that a heartbeat brought. Its
-// tags are those that the client says, not its expression's. Errors are of type
-// *Refusal.
+// tags are those that the client says beside its expression, or, when it says none,
+// the expression's. Errors are of type *Refusal.
 func (f *Filters) OfSubscription(sub *body.SubscriptionData) (*Selection, error) {
 	if !byTags(sub) {
 		return f.compile(sub.ExpressionType, sub.SubString)
+	}
+	if len(sub.CodeSet) == 0 && sub.SubString != subscribeAll {
+		sub = tagSubscription(sub.Topic, sub.SubString)
 	}
 	return tagSelection(sub), nil
 }

@@ -81,7 +81,8 @@ func TestSelectionOfASubscription(t *testing.T) {
 		{body.SubscriptionData{SubString: "*"}, true, true},
 		{body.SubscriptionData{SubString: "A", ExpressionType: "TAG", TagsSet: []string{"A"}, CodeSet: []int32{message.HashCode("A")}}, true, false},
 		{body.SubscriptionData{SubString: "A", CodeSet: []int32{message.HashCode("A")}}, true, false}, // by hash only
-		{body.SubscriptionData{SubString: "A"}, true, true},
+		{body.SubscriptionData{SubString: "A"}, true, false}, // without hashes
+		{body.SubscriptionData{SubString: ""}, true, true},
 		{body.SubscriptionData{SubString: "TAGS = 'B'", ExpressionType: "SQL92"}, false, true},
 	} {
 		s, err := f.OfSubscription(&c.sub)
