@@ -10,9 +10,9 @@ import (
 	"log/slog"
 	"maps"
 	"path/filepath"
-	"sync"
 	"sync/atomic"
 
+	"github.com/twostage/twostage/internal/commit"
 	"github.com/twostage/twostage/internal/vfs"
 	"github.com/twostage/twostage/internal/wire/body"
 	"github.com/twostage/twostage/message"
@@ -40,7 +40,7 @@ type Table struct {
 
 	snapshot atomic.Pointer[state]
 
-	mu sync.Mutex // writers
+	changes *commit.Group[*draft]
 }
 
 // state is immutable once published.
@@ -48,6 +48,12 @@ type state struct {
 	groups    map[string]*body.SubscriptionGroupConfig
 	version   body.DataVersion
 	forbidden map[string]map[string]int32 // of 5.x
+}
+
+// draft is the next state, with the names of the groups that it changes.
+type draft struct {
+	state
+	changed []string
 }
 
 // forbidRead is the bit of 5.x's forbidden table that stops a group's pulls.
@@ -89,6 +95,7 @@ func Open(cfg Config) (*Table, error) {
 		st.version, st.forbidden = w.DataVersion, w.ForbiddenTable
 	}
 	t.snapshot.Store(st)
+	t.changes = commit.New(t.draft, t.publish)
 	return t, nil
 }
 
@@ -145,13 +152,15 @@ func (t *Table) Ensure(name string) (*body.SubscriptionGroupConfig, error) {
 	if !t.cfg.AutoCreate && !message.IsSystemGroup(name) {
 		return nil, fmt.Errorf("%w: %s; create it with RocketMQ's mqadmin updateSubGroup -g %s, or set autoCreateSubscriptionGroup=true", ErrNoGroup, name, name)
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if c, ok := t.Get(name); ok {
-		return c, nil
-	}
-	c := new(body.NewSubscriptionGroupConfig(name))
-	if err := t.write(c); err != nil {
+	var c *body.SubscriptionGroupConfig
+	err := t.changes.Do(func(d *draft) error {
+		if c = d.groups[name]; c == nil {
+			c = new(body.NewSubscriptionGroupConfig(name))
+			d.put(c)
+		}
+		return nil
+	})
+	if err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -163,9 +172,7 @@ func (t *Table) Put(c body.SubscriptionGroupConfig) error {
 	if err := check(&c); err != nil {
 		return err
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.write(&c)
+	return t.changes.Do(func(d *draft) error { d.put(&c); return nil })
 }
 
 // check tests a group that somebody wants to have.
@@ -184,42 +191,50 @@ func check(c *body.SubscriptionGroupConfig) error {
 	return nil
 }
 
-// write stores a group and publishes it; t.mu is held.
-func (t *Table) write(c *body.SubscriptionGroupConfig) error {
-	return t.change(c.GroupName, func(st *state) { st.groups[c.GroupName] = c })
-}
-
 // Delete removes a group and reports whether there was one; it is gone from disk
 // when the error is nil. Its offsets and its retry topic are the caller's.
 func (t *Table) Delete(name string) (gone bool, err error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if _, ok := t.Get(name); !ok {
-		return false, nil
-	}
-	err = t.change(name, func(st *state) {
-		delete(st.groups, name)
-		delete(st.forbidden, name)
+	err = t.changes.Do(func(d *draft) error {
+		if _, gone = d.groups[name]; gone {
+			delete(d.groups, name)
+			delete(d.forbidden, name)
+			d.change(name)
+		}
+		return nil
 	})
-	return err == nil, err
+	return gone && err == nil, err
 }
 
-// change applies fn to a copy, writes it and publishes it; t.mu is held.
-func (t *Table) change(name string, fn func(*state)) error {
+// draft is a draft of what is there.
+func (t *Table) draft() *draft {
 	old := t.snapshot.Load()
-	st := &state{
-		groups: maps.Clone(old.groups), forbidden: maps.Clone(old.forbidden),
-		version: body.DataVersion{
-			Counter: old.version.Counter + 1, StateVersion: old.version.StateVersion, Timestamp: t.cfg.Now(),
-		},
+	return &draft{state: state{groups: maps.Clone(old.groups), forbidden: maps.Clone(old.forbidden), version: old.version}}
+}
+
+func (d *draft) put(c *body.SubscriptionGroupConfig) {
+	d.groups[c.GroupName] = c
+	d.change(c.GroupName)
+}
+
+func (d *draft) change(name string) {
+	d.changed = append(d.changed, name)
+	d.version.Counter++
+}
+
+// publish writes a draft in which something has changed, and publishes it.
+func (t *Table) publish(d *draft) error {
+	if len(d.changed) == 0 {
+		return nil
 	}
-	fn(st)
-	if err := vfs.ReplaceFile(t.cfg.FS, t.path, body.MarshalConfig(st.wrapper())); err != nil {
+	d.version.Timestamp = t.cfg.Now()
+	if err := vfs.ReplaceFile(t.cfg.FS, t.path, body.MarshalConfig(d.wrapper())); err != nil {
 		return fmt.Errorf("consumer groups: %w", err)
 	}
-	t.snapshot.Store(st)
+	t.snapshot.Store(&d.state)
 	if t.cfg.OnChange != nil {
-		t.cfg.OnChange(name)
+		for _, name := range d.changed {
+			t.cfg.OnChange(name)
+		}
 	}
 	return nil
 }

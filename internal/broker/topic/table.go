@@ -10,10 +10,9 @@ import (
 	"log/slog"
 	"maps"
 	"path/filepath"
-	"slices"
-	"sync"
 	"sync/atomic"
 
+	"github.com/twostage/twostage/internal/commit"
 	"github.com/twostage/twostage/internal/vfs"
 	"github.com/twostage/twostage/internal/wire/body"
 	"github.com/twostage/twostage/message"
@@ -57,13 +56,19 @@ type Table struct {
 	snapshot atomic.Pointer[state]
 	system   map[string]bool
 
-	mu sync.Mutex // writers
+	changes *commit.Group[*draft]
 }
 
 // state is immutable once published.
 type state struct {
 	topics  map[string]*body.TopicConfig
 	version body.DataVersion
+}
+
+// draft is the next state, with the names of the topics that it changes.
+type draft struct {
+	state
+	changed []string
 }
 
 // Errors of the rules of creation.
@@ -113,6 +118,7 @@ func Open(cfg Config) (*Table, error) {
 		delete(st.topics, message.TopicAutoCreate)
 	}
 	t.snapshot.Store(st)
+	t.changes = commit.New(t.draft, t.publish)
 	return t, nil
 }
 
@@ -171,13 +177,12 @@ func (t *Table) Find(name []byte) (*body.TopicConfig, bool) {
 // name servers about its topics has changed for another reason. It is not
 // written.
 func (t *Table) Touch() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	old := t.snapshot.Load()
-	st := *old
-	st.version.Counter++
-	st.version.Timestamp = t.cfg.Now()
-	t.snapshot.Store(&st)
+	t.changes.Alone(func() {
+		st := *t.snapshot.Load()
+		st.version.Counter++
+		st.version.Timestamp = t.cfg.Now()
+		t.snapshot.Store(&st)
+	})
 }
 
 // All is every topic by name, and the version of the table. The map is the
@@ -211,17 +216,17 @@ func (t *Table) Put(c body.TopicConfig, attributes string) error {
 	if t.IsSystem(c.TopicName) {
 		return fmt.Errorf("%w: %s can't be changed", ErrSystem, c.TopicName)
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	var current map[string]string
-	if old, ok := t.Get(c.TopicName); ok {
-		current = old.Attributes
-	}
-	var err error
-	if c.Attributes, err = alter(current, attributes); err != nil {
-		return fmt.Errorf("topic %s: %w", c.TopicName, err)
-	}
-	return t.write(c)
+	return t.changes.Do(func(d *draft) (err error) {
+		var current map[string]string
+		if old, ok := d.topics[c.TopicName]; ok {
+			current = old.Attributes
+		}
+		if c.Attributes, err = alter(current, attributes); err != nil {
+			return fmt.Errorf("topic %s: %w", c.TopicName, err)
+		}
+		d.put(&c)
+		return nil
+	})
 }
 
 // check tests a topic that somebody wants to have.
@@ -241,11 +246,6 @@ func check(c *body.TopicConfig) error {
 	return nil
 }
 
-// write stores a topic and publishes it; t.mu is held.
-func (t *Table) write(c body.TopicConfig) error {
-	return t.change([]string{c.TopicName}, func(m map[string]*body.TopicConfig) { m[c.TopicName] = &c })
-}
-
 // Delete removes topics, all or none, and reports which of them there were. Those
 // are gone from disk when it returns nil. Errors match ErrSystem, or are those of
 // writing the file.
@@ -255,21 +255,15 @@ func (t *Table) Delete(names ...string) (gone []string, err error) {
 			return nil, fmt.Errorf("%w: %s can't be deleted", ErrSystem, name)
 		}
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	topics := t.snapshot.Load().topics
-	for _, name := range names {
-		if _, ok := topics[name]; ok && !slices.Contains(gone, name) {
-			gone = append(gone, name)
+	err = t.changes.Do(func(d *draft) error {
+		for _, name := range names {
+			if _, ok := d.topics[name]; ok {
+				delete(d.topics, name)
+				gone = append(gone, name)
+			}
 		}
-	}
-	if len(gone) == 0 {
-		return nil, nil
-	}
-	err = t.change(gone, func(m map[string]*body.TopicConfig) {
-		for _, name := range gone {
-			delete(m, name)
-		}
+		d.changes(gone...)
+		return nil
 	})
 	if err != nil {
 		return nil, err
@@ -277,19 +271,37 @@ func (t *Table) Delete(names ...string) (gone []string, err error) {
 	return gone, nil
 }
 
-// change applies fn to a copy, writes it and publishes it; t.mu is held.
-func (t *Table) change(names []string, fn func(map[string]*body.TopicConfig)) error {
+// draft is a draft of what is there.
+func (t *Table) draft() *draft {
 	old := t.snapshot.Load()
-	st := &state{topics: maps.Clone(old.topics), version: body.DataVersion{
-		Counter: old.version.Counter + 1, StateVersion: old.version.StateVersion, Timestamp: t.cfg.Now(),
-	}}
-	fn(st.topics)
-	if err := t.save(st); err != nil {
+	return &draft{state: state{topics: maps.Clone(old.topics), version: old.version}}
+}
+
+func (d *draft) put(c *body.TopicConfig) {
+	d.topics[c.TopicName] = c
+	d.changes(c.TopicName)
+}
+
+// changes notes one change, of these topics.
+func (d *draft) changes(names ...string) {
+	if len(names) > 0 {
+		d.changed = append(d.changed, names...)
+		d.version.Counter++
+	}
+}
+
+// publish writes a draft in which something has changed, and publishes it.
+func (t *Table) publish(d *draft) error {
+	if len(d.changed) == 0 {
+		return nil
+	}
+	d.version.Timestamp = t.cfg.Now()
+	if err := t.save(&d.state); err != nil {
 		return err
 	}
-	t.snapshot.Store(st)
+	t.snapshot.Store(&d.state)
 	if t.cfg.OnChange != nil {
-		t.cfg.OnChange(names)
+		t.cfg.OnChange(d.changed)
 	}
 	return nil
 }
@@ -315,28 +327,31 @@ func (t *Table) AutoCreate(name, defaultTopic string, queues, sysFlag int32) (c 
 	if err := message.CheckTopic(name); err != nil {
 		return nil, false, err
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if c, ok := t.Get(name); ok {
-		return c, false, nil
-	}
-	model, ok := t.Get(defaultTopic)
-	switch {
-	case !ok:
-		return nil, false, fmt.Errorf("%w: %s; create it (twostage topic create %s), or set autoCreateTopicEnable=true", ErrNoTopic, name, name)
-	case model.Perm&PermInherit == 0:
-		return nil, false, fmt.Errorf("%w: %s, and the topic %s it would be made after has no permission to inherit", ErrNoTopic, name, defaultTopic)
-	}
-	made := body.NewTopicConfig(name)
-	made.ReadQueueNums = max(min(queues, model.WriteQueueNums), 0)
-	made.WriteQueueNums = made.ReadQueueNums
-	made.Perm = model.Perm &^ PermInherit
-	made.TopicSysFlag = sysFlag
-	made.TopicFilterType = model.TopicFilterType
-	if err := t.write(made); err != nil {
+	err = t.changes.Do(func(d *draft) error {
+		if c = d.topics[name]; c != nil {
+			return nil
+		}
+		model, ok := d.topics[defaultTopic]
+		switch {
+		case !ok:
+			return fmt.Errorf("%w: %s; create it (twostage topic create %s), or set autoCreateTopicEnable=true", ErrNoTopic, name, name)
+		case model.Perm&PermInherit == 0:
+			return fmt.Errorf("%w: %s, and the topic %s it would be made after has no permission to inherit", ErrNoTopic, name, defaultTopic)
+		}
+		made := body.NewTopicConfig(name)
+		made.ReadQueueNums = max(min(queues, model.WriteQueueNums), 0)
+		made.WriteQueueNums = made.ReadQueueNums
+		made.Perm = model.Perm &^ PermInherit
+		made.TopicSysFlag = sysFlag
+		made.TopicFilterType = model.TopicFilterType
+		c, created = &made, true
+		d.put(c)
+		return nil
+	})
+	if err != nil {
 		return nil, false, err
 	}
-	return &made, true, nil
+	return c, created, nil
 }
 
 // Ensure gives a topic of the broker's own making, such as a group's retry
@@ -351,15 +366,17 @@ func (t *Table) Ensure(name string, queues, perm, sysFlag int32) (*body.TopicCon
 	if err := message.CheckStoredTopic(name); err != nil {
 		return nil, fmt.Errorf("topic of the broker's own making: %w", err)
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if c, ok := t.Get(name); ok {
-		return c, nil
-	}
-	c := body.NewTopicConfig(name)
-	c.ReadQueueNums, c.WriteQueueNums, c.Perm, c.TopicSysFlag = queues, queues, perm, sysFlag
-	if err := t.write(c); err != nil {
+	var c *body.TopicConfig
+	err := t.changes.Do(func(d *draft) error {
+		if c = d.topics[name]; c == nil {
+			c = new(body.NewTopicConfig(name))
+			c.ReadQueueNums, c.WriteQueueNums, c.Perm, c.TopicSysFlag = queues, queues, perm, sysFlag
+			d.put(c)
+		}
+		return nil
+	})
+	if err != nil {
 		return nil, err
 	}
-	return &c, nil
+	return c, nil
 }

@@ -93,13 +93,8 @@ func TestGoldenIsWrittenAsRead(t *testing.T) {
 			}
 		}
 		put(t, tb, "New")
-		for _, name := range []string{"New"} { // not in the file
-			tb.mu.Lock()
-			err := tb.change([]string{name}, func(m map[string]*body.TopicConfig) { delete(m, name) })
-			tb.mu.Unlock()
-			if err != nil {
-				t.Fatal(err)
-			}
+		if _, err := tb.Delete("New"); err != nil { // not in the file
+			t.Fatal(err)
 		}
 		written, err := vfs.ReadFile(m, "/store/config/topics.json")
 		if err != nil {
