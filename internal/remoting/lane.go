@@ -26,6 +26,11 @@ type Lane struct {
 	ring    []job // waiting jobs: n of them from head on
 	head, n int
 	active  int // worker goroutines
+
+	// behind has an entry for each connection with a job that runs or is in the
+	// ring: the jobs that came after it. nil: jobs of a connection run side by side.
+	behind map[*Conn][]job
+	held   int // jobs in behind
 }
 
 type job struct {
@@ -39,6 +44,14 @@ func NewLane(name string, workers, depth int) *Lane {
 	return &Lane{name: name, workers: max(workers, 1), depth: max(depth, 1)}
 }
 
+// NewOrderedLane is NewLane for requests of which those of one connection run one
+// after the other, in the order in which they came.
+func NewOrderedLane(name string, workers, depth int) *Lane {
+	l := NewLane(name, workers, depth)
+	l.behind = make(map[*Conn][]job)
+	return l
+}
+
 // Name is the name given to NewLane.
 func (l *Lane) Name() string { return l.name }
 
@@ -46,7 +59,7 @@ func (l *Lane) Name() string { return l.name }
 func (l *Lane) Waiting() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.n
+	return l.n + l.held
 }
 
 // Rejected is how many requests were refused because the lane was full.
@@ -57,21 +70,51 @@ func (l *Lane) Rejected() int64 { return l.rejected.Load() }
 func (l *Lane) submit(j job) (waiting int, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	later, busy := l.behind[j.req.Conn]
+	if (busy || l.active >= l.workers) && l.n+l.held >= l.depth {
+		l.rejected.Add(1)
+		return l.n + l.held, false
+	}
+	switch {
+	case busy:
+		l.behind[j.req.Conn] = append(later, j)
+		l.held++
+		return l.n + l.held, true
+	case l.behind != nil:
+		l.behind[j.req.Conn] = nil
+	}
 	if l.active < l.workers {
 		l.active++
 		go l.work(j)
-		return l.n, true
+	} else {
+		l.push(j)
 	}
-	if l.n >= l.depth {
-		l.rejected.Add(1)
-		return l.n, false
-	}
+	return l.n + l.held, true
+}
+
+// push puts j at the end of the ring; l.mu is held.
+func (l *Lane) push(j job) {
 	if l.n == len(l.ring) {
 		l.grow()
 	}
 	l.ring[(l.head+l.n)%len(l.ring)] = j
 	l.n++
-	return l.n, true
+}
+
+// after puts what came behind a job of c that is done at the end of the ring, so
+// that connections take turns; l.mu is held.
+func (l *Lane) after(c *Conn) {
+	later, ordered := l.behind[c]
+	switch {
+	case !ordered:
+	case len(later) == 0:
+		delete(l.behind, c)
+	default:
+		l.push(later[0])
+		later[0] = job{}
+		l.behind[c] = later[1:]
+		l.held--
+	}
 }
 
 func (l *Lane) grow() {
@@ -90,7 +133,7 @@ func (l *Lane) work(j job) {
 		j.req.Conn.ep.run(j.h, j.req)
 		done := j.req.Conn.ep.jobDone
 		var more bool
-		if j, more = l.next(); !more {
+		if j, more = l.next(j.req.Conn); !more {
 			done()
 			return
 		}
@@ -112,9 +155,11 @@ func deepStack(i int) byte {
 	return frame[i&1]
 }
 
-func (l *Lane) next() (job, bool) {
+// next ends a job of c and gives the one to go on with, false when none waits.
+func (l *Lane) next(c *Conn) (job, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.after(c)
 	if l.n == 0 {
 		l.active--
 		if len(l.ring) > 64 {

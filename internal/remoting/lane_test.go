@@ -4,6 +4,7 @@
 package remoting
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -101,6 +102,51 @@ func TestLaneKeepsOrder(t *testing.T) {
 		}
 		answered++
 	}
+}
+
+// In an ordered lane a request that takes long holds up those behind it on its own
+// connection, and no others; connections take turns, and all that wait count.
+func TestOrderedLane(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		started := make(chan string, 16)
+		goOn := map[byte]chan struct{}{'a': make(chan struct{}), 'b': make(chan struct{}), 'c': make(chan struct{})}
+		lane := NewOrderedLane("client", 2, 7)
+		mem := NewMemNetwork()
+		_, addr := serve(t, mem, ServerConfig{Routes: table(map[int32]Route{codeSlow: {Lane: lane, Handler: func(r *Request) {
+			started <- string(r.Body)
+			<-goOn[r.Body[0]]
+			r.Reply(&wire.Response{Body: r.Body})
+		}}})})
+		peers := map[byte]*peer{'a': dial(t, mem, addr), 'b': dial(t, mem, addr), 'c': dial(t, mem, addr)}
+		for i, body := range []string{"a1", "a2", "a3", "b1", "b2", "c1", "c2", "c3", "a4"} {
+			peers[body[0]].send(frame(codeSlow, int32(i), body))
+			synctest.Wait()
+		}
+		if n := lane.Waiting(); n != 7 || len(started) != 2 {
+			t.Errorf("%d wait and %d run, want 7 and 2", n, len(started))
+		}
+		for _, p := range peers {
+			p.send(frame(codeSlow, 99, "more"))
+			if got := p.read(); got.Opaque != 99 || got.Code != wire.SystemBusy || string(got.Remark) != "[lane client] queue is full (7 waiting)" {
+				t.Errorf("a full lane answered %d: %d %q", got.Opaque, got.Code, got.Remark)
+			}
+		}
+		for _, c := range []byte("abcabcaca") {
+			goOn[c] <- struct{}{}
+			peers[c].read()
+			synctest.Wait()
+		}
+		var order []string
+		for len(started) > 0 {
+			order = append(order, <-started)
+		}
+		if want := []string{"a1", "b1", "c1", "a2", "b2", "c2", "a3", "c3", "a4"}; !slices.Equal(order, want) {
+			t.Errorf("began %v, want %v", order, want)
+		}
+		if lane.active != 0 || len(lane.behind) != 0 || lane.Waiting() != 0 {
+			t.Errorf("%d workers, %d connections, %d waiting are left without work", lane.active, len(lane.behind), lane.Waiting())
+		}
+	})
 }
 
 func TestInflightBoundStopsReading(t *testing.T) {
