@@ -7,7 +7,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -32,6 +34,7 @@ const (
 type naming struct {
 	b       *Broker
 	content func() *body.RegisterBrokerBody
+	version func() int64 // of the content, rising
 	servers []*nameServer
 }
 
@@ -42,18 +45,20 @@ type nameServer struct {
 	addr string
 	kick chan struct{}
 
-	mu    sync.Mutex
-	tried bool
-	err   error         // of the last round; nil: registered
-	late  bool          // somebody waited in vain for the round that is under way
-	gone  bool          // there are no more rounds
-	asked chan struct{} // closed when the next round ends; nil: nobody waits
+	mu      sync.Mutex
+	tried   bool
+	err     error         // of the last round; nil: registered
+	late    bool          // somebody waited in vain for the round that is under way
+	gone    bool          // there are no more rounds
+	sending int64         // version of the content that was sent last
+	sent    int64         // likewise, that was answered
+	ended   chan struct{} // closed when the round that is under way, or the next one, ends
 }
 
 func newNaming(b *Broker) *naming {
-	n := &naming{b: b, content: b.registerBody}
+	n := &naming{b: b, content: b.registerBody, version: func() int64 { return b.topics.Version().Counter }}
 	for _, addr := range b.o.NameServers {
-		n.servers = append(n.servers, &nameServer{n: n, addr: addr, kick: make(chan struct{}, 1)})
+		n.servers = append(n.servers, &nameServer{n: n, addr: addr, kick: make(chan struct{}, 1), ended: make(chan struct{}), sending: -1, sent: -1})
 	}
 	b.client = remoting.NewClient(remoting.ClientConfig{Logger: b.log})
 	return n
@@ -76,36 +81,45 @@ func (n *naming) run(ctx context.Context) error {
 	return nil
 }
 
-// publish registers now, for a change that is to be in the routes before it is
-// answered. It does not wait for name servers that are known not to answer.
+// publish returns once what the topics are now is registered, for a change that is
+// to be in the routes before it is answered. It does not wait for name servers that
+// are known not to answer. All who wait share a round.
 func (n *naming) publish() {
-	for s, asked := range n.register(publishTimeout) {
-		s.gaveUp(asked)
+	version := n.version()
+	for _, s := range n.register(version, publishTimeout) {
+		s.gaveUp(version)
 	}
 }
 
 // announce is publish for heartbeats, which wait for a moment only.
-func (n *naming) announce() { n.register(announceTimeout) }
+func (n *naming) announce() { n.register(n.version(), announceTimeout) }
 
-// register has name servers told now and gives those that it waited for in vain.
-func (n *naming) register(limit time.Duration) map[*nameServer]<-chan struct{} {
+// register waits until the name servers have got a version, and gives those that it
+// waited for in vain.
+func (n *naming) register(version int64, limit time.Duration) (silent []*nameServer) {
 	waiting := make(map[*nameServer]<-chan struct{})
 	for _, s := range n.servers {
-		if asked := s.ask(); asked != nil {
-			waiting[s] = asked
+		if ended := s.ask(version); ended != nil { // all of them, before the first is waited for
+			waiting[s] = ended
 		}
+	}
+	if len(waiting) == 0 {
+		return nil
 	}
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
-	for s, asked := range waiting {
-		select {
-		case <-asked:
-			delete(waiting, s)
-		case <-timer.C:
-			return waiting // gaveUp looks again
+	for s, ended := range waiting {
+		for ended != nil {
+			select {
+			case <-ended:
+				ended = s.ask(version)
+			case <-timer.C:
+				return slices.Collect(maps.Keys(waiting)) // gaveUp looks again
+			}
 		}
+		delete(waiting, s)
 	}
-	return waiting
+	return nil
 }
 
 // ready is nil once the broker is registered somewhere.
@@ -148,30 +162,32 @@ func (s *nameServer) wake() {
 	}
 }
 
-// ask wakes and gives what is closed once a round that begins from now on has
-// ended; nil when that is not worth waiting for.
-func (s *nameServer) ask() <-chan struct{} {
-	defer s.wake()
+// ask gives what is closed when the next round ends, which it wakes unless it is
+// under way with this version; nil when the version is registered, or that is not
+// worth waiting for.
+func (s *nameServer) ask(version int64) (ended <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.gone || s.late || s.err != nil {
+	if s.sending < version {
+		s.wake()
+	}
+	if !s.missing(version) {
 		return nil
 	}
-	if s.asked == nil {
-		s.asked = make(chan struct{})
-	}
-	return s.asked
+	return s.ended
 }
 
-// gaveUp notes that asked did not come in time, if it still has not.
-func (s *nameServer) gaveUp(asked <-chan struct{}) {
+// missing tells whether a round is going to bring the version, which is not
+// registered; mu is held.
+func (s *nameServer) missing(version int64) bool {
+	return !s.gone && !s.late && s.err == nil && s.sent < version
+}
+
+// gaveUp notes that a version did not come in time, if it still has not.
+func (s *nameServer) gaveUp(version int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	select {
-	case <-asked: // closed under mu: the round is over
-	default:
-		s.late = true
-	}
+	s.late = s.late || s.missing(version)
 }
 
 func (s *nameServer) answers() bool {
@@ -219,20 +235,11 @@ func (s *nameServer) run(ctx context.Context) {
 // broker stops it waits for the answer a little longer: the registration must
 // not come after the unregistration.
 func (s *nameServer) round(stop context.Context) (lost <-chan struct{}, err error) {
-	select {
-	case <-s.kick:
-	default:
-	}
-	s.mu.Lock()
-	asked := s.asked
-	s.asked = nil
-	s.mu.Unlock()
-
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(stop), s.n.b.cfg.Registration.Timeout)
 	defer cancel()
 	defer context.AfterFunc(stop, func() { time.AfterFunc(unregisterTimeout, cancel) })()
 	lost, err = s.register(ctx)
-	s.note(ctx, err, asked)
+	s.note(ctx, err)
 	return lost, err
 }
 
@@ -243,25 +250,39 @@ func (s *nameServer) register(ctx context.Context) (lost <-chan struct{}, err er
 		return nil, err
 	}
 	c := b.cfg
+	content := s.take()
 	_, err = rpc.RegisterBroker(ctx, b.client, s.addr, &header.RegisterBrokerRequest{
 		BrokerName: c.Identity.Name, BrokerAddr: b.Advertised(), ClusterName: c.Identity.Cluster,
 		HAServerAddr: s.n.haAddr(), Compressed: c.Registration.Compressed,
-	}, s.n.content())
+	}, content)
 	return conn.Closed(), err
 }
 
-// note remembers how a registration went, tells who asked for it, and logs when
+// take is the content of a round, which is what all wanted who woke it until now.
+func (s *nameServer) take() *body.RegisterBrokerBody {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	select {
+	case <-s.kick:
+	default:
+	}
+	content := s.n.content()
+	s.sending = content.TopicConfigSerializeWrapper.DataVersion.Counter
+	return content
+}
+
+// note remembers how a registration went, tells who waits for it, and logs when
 // that changes; a refusal is logged each time.
-func (s *nameServer) note(ctx context.Context, err error, asked chan struct{}) {
+func (s *nameServer) note(ctx context.Context, err error) {
 	s.mu.Lock()
 	before, known := s.err, s.tried
 	s.err, s.tried, s.late = err, true, false
-	if asked != nil {
-		close(asked)
+	if err == nil {
+		s.sent = s.sending
+	} else {
+		s.sending = s.sent // what did not arrive is to be sent again
 	}
-	if err != nil {
-		s.release()
-	}
+	s.release()
 	s.mu.Unlock()
 	log := s.n.b.log
 	_, refused := rpc.CodeOf(err)
@@ -276,12 +297,10 @@ func (s *nameServer) note(ctx context.Context, err error, asked chan struct{}) {
 	}
 }
 
-// release lets go who waits for the next round; mu is held.
+// release lets who waits look again; mu is held.
 func (s *nameServer) release() {
-	if s.asked != nil {
-		close(s.asked)
-		s.asked = nil
-	}
+	close(s.ended)
+	s.ended = make(chan struct{})
 }
 
 // leave takes the broker out of the routes, if the name server answers.

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -34,6 +35,8 @@ type field struct {
 	t   *testing.T
 	mem *remoting.MemNetwork
 	b   *Broker
+
+	version atomic.Int64 // of the topics
 }
 
 func newField(t *testing.T, servers ...string) *field {
@@ -46,7 +49,12 @@ func newField(t *testing.T, servers ...string) *field {
 		},
 	}
 	n := newNaming(f.b)
-	n.content = func() *body.RegisterBrokerBody { return &body.RegisterBrokerBody{} }
+	n.version = f.version.Load
+	n.content = func() *body.RegisterBrokerBody {
+		var c body.RegisterBrokerBody
+		c.TopicConfigSerializeWrapper.DataVersion.Counter = f.version.Load()
+		return &c
+	}
 	f.b.naming, f.b.spread = n, newSpread(f.b)
 	_ = f.b.client.Close()
 	f.b.client = remoting.NewClient(remoting.ClientConfig{Dial: f.mem.Dial, Logger: f.b.log})
@@ -139,7 +147,14 @@ func silent(*remoting.Request) {}
 
 func pass(d time.Duration) { <-time.After(d); synctest.Wait() }
 
+// publishTakes publishes a change.
 func (f *field) publishTakes(want time.Duration) {
+	f.t.Helper()
+	f.version.Add(1)
+	f.publishUnchanged(want)
+}
+
+func (f *field) publishUnchanged(want time.Duration) {
 	f.t.Helper()
 	begin := time.Now()
 	f.b.naming.publish()
@@ -165,6 +180,7 @@ func TestSilentNameServer(t *testing.T) {
 		}
 		begin := time.Now()
 		for i := time.Duration(1); i <= 3; i++ {
+			f.version.Add(1)
 			f.b.naming.announce()
 			if took := time.Since(begin); took != i*announceTimeout {
 				t.Errorf("%d heartbeats took %v", i, took)
@@ -290,6 +306,37 @@ func TestPublishDuringRound(t *testing.T) {
 	})
 }
 
+// All changes that come while a round is under way are in the next one, for which
+// all who made them wait; who finds all of it registered does not wait, and has
+// nothing sent.
+func TestChangesShareARound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newField(t, "10.0.0.2:9876")
+		k := f.serve("10.0.0.2:9876", func(r *remoting.Request) {
+			ticket := r.Ticket()
+			time.AfterFunc(time.Second, func() { ticket.Reply(&wire.Response{Code: wire.Success, Header: header.Empty{}}) })
+		})
+		defer f.run()()
+		pass(2 * time.Second)
+		f.version.Add(1)
+		f.b.naming.changed()
+		pass(time.Second / 4)
+		f.publishUnchanged(time.Second * 3 / 4) // in the round that is under way
+		pass(time.Second / 4)
+		f.publishUnchanged(0)
+		f.b.naming.changed() // a round begins, with what is known
+		pass(time.Second / 4)
+		var wg sync.WaitGroup
+		for range 100 {
+			wg.Go(func() { f.publishTakes(time.Second * 7 / 4) })
+		}
+		wg.Wait()
+		if n := k.count(wire.ReqRegisterBroker); n != 4 {
+			t.Errorf("%d registrations, want 4", n)
+		}
+	})
+}
+
 // With a name server that accepts and does not answer, over real connections: a
 // heartbeat that makes a topic is answered soon, and so are topics that are made.
 func TestRequestsWithSilentNameServer(t *testing.T) {
@@ -348,6 +395,13 @@ func TestRequestsWithSilentNameServer(t *testing.T) {
 	within(2*time.Second, "the heartbeat", func() error {
 		return rpc.Heartbeat(ctx, cl, addr, &body.HeartbeatData{ClientID: "x", ConsumerDataSet: []body.ConsumerData{{GroupName: "g"}}})
 	})
+	begin := time.Now()
+	if err := rpc.Heartbeat(ctx, cl, addr, &body.HeartbeatData{ClientID: "y", ConsumerDataSet: []body.ConsumerData{{GroupName: "g"}}}); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(begin); took < announceTimeout {
+		t.Errorf("the first heartbeat of another member took %v: its retry topic is not in the routes yet", took)
+	}
 	for i, limit := range []time.Duration{3500 * time.Millisecond, time.Second} {
 		within(limit, "making a topic", func() error {
 			return rpc.CreateTopic(ctx, cl, addr, &header.CreateTopicRequest{Topic: "t" + strconv.Itoa(i), DefaultTopic: "t", ReadQueueNums: 1, WriteQueueNums: 1, Perm: 6, TopicFilterType: body.SingleTag})

@@ -31,12 +31,15 @@ type requests struct{ atomic.Pointer[table] }
 func (b *Broker) wire() {
 	h := b.handlers()
 	workers := max(runtime.GOMAXPROCS(0), 2)
-	// One worker: an unregistration must not overtake the heartbeat before it.
-	clients := remoting.NewLane("client", 1, 10_000)
+	// An unregistration must not overtake the heartbeat before it. A heartbeat that
+	// makes a group waits for the disk and for name servers; who comes meanwhile
+	// shares the next write and the next registration with those beside it.
+	clients := remoting.NewOrderedLane("client", 64, 10_000)
 	queries := remoting.NewLane("query", workers, 1_000)
 	backs := remoting.NewLane("send back", workers, 10_000)
 	admins := remoting.NewLane("admin", 1, 1_000)
 	popped := remoting.NewLane("pop", 64, 10_000)             // may wait for the disk
+	makes := remoting.NewLane("make", 64, 1_000)              // waits for the disk and for name servers
 	shares := remoting.NewLane("assignment", workers, 10_000) // may wait for a name server
 	replies := remoting.NewLane("reply", workers, 10_000)
 	// Its workers wait for clients.
@@ -72,10 +75,10 @@ func (b *Broker) wire() {
 		wire.ReqUnlockBatchMQ:                    lane(clients, h.locks.Unlock),
 		wire.ReqGetConsumerConnectionList:        lane(admins, h.client.ConsumerConnections),
 		wire.ReqGetProducerConnectionList:        lane(admins, h.client.ProducerConnections),
-		wire.ReqUpdateAndCreateTopic:             lane(admins, h.admin.CreateTopic),
+		wire.ReqUpdateAndCreateTopic:             lane(makes, h.admin.CreateTopic),
 		wire.ReqDeleteTopicInBroker:              lane(admins, h.admin.DeleteTopic),
 		wire.ReqGetAllTopicConfig:                lane(admins, h.admin.AllTopics),
-		wire.ReqUpdateAndCreateSubscriptionGroup: lane(admins, h.admin.PutGroup),
+		wire.ReqUpdateAndCreateSubscriptionGroup: lane(makes, h.admin.PutGroup),
 		wire.ReqDeleteSubscriptionGroup:          lane(admins, h.admin.DeleteGroup),
 		wire.ReqGetAllSubscriptionGroupConfig:    lane(admins, h.admin.AllGroups),
 

@@ -4,6 +4,8 @@
 package handler
 
 import (
+	"sync"
+
 	"github.com/twostage/twostage/internal/remoting"
 	"github.com/twostage/twostage/internal/wire"
 	"github.com/twostage/twostage/internal/wire/body"
@@ -46,7 +48,9 @@ type Popped interface {
 }
 
 // Admin serves the requests that make, change, list and delete topics and
-// groups. What they answer is on disk.
+// groups. What they answer is on disk. Topics and groups are made side by side,
+// deleted one by one and beside none that are made: what is answered as made is not
+// deleted by who began before.
 type Admin struct {
 	Topics  TopicTable
 	Groups  GroupTable
@@ -61,6 +65,15 @@ type Admin struct {
 	Settle func()
 	// Deleted runs after queues or a group were deleted: who waits there is answered.
 	Deleted func()
+
+	deleting sync.RWMutex // held to write by who deletes, to read by who makes
+}
+
+// make runs what makes a topic or group, while nothing is deleted.
+func (a *Admin) make(fn func() error) error {
+	a.deleting.RLock()
+	defer a.deleting.RUnlock()
+	return fn()
 }
 
 // CreateTopic serves UPDATE_AND_CREATE_TOPIC.
@@ -80,7 +93,7 @@ func (a *Admin) CreateTopic(r *remoting.Request) {
 		fail(r, wire.SystemError, "topicFilterType %q is neither SINGLE_TAG nor MULTI_TAG", h.TopicFilterType)
 		return
 	}
-	if err := a.Topics.Put(c, h.Attributes); err != nil {
+	if err := a.make(func() error { return a.Topics.Put(c, h.Attributes) }); err != nil {
 		fail(r, wire.SystemError, "%s", err)
 		return
 	}
@@ -99,10 +112,21 @@ func (a *Admin) DeleteTopic(r *remoting.Request) {
 		fail(r, wire.SystemError, "The topic[%s] is conflict with system topic: it can't be deleted.", h.Topic)
 		return
 	}
-	names := append(a.retries(h.Topic), h.Topic)
+	if !a.deleteTopic(r, h.Topic) {
+		return
+	}
+	a.Published()
+	r.Reply(&wire.Response{Code: wire.Success})
+}
+
+// deleteTopic does it, and reports whether it is done; if not it has answered.
+func (a *Admin) deleteTopic(r *remoting.Request, topic string) bool {
+	a.deleting.Lock()
+	defer a.deleting.Unlock()
+	names := append(a.retries(topic), topic)
 	if _, err := a.Topics.Delete(names...); err != nil {
 		fail(r, wire.SystemError, "%s", err)
-		return
+		return false
 	}
 	a.Settle()
 	for _, name := range names {
@@ -110,22 +134,21 @@ func (a *Admin) DeleteTopic(r *remoting.Request) {
 		a.Deleted()
 		if err != nil {
 			fail(r, wire.SystemError, "the topic is deleted, but not all of its files: %s; delete it again", err)
-			return
+			return false
 		}
 	}
 	if err := a.Pops.ForgetTopics(names...); err != nil {
 		fail(r, wire.SystemError, "the topic is deleted, but not what is popped of it: %s; delete it again", err)
-		return
+		return false
 	}
 	for _, name := range names {
 		a.Offsets.DeleteTopic(name)
 	}
 	if err := a.Offsets.Flush(); err != nil {
 		fail(r, wire.SystemError, "the topic is deleted, but not its consumers' offsets: %s; delete it again", err)
-		return
+		return false
 	}
-	a.Published()
-	r.Reply(&wire.Response{Code: wire.Success})
+	return true
 }
 
 // retries are the pop retry topics of a topic: those of each group that consumes it.
@@ -160,7 +183,7 @@ func (a *Admin) PutGroup(r *remoting.Request) {
 	if !decodeBody(r, &c) {
 		return
 	}
-	if err := a.Groups.Put(c); err != nil {
+	if err := a.make(func() error { return a.Groups.Put(c) }); err != nil {
 		fail(r, wire.SystemError, "%s", err)
 		return
 	}
@@ -178,6 +201,8 @@ func (a *Admin) DeleteGroup(r *remoting.Request) {
 		fail(r, wire.SystemError, "the group %s belongs to the broker and can't be deleted", h.GroupName)
 		return
 	}
+	a.deleting.Lock()
+	defer a.deleting.Unlock()
 	if _, err := a.Groups.Delete(h.GroupName); err != nil {
 		fail(r, wire.SystemError, "%s", err)
 		return

@@ -31,7 +31,8 @@ type Client struct {
 	Sessions Sessions
 	Groups   Groups
 	Topics   SendTopics
-	// Published is as in Admin, but must return soon: heartbeats wait for it.
+	// Published is as in Admin, but must return soon, and at once where the name
+	// servers know the topics: heartbeats wait for it.
 	Published func()
 	Filters   *Filters
 	// NotifyChanges: consumers are told when their group changes.
@@ -51,7 +52,7 @@ func (c *Client) Heartbeat(r *remoting.Request) {
 		return
 	}
 	who := session.Client{ID: hb.ClientID, Language: r.Language, Version: r.Version, Conn: r.Conn, Fingerprint: hb.HeartbeatFingerprint}
-	made, unknown := false, false
+	fresh, unknown := false, false
 	for _, d := range hb.ConsumerDataSet {
 		info := session.ConsumerInfo{ConsumeType: d.ConsumeType, MessageModel: d.MessageModel, ConsumeFromWhere: d.ConsumeFromWhere, Notify: c.NotifyChanges}
 		if g, err := c.Groups.Ensure(d.GroupName); err == nil {
@@ -66,13 +67,14 @@ func (c *Client) Heartbeat(r *remoting.Request) {
 					fail(r, wire.SystemError, "%s", err)
 					return
 				}
-				made = true
+				fresh = true
 			}
 		}
 		if hb.WithoutSub && hb.HeartbeatFingerprint != 0 {
 			unknown = !c.Sessions.KeepConsumer(who, d.GroupName, info) || unknown
 		} else {
-			c.Sessions.RegisterConsumer(who, d.GroupName, info, d.SubscriptionDataSet)
+			// Another member may be making the group's retry topic.
+			fresh = c.Sessions.RegisterConsumer(who, d.GroupName, info, d.SubscriptionDataSet) || fresh
 		}
 	}
 	for _, d := range hb.ProducerDataSet {
@@ -81,7 +83,7 @@ func (c *Client) Heartbeat(r *remoting.Request) {
 			c.ProducerOnline(d.GroupName)
 		}
 	}
-	if made {
+	if fresh {
 		c.Published() // the consumer asks for the route of its retry topic next
 	}
 	res := &wire.Response{Code: wire.Success}
