@@ -31,6 +31,11 @@ type Handler func(*Request)
 type Route struct {
 	Handler Handler
 	Lane    *Lane
+	// Together, which takes the place of Handler and needs a Lane, serves requests
+	// that came one behind the other in one read of a connection, at least one, on
+	// one goroutine of the lane. The lane has them in the order of the connection's
+	// other requests for lanes. A panic is answered to those that have no answer.
+	Together func([]*Request)
 }
 
 // Limits bounds what one connection may cost. Zero fields take the default.

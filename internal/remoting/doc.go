@@ -17,7 +17,9 @@
 //
 // One reader goroutine per connection handles the complete frames of a read in a
 // row: requests of inline routes right there, those of lane routes as copies in
-// a [Lane], which keeps their order if it is made to. Their answers gather in a batch of pooled memory. When no complete
+// a [Lane], which keeps their order if it is made to, with Route.Together all of a
+// code that follow each other as one job. Their answers gather in a batch of pooled
+// memory. When no complete
 // frame is left it calls EndOfBatch and writes the batch with one write. A
 // handler takes a [Ticket] to answer later, from any goroutine, also from
 // EndOfBatch. An answer that comes while no reader is in a batch and nobody

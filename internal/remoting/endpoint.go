@@ -91,17 +91,17 @@ func (ep *endpoint) stats() Stats {
 	}
 }
 
-// route finds what serves code; handler nil means nothing does.
-func (ep *endpoint) route(code int32) (Handler, *Lane) {
+// route finds what serves code.
+func (ep *endpoint) route(code int32) Route {
 	if ep.routes != nil {
-		if r, ok := ep.routes(code); ok && r.Handler != nil {
-			return r.Handler, r.Lane
+		if r, ok := ep.routes(code); ok && (r.Handler != nil || r.Together != nil) {
+			return r
 		}
 	}
 	if ep.unknown != nil {
-		return ep.unknown, nil
+		return Route{Handler: ep.unknown}
 	}
-	return notSupported, nil
+	return Route{Handler: notSupported}
 }
 
 func notSupported(r *Request) {
@@ -122,15 +122,17 @@ func (ep *endpoint) run(h Handler, r *Request) {
 	h(r)
 }
 
+// runTogether is run for requests of one connection.
+func (ep *endpoint) runTogether(h func([]*Request), all []*Request) {
+	defer finishAll(all)
+	h(all)
+}
+
 func (ep *endpoint) panicked(r *Request, p any) {
 	ep.panics.Add(1)
 	ep.log.Error("handler panicked", "code", r.Code, "request", wire.CodeName(r.Code),
 		"peer", r.Conn.remote, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-	resp := &wire.Response{
-		Code:   wire.SystemError,
-		Remark: fmt.Sprintf("internal error while serving request code %d: %v", r.Code, p),
-	}
-	r.Reply(resp)
+	r.replyPanic(p)
 }
 
 func (ep *endpoint) hookPanicked(c *Conn, hook string, p any) {
@@ -139,8 +141,9 @@ func (ep *endpoint) hookPanicked(c *Conn, hook string, p any) {
 		"panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 }
 
-func (ep *endpoint) jobDone() {
-	if ep.jobs.Add(-1) == 0 {
+// jobsDone counts requests that have left a lane.
+func (ep *endpoint) jobsDone(n int64) {
+	if ep.jobs.Add(-n) == 0 {
 		select {
 		case ep.jobsIdle <- struct{}{}:
 		default:

@@ -33,9 +33,22 @@ type Lane struct {
 	held   int // jobs in behind
 }
 
+// job is one request for h, or several of one connection for together.
 type job struct {
-	req *Request
-	h   Handler
+	req      *Request // the first
+	h        Handler
+	all      []*Request
+	together func([]*Request)
+}
+
+func (j *job) requests() int64 { return int64(max(len(j.all), 1)) }
+
+func (j *job) run() {
+	if ep := j.req.Conn.ep; j.together != nil {
+		ep.runTogether(j.together, j.all)
+	} else {
+		ep.run(j.h, j.req)
+	}
 }
 
 // NewLane returns a lane that runs at most workers requests at a time and lets
@@ -72,7 +85,7 @@ func (l *Lane) submit(j job) (waiting int, ok bool) {
 	defer l.mu.Unlock()
 	later, busy := l.behind[j.req.Conn]
 	if (busy || l.active >= l.workers) && l.n+l.held >= l.depth {
-		l.rejected.Add(1)
+		l.rejected.Add(j.requests())
 		return l.n + l.held, false
 	}
 	switch {
@@ -130,14 +143,14 @@ func (l *Lane) grow() {
 func (l *Lane) work(j job) {
 	deepStack(l.workers)
 	for {
-		j.req.Conn.ep.run(j.h, j.req)
-		done := j.req.Conn.ep.jobDone
+		j.run()
+		ep, n := j.req.Conn.ep, j.requests()
 		var more bool
-		if j, more = l.next(j.req.Conn); !more {
-			done()
+		j, more = l.next(j.req.Conn)
+		ep.jobsDone(n)
+		if !more {
 			return
 		}
-		done()
 	}
 }
 

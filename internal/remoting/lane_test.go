@@ -267,3 +267,104 @@ func TestStuckConnectionIsClosed(t *testing.T) {
 		}
 	})
 }
+
+// TestTogether: requests of a code that follow each other in one read are served as
+// one, in the order of others of their lane; those of other reads are not.
+func TestTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		mem := NewMemNetwork()
+		lane := NewLane("lane", 1, 10)
+		var served []string // by the one worker
+		s, addr := serve(t, mem, ServerConfig{Limits: Limits{MaxInflight: 4}, Routes: table(map[int32]Route{
+			codeEcho: {Handler: echo},
+			codeSlow: {Handler: func(r *Request) { served = append(served, string(r.Body)); echo(r) }, Lane: lane},
+			codeHold: {Lane: lane, Together: func(all []*Request) {
+				var bodies []string
+				for _, r := range all {
+					bodies = append(bodies, string(r.Body))
+				}
+				served = append(served, strings.Join(bodies, "+"))
+				if bodies[0] == "bad" {
+					all[1].Reply(&wire.Response{Body: all[1].Body})
+					panic("a bug")
+				}
+				for _, r := range all {
+					echo(r)
+				}
+			}},
+		})})
+		p := dial(t, mem, addr)
+		opaque := int32(0)
+		send := func(want string, requests ...[]byte) {
+			t.Helper()
+			served = nil
+			p.send(requests...)
+			synctest.Wait()
+			if got := strings.Join(served, " "); got != want {
+				t.Errorf("served are %q, want %q", got, want)
+			}
+		}
+		req := func(code int32, body string) []byte {
+			opaque++
+			return frame(code, opaque, body)
+		}
+		read := func(n int) (texts []string) {
+			for range n {
+				cmd := p.read()
+				texts = append(texts, string(cmd.Body)+string(cmd.Remark))
+			}
+			return texts
+		}
+		send("a+b c d", req(codeHold, "a"), req(codeEcho, "inline"), req(codeHold, "b"), req(codeSlow, "c"), req(codeHold, "d"))
+		read(5)
+		send("e", req(codeHold, "e"))
+		read(1)
+		send("1+2+3+4 5", req(codeHold, "1"), req(codeHold, "2"), req(codeHold, "3"), req(codeHold, "4"), req(codeHold, "5")) // 4 are in flight
+		read(5)
+		send("bad+f+g", req(codeHold, "bad"), req(codeHold, "f"), req(codeHold, "g"))
+		answers := read(3)
+		panicked := "internal error while serving request code 902: a bug"
+		if answers[0] != "f" || answers[1] != panicked || answers[2] != panicked {
+			t.Errorf("answers %q", answers)
+		}
+		synctest.Wait()
+		if st := s.Stats(); st.Panics != 1 || st.LaneRequests != 0 {
+			t.Errorf("%+v", st)
+		}
+	})
+}
+
+// TestTogetherBusy: a full lane refuses each of several requests.
+func TestTogetherBusy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBlockers()
+		mem := NewMemNetwork()
+		lane := NewLane("lane", 1, 1)
+		s, addr := serve(t, mem, ServerConfig{Routes: table(map[int32]Route{
+			codeSlow: {Handler: b.serve, Lane: lane},
+			codeHold: {Lane: lane, Together: func(all []*Request) {
+				for _, r := range all {
+					echo(r)
+				}
+			}},
+		})})
+		p := dial(t, mem, addr)
+		p.send(frame(codeSlow, 1, "")) // runs
+		synctest.Wait()
+		p.send(frame(codeHold, 2, ""), frame(codeHold, 3, "")) // wait
+		synctest.Wait()
+		p.send(frame(codeHold, 4, ""), frame(codeHold, 5, ""))
+		for opaque := int32(4); opaque <= 5; opaque++ {
+			if got := p.read(); got.Opaque != opaque || got.Code != wire.SystemBusy {
+				t.Errorf("a full lane answers %+v", got)
+			}
+		}
+		if st := s.Stats(); st.LaneRequests != 3 || st.LaneRejects != 2 || lane.Rejected() != 2 {
+			t.Errorf("%+v, %d", st, lane.Rejected())
+		}
+		close(b.goOn)
+		for range 3 {
+			p.read()
+		}
+	})
+}

@@ -31,6 +31,9 @@ type reader struct {
 	dec wire.Decoder
 	cmd wire.Command
 	req Request
+
+	together      []*Request // of one code; handed over before any other request for a lane
+	togetherRoute Route
 }
 
 // serve is the reader goroutine, from OnOpen to OnClose.
@@ -247,6 +250,7 @@ func (c *Conn) beginBatch() {
 }
 
 func (c *Conn) endBatch(now time.Time) error {
+	c.handOver()
 	err := c.hook("EndOfBatch", c.ep.onBatch)
 	c.flush(now)
 	return err
@@ -291,21 +295,50 @@ func (c *Conn) dispatch(frame []byte) error {
 		c.deliver(&rd.cmd)
 		return nil
 	}
-	h, lane := c.ep.route(rd.cmd.Code)
-	if lane == nil {
+	route := c.ep.route(rd.cmd.Code)
+	if route.Lane == nil {
 		rd.req = Request{Command: &rd.cmd, Conn: c, slot: -1}
-		c.ep.run(h, &rd.req)
+		c.ep.run(route.Handler, &rd.req)
 		return nil
 	}
 	req := &Request{Command: rd.cmd.Clone(), Conn: c, lane: true}
 	req.slot, req.gen = c.reserve(len(frame))
-	c.ep.jobs.Add(1)
-	if waiting, ok := lane.submit(job{req: req, h: h}); !ok {
-		c.ep.laneRejects.Add(1)
-		req.Reply(lane.busy(waiting))
-		c.ep.jobDone()
+	if len(rd.together) > 0 && rd.together[0].Code != req.Code {
+		c.handOver()
 	}
+	if route.Together != nil {
+		rd.together, rd.togetherRoute = append(rd.together, req), route
+		return nil
+	}
+	c.submit(route.Lane, job{req: req, h: route.Handler})
 	return nil
+}
+
+// handOver gives the requests that wait to be served together to their lane.
+func (c *Conn) handOver() {
+	if all := c.rd.together; len(all) > 0 {
+		c.rd.together = nil
+		c.submit(c.rd.togetherRoute.Lane, job{req: all[0], all: all, together: c.rd.togetherRoute.Together})
+	}
+}
+
+// submit gives requests to a lane, or answers that it is full.
+func (c *Conn) submit(lane *Lane, j job) {
+	n := j.requests()
+	c.ep.jobs.Add(n)
+	waiting, ok := lane.submit(j)
+	if ok {
+		return
+	}
+	c.ep.laneRejects.Add(n)
+	busy := lane.busy(waiting)
+	if j.all == nil {
+		j.req.Reply(busy)
+	}
+	for _, r := range j.all {
+		r.Reply(busy)
+	}
+	c.ep.jobsDone(n)
 }
 
 // frameSize gives the size of the frame that b begins with, its length bytes

@@ -4,6 +4,7 @@
 package remoting
 
 import (
+	"fmt"
 	"net"
 
 	"github.com/twostage/twostage/internal/wire"
@@ -74,6 +75,34 @@ func (r *Request) finish() {
 	}
 	r.Conn.mu.Lock()
 	defer r.Conn.mu.Unlock()
+	r.leave()
+}
+
+// finishAll is finish for requests of one connection that were served together.
+func finishAll(all []*Request) {
+	c := all[0].Conn
+	if p := recover(); p != nil {
+		c.ep.panicked(all[0], p)
+		for _, r := range all[1:] {
+			r.replyPanic(p)
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, r := range all {
+		r.leave()
+	}
+}
+
+func (r *Request) replyPanic(p any) {
+	r.Reply(&wire.Response{
+		Code:   wire.SystemError,
+		Remark: fmt.Sprintf("internal error while serving request code %d: %v", r.Code, p),
+	})
+}
+
+// leave gives back what a request holds that leaves its lane. Conn.mu is held.
+func (r *Request) leave() {
 	if r.ticketed && !r.IsOneWay() {
 		r.Conn.forgo(r.slot, r.gen)
 	} else {
