@@ -49,6 +49,9 @@ func (b *Broker) wire() {
 	lane := func(l *remoting.Lane, h remoting.Handler) remoting.Route {
 		return remoting.Route{Handler: h, Lane: l}
 	}
+	together := func(l *remoting.Lane, h func([]*remoting.Request)) remoting.Route {
+		return remoting.Route{Together: h, Lane: l}
+	}
 	b.requests.Store(&table{send: h.send, ends: h.end, routes: map[int32]remoting.Route{
 		wire.ReqSendMessage:      inline(h.send.Handle),
 		wire.ReqSendMessageV2:    inline(h.send.Handle),
@@ -94,8 +97,8 @@ func (b *Broker) wire() {
 
 		wire.ReqPopMessage:                 lane(popped, h.pops.Handle),
 		wire.ReqPeekMessage:                lane(popped, h.pops.Peek),
-		wire.ReqAckMessage:                 lane(popped, h.pops.Ack),
-		wire.ReqBatchAckMessage:            lane(popped, h.pops.BatchAck),
+		wire.ReqAckMessage:                 together(popped, h.pops.Acks),
+		wire.ReqBatchAckMessage:            together(popped, h.pops.BatchAcks),
 		wire.ReqChangeMessageInvisibleTime: lane(popped, h.pops.ChangeInvisible),
 
 		wire.ReqNotification:             inline(h.notify.Notification),

@@ -13,21 +13,55 @@ import (
 	"github.com/twostage/twostage/internal/wire/header"
 )
 
-// Ack serves ACK_MESSAGE.
-func (p *Pop) Ack(r *remoting.Request) {
+// Acks serves ACK_MESSAGE: those that came in one read of a connection are stored
+// together.
+func (p *Pop) Acks(all []*remoting.Request) { p.ackAll(all, p.ack) }
+
+// BatchAcks serves BATCH_ACK_MESSAGE in the same way. As in RocketMQ, what it can't
+// ack (a topic, queue or offset that is not there) is passed over; one ack that is
+// refused does not keep the others from being done.
+func (p *Pop) BatchAcks(all []*remoting.Request) { p.ackAll(all, p.batchAck) }
+
+// ackAll does what requests ask for. read appends the acks of a request, or answers
+// it.
+func (p *Pop) ackAll(all []*remoting.Request, read func(*remoting.Request, []pop.Ack) ([]pop.Ack, bool)) {
+	acks := make([]pop.Ack, 0, len(all))
+	ends := make([]int, len(all)) // of the acks of each request, 0: it is answered
+	for i, r := range all {
+		var ok bool
+		if acks, ok = read(r, acks); ok {
+			ends[i] = len(acks)
+		}
+	}
+	p.Pops.AckAll(acks)
+	first := 0
+	for i, end := range ends {
+		if end == 0 {
+			continue
+		}
+		var failed error
+		for _, a := range acks[first:end] {
+			failed = errors.Join(failed, a.Err)
+		}
+		first = end
+		if failed != nil {
+			all[i].Reply(popFailure(failed))
+			continue
+		}
+		all[i].Reply(&wire.Response{Code: wire.Success})
+	}
+}
+
+func (p *Pop) ack(r *remoting.Request, acks []pop.Ack) ([]pop.Ack, bool) {
 	var h header.AckRequest
 	if !decode(r, &h) {
-		return
+		return acks, false
 	}
 	handle, ok := p.given(r, h.Topic, h.QueueID, h.Offset, h.ExtraInfo)
 	if !ok {
-		return
+		return acks, false
 	}
-	if err := p.Pops.Ack(h.ConsumerGroup, h.Topic, h.QueueID, &handle, h.Offset); err != nil {
-		r.Reply(popFailure(err))
-		return
-	}
-	r.Reply(&wire.Response{Code: wire.Success})
+	return append(acks, pop.Ack{Group: h.ConsumerGroup, Topic: h.Topic, Queue: h.QueueID, Handle: handle, Offsets: []int64{h.Offset}}), true
 }
 
 // given reads a handle and answers requests for a message that there is not.
@@ -61,45 +95,36 @@ func (p *Pop) bounds(topic string, queue int32) (low, high int64) {
 	return 0, 0
 }
 
-// BatchAck serves BATCH_ACK_MESSAGE. As in RocketMQ, what it can't ack (a topic,
-// queue or offset that is not there) is passed over; one ack that is refused does
-// not keep the others from being done.
-func (p *Pop) BatchAck(r *remoting.Request) {
+func (p *Pop) batchAck(r *remoting.Request, acks []pop.Ack) ([]pop.Ack, bool) {
 	var b body.BatchAckRequest
 	if len(r.Body) == 0 {
 		fail(r, wire.NoMessage, "a batch ack without a body: nothing was acked")
-		return
+		return acks, false
 	}
 	if !decodeBody(r, &b) {
-		return
+		return acks, false
 	}
 	if len(b.Acks) == 0 {
 		fail(r, wire.NoMessage, "a batch ack without acks: nothing was acked")
-		return
+		return acks, false
 	}
-	var failed error
 	for i := range b.Acks {
-		if err := p.ackOne(&b.Acks[i]); err != nil {
-			failed = errors.Join(failed, err)
-		}
+		acks = append(acks, p.ackOf(&b.Acks[i]))
 	}
-	if failed != nil {
-		r.Reply(popFailure(failed))
-		return
-	}
-	r.Reply(&wire.Response{Code: wire.Success})
+	return acks, true
 }
 
-func (p *Pop) ackOne(a *body.BatchAck) error {
+// ackOf is one ack of a batch, without offsets when there is nothing to be done.
+func (p *Pop) ackOf(a *body.BatchAck) pop.Ack {
 	switch a.Retry {
 	case "0", "1", "2":
 	default:
-		return errors.Join(pop.ErrNotGiven, errors.New("a batch ack of retry mark "+a.Retry+" (r)"))
+		return pop.Ack{Err: errors.Join(pop.ErrNotGiven, errors.New("a batch ack of retry mark "+a.Retry+" (r)"))}
 	}
 	name := pop.RetryTopic(a.ConsumerGroup, a.Topic, pop.Retry(a.Retry[0]))
 	offsets, err := a.Offsets()
 	if err != nil {
-		return errors.Join(pop.ErrNotGiven, err)
+		return pop.Ack{Err: errors.Join(pop.ErrNotGiven, err)}
 	}
 	low, high := p.bounds(name, a.QueueID)
 	there := offsets[:0]
@@ -108,9 +133,8 @@ func (p *Pop) ackOne(a *body.BatchAck) error {
 			there = append(there, o)
 		}
 	}
-	if len(there) == 0 {
-		return nil
+	return pop.Ack{
+		Group: a.ConsumerGroup, Topic: name, Queue: a.QueueID, Offsets: there,
+		Handle: pop.Handle{Start: a.StartOffset, PopTime: a.PopTime, Invisible: a.InvisibleTime, Revive: a.ReviveQueueID},
 	}
-	h := pop.Handle{Start: a.StartOffset, PopTime: a.PopTime, Invisible: a.InvisibleTime, Revive: a.ReviveQueueID}
-	return p.Pops.Ack(a.ConsumerGroup, name, a.QueueID, &h, there...)
 }

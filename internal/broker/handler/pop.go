@@ -20,7 +20,7 @@ type Pops interface {
 	Ready
 	Pop(pop.Request) (pop.Result, error)
 	Peek(pop.Request) (pop.Result, error)
-	Ack(group, topic string, queue int32, h *pop.Handle, offsets ...int64) error
+	AckAll([]pop.Ack)
 	Change(group, topic string, queue int32, h *pop.Handle, offset, invisible int64) (time, forMillis int64, err error)
 }
 

@@ -6,8 +6,8 @@ package pop
 import (
 	"errors"
 	"fmt"
+	"math/bits"
 	"slices"
-	"strconv"
 )
 
 // Errors of acks and changes.
@@ -24,41 +24,111 @@ var (
 	ErrFull = errors.New("pop: too many messages are popped and not acked: ack them, or wait until they are visible again")
 )
 
-// Ack says that a group is done with messages that were popped with a handle: by
-// their offsets in a queue of topic, which for a retry is the retry topic. That is
-// in the log when it returns, with Config.Sync on the disk. Acks that come late, or
-// twice, change nothing and are no error. In order, a message that the queue did not
-// give is ErrNotGiven, and the others are acked. Other errors come from the store,
-// and then the messages become visible again unless they are acked again.
-func (s *Service) Ack(group, topic string, queue int32, h *Handle, offsets ...int64) error {
-	if len(offsets) == 0 {
-		return nil
-	}
-	if !slices.IsSorted(offsets) {
-		offsets = slices.Sorted(slices.Values(offsets))
-	}
-	if h.Revive == OrderQueue {
-		return s.ackInOrder(queueKey{group, topic, queue}, offsets, h.PopTime)
-	}
-	k := key{topic, group, queue, h.Start, h.PopTime}
-	s.gate.RLock()
-	end, err := s.ack(k, offsets)
-	s.gate.RUnlock()
-	if err != nil {
-		return err
-	}
-	return s.durable(end)
+// Ack is what a group is done with: messages of a queue of Topic, which for a retry
+// is the retry topic, that were popped with one handle, by their offsets.
+type Ack struct {
+	Group, Topic string
+	Queue        int32
+	Handle       Handle
+	Offsets      []int64
+	Err          error // set by AckAll
 }
 
-// begin is merge.begin, once no other ack of the messages is on its way; gate is
-// held.
-func (s *Service) begin(k key, offsets ...int64) (*checkpoint, uint32) {
+// Ack is AckAll for one handle.
+func (s *Service) Ack(group, topic string, queue int32, h *Handle, offsets ...int64) error {
+	one := [1]Ack{{Group: group, Topic: topic, Queue: queue, Handle: *h, Offsets: offsets}}
+	s.AckAll(one[:])
+	return one[0].Err
+}
+
+// AckAll says that groups are done with messages. That is in the log when it
+// returns, with Config.Sync on the disk, after one wait for it; acks that are not in
+// order are stored with one write, those of one checkpoint as one record. Acks that
+// come late, or twice, change nothing and are no error. In order, a message that the
+// queue did not give is ErrNotGiven, and the others are acked. Other errors come from
+// the store, and then the messages become visible again unless they are acked again.
+// An Ack without offsets is passed over.
+func (s *Service) AckAll(acks []Ack) {
+	end := s.storeSets(setsOf(acks))
+	for i := range acks {
+		if a := &acks[i]; len(a.Offsets) > 0 && a.Handle.Revive == OrderQueue {
+			var last int64
+			last, a.Err = s.ackInOrder(queueKey{a.Group, a.Topic, a.Queue}, a.Offsets, a.Handle.PopTime)
+			end = max(end, last)
+		}
+	}
+	if err := s.durable(end); err != nil {
+		for i := range acks {
+			if a := &acks[i]; len(a.Offsets) > 0 {
+				a.Err = errors.Join(a.Err, err)
+			}
+		}
+	}
+}
+
+// ackSet is what one call acks of a checkpoint.
+type ackSet struct {
+	key
+	acks    []*Ack
+	offsets []int64
+	c       *checkpoint
+	mask    uint32 // what is being stored
+	at      int    // of its record in the batch, -1: none
+}
+
+// setsOf gathers the acks that are not in order by their checkpoints.
+func setsOf(acks []Ack) (list []*ackSet) {
+	byKey := make(map[key]*ackSet, 1)
+	for i := range acks {
+		a := &acks[i]
+		if len(a.Offsets) == 0 || a.Handle.Revive == OrderQueue {
+			continue
+		}
+		k := key{a.Topic, a.Group, a.Queue, a.Handle.Start, a.Handle.PopTime}
+		set := byKey[k]
+		if set == nil {
+			set = &ackSet{key: k}
+			byKey[k], list = set, append(list, set)
+		}
+		set.acks, set.offsets = append(set.acks, a), append(set.offsets, a.Offsets...)
+	}
+	for _, set := range list {
+		slices.Sort(set.offsets)
+	}
+	return list
+}
+
+// storeSets stores and notes acks, and tells what is to be on the disk. It marks
+// none while it waits for those of others, which may wait for its own.
+func (s *Service) storeSets(sets []*ackSet) (end int64) {
+	if len(sets) == 0 {
+		return 0
+	}
+	s.gate.RLock()
+	defer s.gate.RUnlock()
+	for len(sets) > 0 {
+		n := s.beginSets(sets)
+		end = max(end, s.storeBegun(sets[:n]))
+		sets = sets[n:]
+	}
+	return end
+}
+
+// beginSets is merge.begin for the sets that no other ack is in the way of, at least
+// one, which it puts first; gate is held.
+func (s *Service) beginSets(sets []*ackSet) (n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for {
-		c, mask, busy := s.open.begin(k, offsets...)
-		if !busy {
-			return c, mask
+		for i, set := range sets {
+			var busy bool
+			if set.c, set.mask, busy = s.open.begin(set.key, set.offsets...); !busy {
+				sets[i], sets[n] = sets[n], set
+				n++
+			}
+		}
+		if n > 0 {
+			return n
 		}
 		s.settled.Wait()
 	}
@@ -71,34 +141,59 @@ func (s *Service) settle(c *checkpoint, mask uint32, stored bool) {
 	s.settled.Broadcast()
 }
 
-// ack stores and notes acks; gate is held.
-func (s *Service) ack(k key, offsets []int64) (end int64, err error) {
-	c, mask := s.begin(k, offsets...)
-	if mask == 0 {
-		s.stats.late.Add(1)
-		return s.cfg.Log.MaxPhysical(), nil // an earlier ack of it may still be on its way to the disk
-	}
-	var list []int64
-	for i, d := range c.diffs {
-		if mask&(1<<i) != 0 {
-			list = append(list, c.start+int64(d))
+// storeBegun stores and notes what was begun; gate is held.
+func (s *Service) storeBegun(sets []*ackSet) (end int64) {
+	b := batch{s: s}
+	for _, set := range sets {
+		if set.mask == 0 {
+			s.stats.late.Add(int64(len(set.acks)))
+			end = s.cfg.Log.MaxPhysical() // an earlier ack of it may still be on its way to the disk
+			continue
+		}
+		set.at = -1
+		if err := b.ack(set.key, set.c.revive, set.c.time+set.c.invisible, set.c.offsets(set.mask)...); err != nil {
+			set.failed(err)
+		} else {
+			set.at = b.b.Len() - 1
 		}
 	}
-	b := batch{s: s}
-	if err = b.ack(k, c.revive, c.time+c.invisible, list...); err == nil {
-		end, err = b.store()
+	var err error
+	if b.b.Len() > 0 {
+		err = s.cfg.Log.Append(&b.b)
+	}
+	written := b.b.Written()
+	if written > 0 {
+		last := b.b.Result(written - 1)
+		end = max(end, last.PhysicalOffset+int64(last.Size))
 	}
 	s.mu.Lock()
-	s.settle(c, mask, err == nil)
-	s.mu.Unlock()
-	if err == nil {
-		s.stats.acked.Add(int64(len(list)))
+	defer s.mu.Unlock()
+	for _, set := range sets {
+		switch {
+		case set.mask == 0:
+			continue
+		case set.at >= written:
+			set.failed(err)
+		case set.at >= 0:
+			s.stats.acked.Add(int64(bits.OnesCount32(set.mask)))
+		}
+		s.settle(set.c, set.mask, 0 <= set.at && set.at < written)
 	}
-	return end, err
+	return end
 }
 
-// ackInOrder acks messages of a queue that is consumed in order.
-func (s *Service) ackInOrder(k queueKey, offsets []int64, time int64) error {
+func (a *ackSet) failed(err error) {
+	for _, one := range a.acks {
+		one.Err = err
+	}
+}
+
+// ackInOrder stores and notes acks of messages of a queue that is consumed in order;
+// end is that of what is to be on the disk, 0: nothing.
+func (s *Service) ackInOrder(k queueKey, offsets []int64, time int64) (end int64, err error) {
+	if !slices.IsSorted(offsets) {
+		offsets = slices.Sorted(slices.Values(offsets))
+	}
 	unlock, _ := s.lock(k, true)
 	s.gate.RLock()
 	end, free, err := s.storeInOrder(k, offsets, time)
@@ -107,10 +202,7 @@ func (s *Service) ackInOrder(k queueKey, offsets []int64, time int64) error {
 	if free && s.cfg.Wake != nil {
 		s.cfg.Wake(k.group, k.topic, k.queue)
 	}
-	if end == 0 {
-		return err
-	}
-	return errors.Join(err, s.durable(end))
+	return end, err
 }
 
 // storeInOrder stores and notes acks in order; the queue's lock and gate are held.
@@ -168,105 +260,4 @@ func (s *Service) storeInOrder(k queueKey, offsets []int64, time int64) (end int
 	at := free(info)
 	s.waking.set(k, at)
 	return end, at <= s.cfg.NowMillis(), err
-}
-
-// Change makes a message invisible for another time from now on: what a new handle
-// is made of. In order the old handle stays good. ErrLate: the message is not the
-// handle's any more, and nothing has changed. ErrTime, ErrFull: nothing has changed
-// either. It is as durable as an ack.
-func (s *Service) Change(group, topic string, queue int32, h *Handle, offset, invisible int64) (time, forMillis int64, err error) {
-	if invisible < 0 || invisible > MaxInvisible {
-		return 0, 0, fmt.Errorf("%w: %d ms, 0 to %d can be had (invisibleTime)", ErrTime, invisible, MaxInvisible)
-	}
-	now := s.cfg.NowMillis()
-	if h.Revive == OrderQueue {
-		return s.changeInOrder(queueKey{group, topic, queue}, h.PopTime, offset, now+invisible)
-	}
-	s.gate.RLock()
-	end, time, err := s.change(key{topic, group, queue, h.Start, h.PopTime}, offset, now, invisible)
-	s.gate.RUnlock()
-	if err != nil {
-		return 0, 0, err
-	}
-	s.poke()
-	return time, invisible, s.durable(end)
-}
-
-// change stores a new checkpoint and the ack in the old one, both or none; gate is
-// held.
-func (s *Service) change(k key, offset, now, invisible int64) (end, time int64, err error) {
-	c, mask := s.begin(k, offset)
-	if mask == 0 {
-		return 0, 0, fmt.Errorf("%w: offset %d of queue %d of %q by group %s", ErrLate, offset, k.queue, k.topic, k.group)
-	}
-	n := &checkpoint{key: k, revive: c.revive, invisible: invisible, diffs: []int32{0}}
-	n.start, n.time = offset, max(now, k.time+1)
-	s.mu.Lock()
-	for s.open.open[n.key] != nil {
-		n.time++
-	}
-	err = s.room(k.group, 2) // what is popped already may be kept longer
-	s.mu.Unlock()
-	b := batch{s: s}
-	if err == nil {
-		err = b.checkpoint(n, -1)
-	}
-	if err == nil {
-		err = b.moved(k, c.revive, c.time+c.invisible, strconv.FormatInt(n.time, 10), offset)
-	}
-	if err == nil {
-		end, err = b.store()
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	forgotten := s.open.open[k] != c
-	s.settle(c, mask, err == nil)
-	if err != nil {
-		return 0, 0, err
-	}
-	n.at = b.b.Result(0).PhysicalOffset
-	if !forgotten {
-		s.open.add(n)
-	}
-	return end, n.time, nil
-}
-
-// changeInOrder sets when a message that is in flight in order is visible.
-func (s *Service) changeInOrder(k queueKey, time, offset, until int64) (popTime, forMillis int64, err error) {
-	unlock, _ := s.lock(k, true)
-	s.gate.RLock()
-	end, err := s.storeVisible(k, time, offset, until)
-	s.gate.RUnlock()
-	unlock()
-	if err != nil {
-		return 0, 0, err
-	}
-	s.poke()
-	return time, until - time, s.durable(end)
-}
-
-// storeVisible stores and notes a change in order; the queue's lock and gate are
-// held.
-func (s *Service) storeVisible(k queueKey, time, offset, until int64) (end int64, err error) {
-	s.mu.Lock()
-	v, info, _ := s.orders.judge(k.topic, k.group, k.queue, offset, time)
-	s.mu.Unlock()
-	if v != counts {
-		return 0, fmt.Errorf("%w: offset %d of queue %d of %q by group %s", ErrLate, offset, k.queue, k.topic, k.group)
-	}
-	b := batch{s: s}
-	if err := b.visible(k, s.nextRevive(), time, offset, until); err != nil {
-		return 0, err
-	}
-	if end, err = b.store(); err != nil {
-		return 0, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.dirty = true
-	if s.orders.get(k.topic, k.group, k.queue) == info {
-		hide(info, offset, until)
-		s.waking.set(k, free(info))
-	}
-	return end, nil
 }

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -21,6 +22,8 @@ type faulty struct {
 	*store.Store
 	unreadable int32 // queue of T, -1: none
 	full       bool
+	appends    atomic.Int32
+	flushes    atomic.Int32
 	tries      int // of appends while it is full
 	entered    chan struct{}
 	leave      chan error // what appends wait for when it is set
@@ -35,7 +38,13 @@ func (f *faulty) Get(q *store.Queue, from int64, n, m int, filter store.Filter) 
 
 var errFull = errors.New("the disk is full")
 
+func (f *faulty) Flush(to int64) error {
+	f.flushes.Add(1)
+	return f.Store.Flush(to)
+}
+
 func (f *faulty) Append(b *store.Batch) error {
+	f.appends.Add(1)
 	if f.leave != nil {
 		f.entered <- struct{}{}
 		if err := <-f.leave; err != nil {

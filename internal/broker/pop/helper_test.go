@@ -251,6 +251,11 @@ func (r *rig) ack(g *got) error {
 	return r.s.Ack("g", g.topic, g.handle.Queue, &g.handle, g.handle.Offset)
 }
 
+// ack is one for AckAll.
+func (g *got) ack() Ack {
+	return Ack{Group: "g", Topic: g.topic, Queue: g.handle.Queue, Handle: g.handle, Offsets: []int64{g.handle.Offset}}
+}
+
 // turn does what Run does in a turn.
 func (r *rig) turn() error {
 	r.s.due(context.Background())

@@ -55,6 +55,17 @@ func (c *checkpoint) bits(offsets []int64) (mask uint32) {
 	return mask
 }
 
+// offsets are those of the messages whose bits are in mask.
+func (c *checkpoint) offsets(mask uint32) []int64 {
+	list := make([]int64, 0, bits.OnesCount32(mask))
+	for i, d := range c.diffs {
+		if mask&(1<<i) != 0 {
+			list = append(list, c.start+int64(d))
+		}
+	}
+	return list
+}
+
 // size is about how many bytes a note has of the checkpoint, without the broker's
 // name.
 func (c *checkpoint) size() int64 {

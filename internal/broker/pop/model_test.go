@@ -94,24 +94,32 @@ func (m *model) any() *fate {
 	return nil
 }
 
-func (m *model) ack() error {
-	f := m.any()
-	if f == nil {
-		return nil
+// ack acks some messages together, the same one twice at times.
+func (m *model) ack() (failed error) {
+	type one struct {
+		*fate
+		last bool
 	}
-	i := m.rng.IntN(len(f.handles))
-	last := i == len(f.handles)-1
-	err := m.rig.ack(&f.handles[i])
-	switch {
-	case err != nil && !errors.Is(err, ErrLate):
-		f.maybe = f.maybe || last
-		return err
-	case last && m.now < f.until:
-		f.acked = true
-	case last: // it counts if nothing has been revived yet
-		f.maybe = true
+	var of []one
+	var acks []Ack
+	for range 1 + m.rng.IntN(5) {
+		if f := m.any(); f != nil {
+			i := m.rng.IntN(len(f.handles))
+			of, acks = append(of, one{f, i == len(f.handles)-1}), append(acks, f.handles[i].ack())
+		}
 	}
-	return nil
+	m.s.AckAll(acks)
+	for i, f := range of {
+		switch err := acks[i].Err; {
+		case err != nil:
+			f.maybe, failed = f.maybe || f.last, err
+		case f.last && m.now < f.until:
+			f.acked = true
+		case f.last: // it counts if nothing has been revived yet
+			f.maybe = true
+		}
+	}
+	return failed
 }
 
 func (m *model) change() error {
