@@ -86,7 +86,19 @@ func wantObject(text []byte) error {
 }
 
 // Marshal writes b as a 4.9 server writes its bodies: in fastjson's dialect.
-func Marshal(b Body) []byte { return fastjson.Marshal(b) }
+func Marshal(b Body) []byte {
+	if w, ok := b.(writer); ok {
+		return w.write(make([]byte, 0, 256))
+	}
+	return fastjson.Marshal(b)
+}
+
+// writer is a Body that is written for each message, and so without reflection: as
+// fastjson.Marshal would.
+type writer interface {
+	Body
+	write(dst []byte) []byte
+}
 
 // MarshalStandard writes b as standard JSON, with string keys. Routes are
 // answered so when the client's version is 401 (4.9.4) or more, or its request

@@ -89,7 +89,7 @@ func (m *marshaler) value(v reflect.Value) {
 		}
 		m.value(v.Elem())
 	case reflect.String:
-		m.out = appendString(m.out, v.String())
+		m.out = AppendString(m.out, v.String())
 	case reflect.Bool:
 		m.out = strconv.AppendBool(m.out, v.Bool())
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
@@ -128,7 +128,7 @@ func (m *marshaler) object(v reflect.Value) {
 		}
 		m.comma(n)
 		n++
-		m.out = appendString(m.out, f.name)
+		m.out = AppendString(m.out, f.name)
 		m.out = append(m.out, ':')
 		m.value(x)
 	}
@@ -194,7 +194,7 @@ func compareStructs(a, b reflect.Value) int {
 func (m *marshaler) key(k reflect.Value) {
 	switch {
 	case k.Kind() == reflect.String:
-		m.out = appendString(m.out, k.String())
+		m.out = AppendString(m.out, k.String())
 	case !m.standard:
 		m.value(k)
 	case k.Kind() == reflect.Struct:

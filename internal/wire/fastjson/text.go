@@ -12,10 +12,10 @@ import (
 
 const upperHex = "0123456789ABCDEF"
 
-// appendString appends s as fastjson writes a string: short escapes for
+// AppendString appends s as fastjson writes a string: short escapes for
 // \b \t \n \f \r " and \, \uXXXX for the other control characters (also those
 // from 7F to 9F) and for the line separators U+2028 and U+2029.
-func appendString(dst []byte, s string) []byte {
+func AppendString(dst []byte, s string) []byte {
 	dst = append(dst, '"')
 	for _, r := range s {
 		switch {
