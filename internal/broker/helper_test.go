@@ -14,6 +14,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/twostage/twostage/internal/broker/brokertest"
 	"github.com/twostage/twostage/internal/config"
 	"github.com/twostage/twostage/internal/remoting"
 	"github.com/twostage/twostage/internal/rpc"
@@ -199,32 +200,12 @@ func (c *client) pull(group, topic string, queue int32, from int64, suspend time
 }
 
 // stored reads a queue out of the store once everything is dispatched.
-func (w *world) stored(topic string, queue int32) (list []message.Record) {
+func (w *world) stored(topic string, queue int32) []message.Record {
 	w.t.Helper()
 	if err := w.store.WaitDispatched(w.store.MaxPhysical()); err != nil {
 		w.t.Fatal(err)
 	}
-	q := w.store.LookupQueue(topic, queue)
-	if q == nil {
-		return nil
-	}
-	entries, err := w.store.Entries(nil, q, q.Min(), int(q.Max()-q.Min()))
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	for _, e := range entries {
-		b, release, err := w.store.Record(e.PhysicalOffset)
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		var rec message.Record
-		if _, err := message.DecodeRecord(append([]byte(nil), b...), &rec, true); err != nil {
-			w.t.Fatal(err)
-		}
-		release()
-		list = append(list, rec)
-	}
-	return list
+	return brokertest.Records(w.t, w.store, topic, queue)
 }
 
 func (w *world) wantBodies(topic string, queue int32, want string) {

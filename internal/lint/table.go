@@ -75,6 +75,7 @@ var table = []row{
 
 	{path: "internal/namesrv", layer: 4},
 	{path: "internal/controller", layer: 4},
+	{path: "internal/broker/brokertest", forTests: true},
 	{path: "internal/broker/*", layer: 4},
 	{path: "internal/broker/txn", layer: 4, also: []string{"internal/broker/txn/*", "internal/broker/txn/pending"}},
 	{path: "internal/broker/txn/*", layer: 4},

@@ -16,6 +16,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/twostage/twostage/internal/broker/brokertest"
 	"github.com/twostage/twostage/internal/store"
 	"github.com/twostage/twostage/internal/vfs"
 	"github.com/twostage/twostage/message"
@@ -156,35 +157,9 @@ func (r *rig) bodies(topic string, queue int32) string {
 	return strings.Join(list, " ")
 }
 
-func (r *rig) records(topic string, queue int32) (list []message.Record) {
+func (r *rig) records(topic string, queue int32) []message.Record {
 	r.t.Helper()
-	q := r.st.LookupQueue(topic, queue)
-	if q == nil {
-		return nil
-	}
-	for from := q.Min(); from < q.Max(); {
-		entries, err := r.st.Entries(nil, q, from, 256)
-		if err != nil || len(entries) == 0 {
-			r.t.Fatalf("entries of %s at %d: %d, %v", topic, from, len(entries), err)
-		}
-		for _, e := range entries {
-			if e.Size == 0 { // lost in a power cut
-				continue
-			}
-			b, release, err := r.st.Record(e.PhysicalOffset)
-			if err != nil {
-				r.t.Fatal(err)
-			}
-			var rec message.Record
-			if _, err := message.DecodeRecord(append([]byte(nil), b...), &rec, true); err != nil {
-				r.t.Fatal(err)
-			}
-			release()
-			list = append(list, rec)
-		}
-		from += int64(len(entries))
-	}
-	return list
+	return brokertest.Records(r.t, r.st, topic, queue)
 }
 
 func (r *rig) want(topic string, queue int32, bodies string) {

@@ -16,6 +16,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/twostage/twostage/internal/broker/brokertest"
 	"github.com/twostage/twostage/internal/broker/txn/pending"
 	"github.com/twostage/twostage/internal/store"
 	"github.com/twostage/twostage/internal/vfs"
@@ -287,33 +288,10 @@ func (r *rig) mustEnd(at store.Appended, group string, o Outcome) {
 }
 
 // records are those of a queue.
-func (r *rig) records(topic string, queue int32) (list []message.Record) {
+func (r *rig) records(topic string, queue int32) []message.Record {
 	r.t.Helper()
 	synctest.Wait()
-	q := r.st.LookupQueue(topic, queue)
-	if q == nil {
-		return nil
-	}
-	entries, err := r.st.Entries(nil, q, q.Min(), int(q.Max()-q.Min()))
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	for _, e := range entries {
-		if e.Size == 0 {
-			continue
-		}
-		b, release, err := r.st.Record(e.PhysicalOffset)
-		if err != nil {
-			r.t.Fatal(err)
-		}
-		var rec message.Record
-		if _, err := message.DecodeRecord(append([]byte(nil), b...), &rec, true); err != nil {
-			r.t.Fatal(err)
-		}
-		release()
-		list = append(list, rec)
-	}
-	return list
+	return brokertest.Records(r.t, r.st, topic, queue)
 }
 
 // keys are the UNIQ_KEYs of a queue's records.
