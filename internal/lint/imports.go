@@ -43,7 +43,7 @@ func (c *checker) refuse(from *row, imported string) string {
 	switch {
 	case to == nil:
 		return "it has no row in internal/lint/table.go"
-	case underAny(imported, from.never):
+	case underAny(imported, from.never) && !slices.Contains(from.also, imported):
 		return "its row says never"
 	case from.forTests:
 		return ""

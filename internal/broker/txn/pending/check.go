@@ -84,8 +84,8 @@ func (t *Table) nextUrgent() (Action, bool) {
 }
 
 func (t *Table) nextCheck() (Action, bool) {
-	for len(t.groupsByTime.items) > 0 && t.groupsByTime.items[0].at <= t.now {
-		t.place(t.groupsByTime.items[0])
+	for len(t.groupsByTime.Items()) > 0 && t.groupsByTime.Items()[0].at <= t.now {
+		t.place(t.groupsByTime.Items()[0])
 	}
 	g := t.ring
 	if g == nil {
@@ -96,7 +96,7 @@ func (t *Table) nextCheck() (Action, bool) {
 	if g.pause > 0 { // one tries; the next one a pause later, should this one be decided first
 		g.until = plus(t.now, g.pause)
 	}
-	return t.check(g.due.items[0], true), true
+	return t.check(g.due.Items()[0], true), true
 }
 
 // check gives out the check of a transaction.
@@ -122,8 +122,8 @@ func (t *Table) action(kind Kind, x ident) Action {
 }
 
 func (t *Table) nextExpiry() (Action, bool) {
-	for len(t.byExpiry.items) > 0 {
-		x := t.byExpiry.items[0]
+	for len(t.byExpiry.Items()) > 0 {
+		x := t.byExpiry.Items()[0]
 		n := t.nodes.at(x)
 		if t.expiry(n) > t.now {
 			break
@@ -169,11 +169,11 @@ func (t *Table) Wake() (at int64, ok bool) {
 		return t.now, true
 	}
 	at = never
-	if len(t.groupsByTime.items) > 0 {
-		at = t.groupsByTime.items[0].at
+	if len(t.groupsByTime.Items()) > 0 {
+		at = t.groupsByTime.Items()[0].at
 	}
-	if len(t.byExpiry.items) > 0 {
-		at = min(at, t.expiry(t.nodes.at(t.byExpiry.items[0])))
+	if len(t.byExpiry.Items()) > 0 {
+		at = min(at, t.expiry(t.nodes.at(t.byExpiry.Items()[0])))
 	}
 	return at, at != never
 }

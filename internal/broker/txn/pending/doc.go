@@ -40,7 +40,7 @@
 //
 // A million pending transactions take less than 120 bytes each: 80 for the node
 // (slab.go), 8 in the order of queue offsets (offsets.go), 10 to 14 in the index
-// by key (keys.go), and 4 to 5 in each of two heaps (heap.go), without a pointer
+// by key (keys.go), and 4 to 5 in each of two heaps (package pq), without a pointer
 // for the garbage collector to follow. A key is kept as a keyed hash of 128 bits,
 // beside the number of its group; names of groups and topics are kept once.
 // Memory goes back when transactions do. Every operation takes logarithmic time

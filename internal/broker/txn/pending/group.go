@@ -6,6 +6,8 @@ package pending
 import (
 	"math"
 	"strings"
+
+	"github.com/twostage/twostage/internal/pq"
 )
 
 // never is a time that does not come.
@@ -21,7 +23,7 @@ type group struct {
 	name string
 	id   ident
 	refs int // pending half messages
-	due  heap[ident, byDue]
+	due  pq.Queue[ident, byDue]
 
 	absent bool   // nobody is there to be asked
 	pause  int64  // nobody took a check: the length of the pause, milliseconds; 0: no pause
@@ -43,10 +45,10 @@ func (c *Config) burst() int64 { return max(1, int64(c.Rate)/10) * 1000 }
 
 // ready is when the next check of g may go.
 func (t *Table) ready(g *group) int64 {
-	if g.absent || len(g.due.items) == 0 {
+	if g.absent || len(g.due.Items()) == 0 {
 		return never
 	}
-	at := t.nodes.at(g.due.items[0]).due
+	at := t.nodes.at(g.due.Items()[0]).due
 	if g.pause > 0 {
 		at = max(at, g.until)
 	}
@@ -95,12 +97,12 @@ func (t *Table) place(g *group) {
 	switch {
 	case inHeap && g.pos == 0:
 		g.at = at
-		t.groupsByTime.push(g)
+		t.groupsByTime.Push(g)
 	case inHeap && g.at != at:
 		g.at = at
-		t.groupsByTime.fix(g.pos)
+		t.groupsByTime.Fix(g.pos)
 	case !inHeap && g.pos != 0:
-		t.groupsByTime.remove(g.pos)
+		t.groupsByTime.Remove(g.pos)
 	}
 }
 
@@ -132,7 +134,7 @@ func (t *Table) dequeue(g *group) {
 func (t *Table) groupOf(name string) *group {
 	g := t.groupNames[name]
 	if g == nil {
-		g = &group{name: strings.Clone(name), due: heap[ident, byDue]{order: byDue{&t.nodes}}, tokens: t.cfg.burst()}
+		g = &group{name: strings.Clone(name), due: pq.Queue[ident, byDue]{Order: byDue{&t.nodes}}, tokens: t.cfg.burst()}
 		g.id = t.groups.put(g)
 		t.groupNames[g.name] = g
 		t.mostGroups = max(t.mostGroups, len(t.groupNames))

@@ -7,6 +7,8 @@ import (
 	"hash/maphash"
 	"math"
 	"slices"
+
+	"github.com/twostage/twostage/internal/pq"
 )
 
 // Table is the set of undecided transactions. Times are monotonic milliseconds
@@ -26,13 +28,13 @@ type Table struct {
 	groups       slots[group]
 	groupNames   map[string]*group
 	mostGroups   int
-	groupsByTime heap[*group, byReady] // those that have something due later
-	ring         *group                // those whose next check may go now, in turn
+	groupsByTime pq.Queue[*group, byReady] // those that have something due later
+	ring         *group                    // those whose next check may go now, in turn
 	topics       slots[topic]
 	topicNames   map[string]*topic
 	mostTopics   int
 
-	byExpiry    heap[ident, byExpiry]
+	byExpiry    pq.Queue[ident, byExpiry]
 	expireFirst bool    // if both a check and an expiry are due
 	urgent      []int64 // half queue offsets to check out of turn; those not in phase urgent are skipped
 	deciding    []*Decision
@@ -55,7 +57,7 @@ func New(cfg Config) *Table {
 		groupNames: map[string]*group{}, topicNames: map[string]*topic{},
 		byKey: keys{seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}},
 	}
-	t.byExpiry.order = byExpiry{t}
+	t.byExpiry.Order = byExpiry{t}
 	return t
 }
 
@@ -129,19 +131,19 @@ func (t *Table) arm(x ident) {
 	g := t.groups.items[n.group]
 	switch check := n.phase == waiting && !t.usedUp(n); {
 	case check && n.duePos == 0:
-		g.due.push(x)
+		g.due.Push(x)
 	case check:
-		g.due.fix(n.duePos)
+		g.due.Fix(n.duePos)
 	case n.duePos != 0:
-		g.due.remove(n.duePos)
+		g.due.Remove(n.duePos)
 	}
 	switch expires := n.phase != deciding && t.expiry(n) != never; {
 	case expires && n.expiryPos == 0:
-		t.byExpiry.push(x)
+		t.byExpiry.Push(x)
 	case expires:
-		t.byExpiry.fix(n.expiryPos)
+		t.byExpiry.Fix(n.expiryPos)
 	case n.expiryPos != 0:
-		t.byExpiry.remove(n.expiryPos)
+		t.byExpiry.Remove(n.expiryPos)
 	}
 	t.place(g)
 }

@@ -94,7 +94,7 @@ func (t *Table) Waiting() (noProducer, paced int) {
 
 // due counts what is due in the part of a group's heap at place i.
 func (t *Table) due(g *group, i int) int {
-	if i >= len(g.due.items) || t.nodes.at(g.due.items[i]).due > t.now {
+	if i >= len(g.due.Items()) || t.nodes.at(g.due.Items()[i]).due > t.now {
 		return 0
 	}
 	return 1 + t.due(g, 2*i+1) + t.due(g, 2*i+2)
