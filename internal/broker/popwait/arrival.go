@@ -3,98 +3,112 @@
 
 package popwait
 
-// work bounds what the filters that one message is shown to may cost together, in
-// ns: they run on the goroutine of the message's sender. What is not asked any
-// more lets its wait go.
+// work bounds what one message may cost its sender, on whose goroutine the filters
+// run: the looks at the waits and what all filters cost together, in ns. What is
+// not asked any more lets its wait go.
 const (
 	work       = 1 << 20
-	costOfLook = 16 // at one wait
+	costOfLook = 64 // at the waits of a key that have one filter
 )
 
 // arrival is a message, and what the filters say that it was shown to.
 type arrival struct {
 	tagsCode int64
 	props    []byte
-	left     int // of work
-	asked    []asked
-}
-
-type asked struct {
-	f       Filter
-	verdict verdict
+	left     int                // of work
+	asked    map[Filter]verdict // of the topic's filters, each once
 }
 
 type verdict uint8
 
 const (
-	unknown verdict = iota
+	unasked verdict = iota
 	turnedDown
 	taken
 )
 
-// verdict says whether m may let go w; nil lets go any.
-func (m *arrival) verdict(w *Wait) verdict {
-	if m == nil || w.Filter == nil {
+// verdict says whether m may let go the waits of a filter; a nil m, and a nil
+// filter, let go any.
+func (m *arrival) verdict(f Filter) verdict {
+	if m == nil || f == nil {
 		return taken
 	}
-	for i := len(m.asked) - 1; i >= 0; i-- {
-		if m.asked[i].f == w.Filter {
-			return m.asked[i].verdict
-		}
-	}
-	return unknown
+	return m.asked[f]
 }
 
-// ask shows the message to a filter. It is called without the lock.
-func (m *arrival) ask(f Filter) {
-	v := taken
-	if m.left -= f.Cost(m.tagsCode, len(m.props)); m.left >= 0 && !f.Arrival(m.tagsCode, m.props) {
-		v = turnedDown
-	}
-	m.asked = append(m.asked, asked{f, v})
-}
-
-// unasked finds a filter that decides which waits a message lets go, and that it
-// was not shown to; nil: there is none, or enough was done. h.mu is held.
-func (h *Hub) unasked(topic string, queue int32, m *arrival) Filter {
-	if m == nil {
-		return nil
-	}
+// collect notes the filters that decide which waits a message lets go, as long as
+// there is work left. h.mu is held.
+func (h *Hub) collect(topic string, queue int32, m *arrival) {
 	for _, in := range h.topics[topic] {
 		for _, id := range [2]int32{AnyQueue, queue} {
 			q := in.queues[id]
 			if q == nil {
 				continue
 			}
-		waits:
-			for w := h.first(q); w != nil; w = h.behind(w) {
-				if m.left -= costOfLook + len(m.asked); m.left < 0 {
-					return nil
+			for _, k := range q.kinds {
+				if m.left -= costOfLook; m.left < 0 {
+					return
 				}
-				switch m.verdict(w) {
-				case unknown:
-					return w.Filter
-				case taken:
-					break waits
+				if k.filter == nil {
+					continue
 				}
+				if m.asked == nil {
+					m.asked = make(map[Filter]verdict)
+				}
+				m.asked[k.filter] = unasked
 			}
 		}
 	}
-	return nil
 }
 
-// first is the wait of a key that is let go before the others.
-func (h *Hub) first(q *queue) *Wait {
-	if h.last {
-		return q.newest
+// ask shows the message to the filters that were collected. It is called without
+// the lock. One that costs more than what is left is not asked, others are.
+func (m *arrival) ask() {
+	for f := range m.asked {
+		cost := f.Cost(m.tagsCode, len(m.props))
+		if cost > m.left {
+			continue
+		}
+		m.left -= cost
+		m.asked[f] = taken
+		if !f.Arrival(m.tagsCode, m.props) {
+			m.asked[f] = turnedDown
+		}
 	}
-	return q.oldest
 }
 
-// behind is the wait that is let go after w.
-func (h *Hub) behind(w *Wait) *Wait {
-	if h.last {
-		return w.older
+// pick lets go the first wait of a key that m concerns; h.mu is held. The interest
+// stays valid, though it may be gone from the tables.
+func (h *Hub) pick(in *interest, id int32, m *arrival) bool {
+	q := in.queues[id]
+	if q == nil {
+		return false
 	}
-	return w.younger
+	var first *Wait
+	for _, k := range q.kinds {
+		if m.verdict(k.filter) == turnedDown {
+			continue
+		}
+		if w := h.first(k); first == nil || h.before(w, first) {
+			first = w
+		}
+		if m != nil && m.left < 0 {
+			break // enough was done
+		}
+	}
+	if first != nil {
+		h.release(first, true)
+	}
+	return first != nil
 }
+
+// first is the wait of a kind that is let go before the others.
+func (h *Hub) first(k *kind) *Wait {
+	if h.last {
+		return k.newest
+	}
+	return k.oldest
+}
+
+// before says which of two waits of a key is let go first.
+func (h *Hub) before(w, o *Wait) bool { return (w.seq < o.seq) != h.last }

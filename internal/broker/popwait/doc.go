@@ -28,9 +28,11 @@
 // caller's of Arrive; one whose owner is gone ([Hub.Drop]) is not woken. Arrive is
 // on the path of every message and costs one atomic load while nobody waits.
 //
-// There is one lock, Hub.mu. Filter, Ready and Wake are called without it. A message
-// is shown to filters only as long as all of them together cost no more than a
-// bound: whose filter is not asked any more is let go, and looks itself.
+// There is one lock, Hub.mu. Filter, Ready and Wake are called without it. The waits
+// of a key are kept by their filters: a message goes through the distinct filters of
+// its topic, not through the waits, and is shown to each once, only as long as all of
+// it together costs no more than a bound. Whose filter was not asked is let go, and
+// looks itself.
 //
 // What this package refuses: more waits in all, more waits of one group, topic and
 // queue, and more such keys than its limits (Full). RocketMQ drops the waits of the

@@ -40,8 +40,8 @@ const (
 )
 
 // Filter tells which messages concern a request. Its dynamic type is comparable: a
-// message is shown once to equal ones. It is used by several goroutines at once,
-// without a lock of the hub.
+// message is shown once to equal ones, however many waits have them. It is used by
+// several goroutines at once, without a lock of the hub.
 type Filter interface {
 	// Cost is about how long Arrival takes at most, in ns, for a message with this
 	// tags code and so many bytes of properties text.
@@ -66,20 +66,38 @@ type Wait struct {
 	// that the deadline has come or the hub ends.
 	Wake func(arrived bool)
 
-	in         *interest
+	kind       *kind
 	at         time.Time // the deadline, or when Ready is to be asked again
 	unsure     bool      // let go because Ready was true
 	done       bool
-	pos        int   // in the heap
-	prev, next *Wait // of the same owner
-	older      *Wait // of the same key
+	pos        int    // in the heap
+	prev, next *Wait  // of the same owner
+	seq        uint64 // rises with every Hold
+	older      *Wait  // of the same kind
 	younger    *Wait
 }
 
-// queue is the waits of a key in the order they came.
+// queue is the waits of a key.
 type queue struct {
+	in    *interest
+	id    int32
+	kinds []*kind // in no order, none empty
+	n     int     // waits
+}
+
+// kind is the waits of a key that have the same filter, in the order they came: a
+// message lets go the first of them or none.
+type kind struct {
+	of             *queue
+	filter         Filter
+	at             int // in queue.kinds
 	oldest, newest *Wait
-	n              int
+}
+
+// kindKey finds a kind.
+type kindKey struct {
+	of     *queue
+	filter Filter
 }
 
 // interest is a group that waits at a topic.
@@ -99,6 +117,8 @@ type Hub struct {
 	topics  map[string]map[string]*interest // by topic and group
 	retries map[string][]*interest          // by the name of the pop retry topic
 	keys    int
+	kinds   map[kindKey]*kind
+	seq     uint64 // the last Hold's
 	times   deadlines
 	owned   map[any]*Wait // the owner's newest wait, the others behind it
 	woken   []wakeup
@@ -117,7 +137,7 @@ type wakeup struct {
 func New(limits Limits, newestFirst bool, logger *slog.Logger) *Hub {
 	return &Hub{
 		limits: limits, log: logger, last: newestFirst, topics: map[string]map[string]*interest{}, retries: map[string][]*interest{},
-		owned: map[any]*Wait{}, kick: make(chan struct{}, 1), work: make(chan struct{}, 1),
+		kinds: map[kindKey]*kind{}, owned: map[any]*Wait{}, kick: make(chan struct{}, 1), work: make(chan struct{}, 1),
 	}
 }
 
@@ -173,10 +193,12 @@ func (h *Hub) Arrive(topic string, queue int32, at, tagsCode int64, props []byte
 		m = &arrival{tagsCode: tagsCode, props: props, left: work}
 	}
 	h.mu.Lock()
-	for f := h.unasked(topic, queue, m); f != nil; f = h.unasked(topic, queue, m) {
-		h.mu.Unlock()
-		m.ask(f)
-		h.mu.Lock()
+	if m != nil {
+		if h.collect(topic, queue, m); len(m.asked) > 0 {
+			h.mu.Unlock()
+			m.ask()
+			h.mu.Lock() // whose filter has come meanwhile is let go, and looks
+		}
 	}
 	defer h.mu.Unlock()
 	for _, in := range h.topics[topic] {
@@ -208,23 +230,6 @@ func (h *Hub) Notify(group, topic string, queue int32) {
 		h.pick(in, AnyQueue, nil)
 		h.pick(in, queue, nil)
 	}
-}
-
-// pick lets go the first wait of a key that m concerns; h.mu is held. The interest
-// stays valid, though it may be gone from the tables.
-func (h *Hub) pick(in *interest, id int32, m *arrival) bool {
-	q := in.queues[id]
-	if q == nil {
-		return false
-	}
-	w := h.first(q)
-	for w != nil && m.verdict(w) == turnedDown {
-		w = h.behind(w)
-	}
-	if w != nil {
-		h.release(w, true)
-	}
-	return w != nil
 }
 
 // pickAny lets go one wait, of the queue id if it has one.
@@ -261,8 +266,8 @@ func (h *Hub) LetGo(gone func(group, topic string) bool) {
 				continue
 			}
 			for _, q := range in.queues {
-				for q.oldest != nil {
-					h.release(q.oldest, true)
+				for len(q.kinds) > 0 {
+					h.release(q.kinds[0].oldest, true)
 				}
 			}
 		}

@@ -57,8 +57,8 @@ func (h *Hub) Run(ctx context.Context) error {
 }
 
 // Serve calls Wake of the waits that are let go, until ctx ends and nobody is left
-// to be woken. A Wake that panics is logged, and costs its request only. Several goroutines may run it at once, so that a slow Wake does not
-// stop the others. Run is to end before ctx does: it lets go the last.
+// to be woken. A Wake that panics is logged, and costs its request only. Several
+// goroutines may run it at once, so that a slow Wake does not stop the others. Run is to end before ctx does: it lets go the last.
 func (h *Hub) Serve(ctx context.Context) error {
 	for {
 		w, arrived, ok := h.nextWoken()

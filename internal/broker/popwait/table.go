@@ -28,22 +28,46 @@ func (h *Hub) enter(w *Wait) bool {
 		if in == nil {
 			in = h.interested(w.Group, w.Topic)
 		}
-		q = &queue{}
+		q = &queue{in: in, id: w.Queue}
 		in.queues[w.Queue] = q
 		h.keys++
 	}
 	if q.n >= h.limits.OneKey {
 		return false
 	}
-	w.in, w.older, w.younger = in, q.newest, nil
-	if q.newest != nil {
-		q.newest.younger = w
+	k := h.kind(q, w.Filter)
+	h.seq++
+	w.kind, w.seq, w.older, w.younger = k, h.seq, k.newest, nil
+	if k.newest != nil {
+		k.newest.younger = w
 	} else {
-		q.oldest = w
+		k.oldest = w
 	}
-	q.newest = w
+	k.newest = w
 	q.n++
 	return true
+}
+
+// kind finds or makes the one of a filter.
+func (h *Hub) kind(q *queue, f Filter) *kind {
+	k := h.kinds[kindKey{q, f}]
+	if k == nil {
+		k = &kind{of: q, filter: f, at: len(q.kinds)}
+		q.kinds = append(q.kinds, k)
+		h.kinds[kindKey{q, f}] = k
+	}
+	return k
+}
+
+// unkind takes a kind without waits out of its queue.
+func (h *Hub) unkind(k *kind) {
+	q := k.of
+	delete(h.kinds, kindKey{q, k.filter})
+	last := len(q.kinds) - 1
+	q.kinds[k.at] = q.kinds[last]
+	q.kinds[k.at].at = k.at
+	q.kinds[last] = nil
+	q.kinds = q.kinds[:last]
 }
 
 func (h *Hub) interested(group, topic string) *interest {
@@ -63,23 +87,27 @@ func (h *Hub) interested(group, topic string) *interest {
 // leave takes w out of its key, and the key out of the tables when it was the
 // last.
 func (h *Hub) leave(w *Wait) {
-	in := w.in
-	q := in.queues[w.Queue]
+	k := w.kind
 	if w.older != nil {
 		w.older.younger = w.younger
 	} else {
-		q.oldest = w.younger
+		k.oldest = w.younger
 	}
 	if w.younger != nil {
 		w.younger.older = w.older
 	} else {
-		q.newest = w.older
+		k.newest = w.older
 	}
-	w.in, w.older, w.younger = nil, nil, nil
+	w.kind, w.older, w.younger = nil, nil, nil
+	if k.oldest == nil {
+		h.unkind(k)
+	}
+	q := k.of
 	if q.n--; q.n > 0 {
 		return
 	}
-	delete(in.queues, w.Queue)
+	in := q.in
+	delete(in.queues, q.id)
 	h.keys--
 	if len(in.queues) > 0 {
 		return
