@@ -4,11 +4,11 @@
 package handler
 
 import (
-	"container/list"
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
+	"strconv"
+	"strings"
 
 	"github.com/twostage/twostage/internal/filter"
 	"github.com/twostage/twostage/internal/store"
@@ -101,45 +101,33 @@ type Refusal struct {
 // Error is the remark.
 func (r *Refusal) Error() string { return r.Remark }
 
-// Limits of the compiled expressions that are kept: how many, and how many bytes
-// of text they have together. What a compiled one takes is in proportion.
-const (
-	maxKept      = 1024
-	maxKeptBytes = 2 << 20
-)
-
-// Filters makes selections of subscriptions. Expressions are compiled once and
-// kept, those that were asked for last: also what is wrong with bad ones. It is
-// safe for concurrent use.
+// Filters makes selections of subscriptions. An expression is read once and kept,
+// those that were asked for last: also what is wrong with bad ones. Equal filters
+// give the same Selection as long as it is kept, so that a message is shown once to
+// all who have it. It is safe for concurrent use.
 type Filters struct {
-	sql bool
-
-	mu    sync.Mutex
-	kept  map[string]*list.Element // by expression
-	order list.List                // of *compiled, the last asked for first
-	bytes int
-}
-
-type compiled struct {
-	expression string
-	selection  *Selection
-	err        error
+	sql         bool
+	expressions kept // of SQL92
+	tags        kept // by tagsKey
 }
 
 // NewFilters makes one. Without propertyFilter every SQL92 expression is refused,
 // as RocketMQ does when its enablePropertyFilter is false.
 func NewFilters(propertyFilter bool) *Filters {
-	return &Filters{sql: propertyFilter, kept: map[string]*list.Element{}}
+	return &Filters{sql: propertyFilter}
 }
 
 // Of is the selection of an expression, as pulls and pops have it in their
-// header: tags ("A || B") when the type is TAG or empty, or SQL92. Errors are of
-// type *Refusal.
+// header: tags ("A || B") when the type is TAG or empty, or SQL92, of at most
+// filter.MaxLength bytes. Errors are of type *Refusal.
 func (f *Filters) Of(topic, expressionType, expression string) (*Selection, error) {
+	if len(expression) > filter.MaxLength {
+		return nil, &Refusal{wire.SubscriptionParseFailed, fmt.Sprintf("the expression has %d bytes, at most %d are allowed", len(expression), filter.MaxLength)}
+	}
 	if expressionType != "" && expressionType != expressionTag {
 		return f.compile(expressionType, expression)
 	}
-	return tagSelection(tagSubscription(topic, expression)), nil
+	return f.byTags(tagSubscription(topic, expression)), nil
 }
 
 // OfSubscription is the selection of a subscription that a heartbeat brought. Its
@@ -152,7 +140,7 @@ func (f *Filters) OfSubscription(sub *body.SubscriptionData) (*Selection, error)
 	if len(sub.CodeSet) == 0 && sub.SubString != subscribeAll {
 		sub = tagSubscription(sub.Topic, sub.SubString)
 	}
-	return tagSelection(sub), nil
+	return f.byTags(sub), nil
 }
 
 func byTags(sub *body.SubscriptionData) bool {
@@ -164,11 +152,36 @@ func isEverything(sub *body.SubscriptionData) bool {
 	return byTags(sub) && (len(sub.CodeSet) == 0 || sub.SubString == subscribeAll)
 }
 
-func tagSelection(sub *body.SubscriptionData) *Selection {
+func (f *Filters) byTags(sub *body.SubscriptionData) *Selection {
 	if isEverything(sub) {
 		return everything
 	}
-	return newSelection(sub.CodeSet, sub.TagsSet, nil)
+	codes := slices.Compact(slices.Sorted(slices.Values(sub.CodeSet)))
+	tags := slices.Compact(slices.Sorted(slices.Values(sub.TagsSet)))
+	key := tagsKey(codes, tags)
+	c, ok := f.tags.get(key)
+	if !ok {
+		for i := range tags {
+			tags[i] = strings.Clone(tags[i]) // and not all that the client sent
+		}
+		c = f.tags.put(key, made{selection: newSelection(codes, tags, nil)})
+	}
+	return c.selection
+}
+
+// tagsKey names a selection of tags. What clients say is not trusted: the hashes
+// need not be those of the tags, and a tag may be any text.
+func tagsKey(codes []int32, tags []string) string {
+	var key []byte
+	for _, tag := range tags {
+		key = strconv.AppendInt(key, int64(len(tag)), 10)
+		key = append(append(key, ' '), tag...)
+	}
+	key = append(key, '#')
+	for _, code := range codes {
+		key = append(strconv.AppendInt(key, int64(code), 36), ' ')
+	}
+	return string(key)
 }
 
 func (f *Filters) compile(expressionType, expression string) (*Selection, error) {
@@ -178,38 +191,16 @@ func (f *Filters) compile(expressionType, expression string) (*Selection, error)
 	case expressionType != expressionSQL92:
 		return nil, &Refusal{wire.SubscriptionParseFailed, fmt.Sprintf("the expression type %q is not known: it is TAG or SQL92", expressionType)}
 	}
-	f.mu.Lock()
-	if e, ok := f.kept[expression]; ok {
-		f.order.MoveToFront(e)
-		f.mu.Unlock()
-		c := e.Value.(*compiled)
-		return c.selection, c.err
+	c, ok := f.expressions.get(expression)
+	if !ok {
+		if x, err := filter.Compile(expression); err == nil {
+			c.selection = newSelection(nil, nil, x)
+		} else {
+			c.err = &Refusal{wire.SubscriptionParseFailed, "the SQL92 expression cannot be used, " + err.Error()}
+		}
+		c = f.expressions.put(expression, c)
 	}
-	f.mu.Unlock()
-	c := &compiled{expression: expression}
-	if x, err := filter.Compile(expression); err == nil {
-		c.selection = newSelection(nil, nil, x)
-	} else {
-		c.err = &Refusal{wire.SubscriptionParseFailed, "the SQL92 expression cannot be used, " + err.Error()}
-	}
-	f.keep(c)
 	return c.selection, c.err
-}
-
-// keep keeps c and forgets what is too much.
-func (f *Filters) keep(c *compiled) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if _, ok := f.kept[c.expression]; ok || len(c.expression) > filter.MaxLength {
-		return
-	}
-	f.kept[c.expression] = f.order.PushFront(c)
-	f.bytes += len(c.expression)
-	for len(f.kept) > maxKept || f.bytes > maxKeptBytes {
-		last := f.order.Remove(f.order.Back()).(*compiled)
-		delete(f.kept, last.expression)
-		f.bytes -= len(last.expression)
-	}
 }
 
 // asRefusal is err as an answer.

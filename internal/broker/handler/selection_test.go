@@ -81,7 +81,7 @@ func TestSelectionOfASubscription(t *testing.T) {
 		{body.SubscriptionData{SubString: "*"}, true, true},
 		{body.SubscriptionData{SubString: "A", ExpressionType: "TAG", TagsSet: []string{"A"}, CodeSet: []int32{message.HashCode("A")}}, true, false},
 		{body.SubscriptionData{SubString: "A", CodeSet: []int32{message.HashCode("A")}}, true, false}, // by hash only
-		{body.SubscriptionData{SubString: "A"}, true, false}, // without hashes
+		{body.SubscriptionData{SubString: "A"}, true, false},                                          // without hashes
 		{body.SubscriptionData{SubString: ""}, true, true},
 		{body.SubscriptionData{SubString: "TAGS = 'B'", ExpressionType: "SQL92"}, false, true},
 	} {
@@ -117,6 +117,9 @@ func TestRefusedSelections(t *testing.T) {
 	}{
 		{true, "SQL92", "a = ", wire.SubscriptionParseFailed, "column 5"},
 		{true, "SQL", "a = 1", wire.SubscriptionParseFailed, `"SQL"`},
+		{true, "SQL92", strings.Repeat(" ", filter.MaxLength) + "a", wire.SubscriptionParseFailed, "32769 bytes"},
+		{true, "TAG", strings.Repeat("a", filter.MaxLength+1), wire.SubscriptionParseFailed, "32769 bytes"},
+		{true, "", strings.Repeat("a", filter.MaxLength+1), wire.SubscriptionParseFailed, "32769 bytes"},
 		{true, "sql92", "a = 1", wire.SubscriptionParseFailed, `"sql92"`},
 		{false, "SQL92", "a = 1", wire.SystemError, "does not support consumer to filter message by SQL92"},
 	} {
@@ -134,6 +137,7 @@ func TestRefusedSelections(t *testing.T) {
 // and what is kept is bounded in number and bytes.
 func TestCompiledOnce(t *testing.T) {
 	f := NewFilters(true)
+	k := &f.expressions
 	of := func(s string) *Selection {
 		t.Helper()
 		sel, err := f.Of("T", "SQL92", s)
@@ -149,8 +153,8 @@ func TestCompiledOnce(t *testing.T) {
 			t.Fatalf("after %d others it is compiled again", i)
 		}
 	}
-	if len(f.kept) != maxKept || f.order.Len() != maxKept {
-		t.Errorf("%d kept, %d in order", len(f.kept), f.order.Len())
+	if len(k.byText) != maxKept || k.order.Len() != maxKept {
+		t.Errorf("%d kept, %d in order", len(k.byText), k.order.Len())
 	}
 	if one := of("a = 5"); one != of("a = 5") {
 		t.Error("what was forgotten is not kept again")
@@ -159,11 +163,77 @@ func TestCompiledOnce(t *testing.T) {
 	for i := range 3 * maxKeptBytes / filter.MaxLength {
 		of(fmt.Sprintf("a = '%s%d'", long, i))
 	}
-	if f.bytes > maxKeptBytes || len(f.kept) > maxKeptBytes/len(long) {
-		t.Errorf("%d bytes in %d expressions are kept", f.bytes, len(f.kept))
+	if k.bytes > maxKeptBytes || len(k.byText) > maxKeptBytes/len(long) {
+		t.Errorf("%d bytes in %d expressions are kept", k.bytes, len(k.byText))
 	}
-	if _, err := f.Of("T", "SQL92", strings.Repeat(" ", maxKeptBytes+1)); err == nil || f.bytes > maxKeptBytes || len(f.kept) == 0 {
-		t.Errorf("one that is too long: %v, %d kept", err, len(f.kept))
+	if _, err := f.Of("T", "SQL92", strings.Repeat(" ", maxKeptBytes+1)); err == nil || k.bytes > maxKeptBytes || len(k.byText) == 0 {
+		t.Errorf("one that is too long: %v, %d kept", err, len(k.byText))
+	}
+}
+
+// TestEqualFiltersAreOneSelection: who asks for the same has the same object, which a
+// message is shown to once, and who asks for something else has another.
+func TestEqualFiltersAreOneSelection(t *testing.T) {
+	f := NewFilters(true)
+	of := func(kind, expression string) *Selection {
+		t.Helper()
+		sel, err := f.Of("T", kind, expression)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return sel
+	}
+	ofTags := func(codes []int32, tags ...string) *Selection {
+		t.Helper()
+		sel, err := f.OfSubscription(&body.SubscriptionData{Topic: "T", SubString: "said", TagsSet: tags, CodeSet: codes})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return sel
+	}
+	a, b := message.HashCode("A"), message.HashCode("B")
+	for i, same := range [][]*Selection{
+		{of("TAG", "A"), of("", " A "), of("TAG", "A||A"), ofTags([]int32{a}, "A"), ofTags([]int32{a, a}, "A", "A")},
+		{of("TAG", "A || B"), of("TAG", "B||A"), of("", "A || || B || A"), ofTags([]int32{b, a}, "A", "B")},
+		{of("SQL92", "a = 1"), of("SQL92", "a = 1")},
+		{of("TAG", strings.Repeat("a||b||", filter.MaxLength/6)), of("TAG", "b || a")},
+	} {
+		for _, sel := range same {
+			if sel != same[0] {
+				t.Errorf("%d: equal filters are not one: %+v, %+v", i, sel, same[0])
+			}
+		}
+	}
+	different := map[*Selection]string{}
+	for name, sel := range map[string]*Selection{
+		"A": of("TAG", "A"), "B": of("TAG", "B"), "both": of("TAG", "A||B"), "sql": of("SQL92", "a = 1"),
+		"only the hash": ofTags([]int32{a}), "another hash": ofTags([]int32{b}, "A"), "one hash": ofTags([]int32{a}, "A", "B"),
+		"bar behind": of("TAG", "a| || b"), "bar before": of("TAG", "a || |b"), "number": ofTags([]int32{a}, "A1 B"), "numbers": of("TAG", "1 A||1 B"),
+		"hash in a tag": ofTags([]int32{a}, "A#1t"),
+	} {
+		if other, ok := different[sel]; ok {
+			t.Errorf("%q is taken for %q", name, other)
+		}
+		different[sel] = name
+	}
+	for i := range 3 * maxKept {
+		of("TAG", fmt.Sprint("t", i))
+	}
+	if k := &f.tags; len(k.byText) != maxKept || k.order.Len() != maxKept {
+		t.Errorf("%d kept, %d in order", len(k.byText), k.order.Len())
+	}
+}
+
+// TestManyTagsAreOneSelection: the longest expression of tags is kept too.
+func TestManyTagsAreOneSelection(t *testing.T) {
+	f := NewFilters(true)
+	var text []byte
+	for i := 0; len(text) < filter.MaxLength-8; i++ {
+		text = fmt.Appendf(text, "%c||", rune('!'+i))
+	}
+	one, err := f.Of("T", "TAG", string(text))
+	if again, _ := f.Of("T", "TAG", string(text)); err != nil || one != again {
+		t.Errorf("%d bytes: two selections; %v", len(text), err)
 	}
 }
 
