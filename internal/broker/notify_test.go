@@ -5,12 +5,14 @@ package broker
 
 import (
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/twostage/twostage/internal/rpc"
 	"github.com/twostage/twostage/internal/vfs"
 	"github.com/twostage/twostage/internal/wire"
+	"github.com/twostage/twostage/internal/wire/body"
 	"github.com/twostage/twostage/internal/wire/header"
 )
 
@@ -149,4 +151,7 @@ func TestNotificationIsRefused(t *testing.T) {
 		c.refused(wire.SubscriptionGroupNotExist, req(code, "T", 0), "[g]", "autoCreateSubscriptionGroup")
 	}
 	c.refused(wire.SystemError, &wire.Request{Code: wire.ReqNotification}, "consumerGroup")
+	c.answer(wire.ReqUpdateAndCreateSubscriptionGroup, nil, body.Marshal(&body.SubscriptionGroupConfig{GroupName: "g", ConsumeEnable: true}))
+	long := &header.NotificationRequest{ConsumerGroup: "g", Topic: "T", PollTime: 60_000, AttemptID: strings.Repeat("a", 257)}
+	c.refused(wire.InvalidParameter, &wire.Request{Code: wire.ReqNotification, Header: long}, "attemptId")
 }

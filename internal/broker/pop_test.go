@@ -235,6 +235,9 @@ func TestPopRefusals(t *testing.T) {
 		"negative": {func(h *header.PopRequest) { h.InvisibleTime = -1 }, wire.InvalidParameter, "invisibleTime"},
 		"forever":  {func(h *header.PopRequest) { h.InvisibleTime = 1 << 50 }, wire.InvalidParameter, "invisible time"},
 		"filter":   {func(h *header.PopRequest) { h.ExpType, h.Exp = "SQL92", "a = (" }, wire.SubscriptionParseFailed, ""},
+		"tags":     {func(h *header.PopRequest) { h.Exp = strings.Repeat("a", 100_000) }, wire.SubscriptionParseFailed, "100000 bytes"},
+		"attempt":  {func(h *header.PopRequest) { h.AttemptID = strings.Repeat("a", 257) }, wire.InvalidParameter, "attemptId"},
+		"in order": {func(h *header.PopRequest) { h.Order, h.AttemptID = true, "a\x02POP_VISIBLE\x011" }, wire.InvalidParameter, "attemptId"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := popRequest("T", 0)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/twostage/twostage/internal/broker/pop"
 	"github.com/twostage/twostage/internal/broker/popwait"
 	"github.com/twostage/twostage/internal/broker/topic"
 	"github.com/twostage/twostage/internal/remoting"
@@ -105,6 +106,10 @@ func failed(ticket remoting.Ticket) {
 func (n *Notify) Notification(r *remoting.Request) {
 	var h header.NotificationRequest
 	if !decode(r, &h) || !n.allowed(r, h.ConsumerGroup, h.Topic, h.QueueID) {
+		return
+	}
+	if err := pop.CheckAttempt(h.AttemptID); err != nil {
+		r.Reply(popFailure(err))
 		return
 	}
 	queue := max(h.QueueID, popwait.AnyQueue)

@@ -197,7 +197,7 @@ func popHeader(res *pop.Result) *header.PopResponse {
 func popFailure(err error) *wire.Response {
 	code, remark := storeFailure(err)
 	switch {
-	case errors.Is(err, pop.ErrTime):
+	case errors.Is(err, pop.ErrTime), errors.Is(err, pop.ErrAttempt):
 		code, remark = wire.InvalidParameter, err.Error()
 	case errors.Is(err, pop.ErrFull):
 		code, remark = wire.SystemBusy, err.Error()

@@ -23,7 +23,7 @@ type Request struct {
 	Invisible    int64 // ms
 	FromEnd      bool  // where a group without an offset begins: with the newest message, not the oldest
 	Order        bool
-	Attempt      string
+	Attempt      string // as CheckAttempt has it
 	Filter       store.Filter
 }
 
@@ -74,7 +74,7 @@ type popping struct {
 // Pop gives messages that the group has not got yet, or that are visible again,
 // and makes them invisible. With Config.Sync that is on the disk when it returns.
 // A queue that can't be popped is passed over, and logged once in a while. An error,
-// of the store, ErrTime or ErrFull, says that nothing is given because of it.
+// of the store, ErrTime, ErrAttempt or ErrFull, says that nothing is given because of it.
 func (s *Service) Pop(req Request) (Result, error) { return s.pop(req, false) }
 
 // Peek gives what Pop would, and changes nothing.
@@ -131,6 +131,9 @@ func (s *Service) pop(req Request, peek bool) (Result, error) {
 func (s *Service) canPop(req *Request) error {
 	if req.Invisible < 0 || req.Invisible > MaxInvisible {
 		return fmt.Errorf("%w: %d ms, 0 to %d can be had (invisibleTime)", ErrTime, req.Invisible, MaxInvisible)
+	}
+	if err := CheckAttempt(req.Attempt); err != nil {
+		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
