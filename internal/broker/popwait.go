@@ -36,6 +36,18 @@ func (b *Broker) freed(group, topic string, queue int32) {
 	b.noted.Notify(group, topic, queue)
 }
 
+// letGo lets go who waits at queues of a topic: the offsets of a group were set.
+// Pops and notifications of other groups, and for other queues, look in vain.
+func (b *Broker) letGo(topic string, queues map[int32]int64) {
+	b.holds.LetGo(func(q *store.Queue) bool {
+		_, ok := queues[q.ID()]
+		return ok && q.Topic() == topic
+	})
+	at := func(_, name string) bool { return name == topic }
+	b.popHeld.LetGo(at)
+	b.noted.LetGo(at)
+}
+
 // letGoDeleted answers who waits at queues that are gone, or for a group that is.
 func (b *Broker) letGoDeleted() {
 	b.holds.LetGo((*store.Queue).Deleted)

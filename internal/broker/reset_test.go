@@ -190,6 +190,44 @@ func TestResetLetsHeldPullsGo(t *testing.T) {
 	}
 }
 
+// Pops and notifications that are held are too, by what the reset has brought back:
+// no message comes that would wake them.
+func TestResetLetsHeldPopsAndNotificationsGo(t *testing.T) {
+	var now atomic.Int64
+	w := walled(t, vfs.NewMem(), &now)
+	c, other := w.client(), w.client()
+	c.send(sendHeader("T"), "m0")
+	c.popSoon(popRequest("T", 0))
+	reset := func() {
+		t.Helper()
+		if cmd, _ := w.client().reset(resetRequest(header.ResetOffsetRequest{HasQueueID: true, Offset: 0, HasOffset: true})); cmd.Code != wire.Success {
+			t.Fatalf("%d %s", cmd.Code, cmd.Remark)
+		}
+	}
+	has := c.notifications(1, "T", -1, time.Hour)
+	w.heldPops(0, 1)
+	now.Add(100)
+	reset()
+	if answer := <-has; answer != "has" {
+		t.Errorf("the notification: %s", answer)
+	}
+	if p := c.popSoon(popRequest("T", 0)); p.bodies() != "m0" {
+		t.Fatalf("after the reset %+v is popped", p)
+	}
+	got := make(chan *gotten, 1)
+	go func() {
+		h := popRequest("T", 0)
+		h.PollTime, h.BornTime = time.Hour.Milliseconds(), now.Load()
+		got <- other.popNow(h)
+	}()
+	w.heldPops(1, 0)
+	now.Add(100)
+	reset()
+	if p := <-got; p.bodies() != "m0" {
+		t.Errorf("the held pop got %+v", p)
+	}
+}
+
 func TestResetRefusals(t *testing.T) {
 	for _, mode := range []string{"true", "false"} {
 		w, c := resetWorld(t, vfs.NewMem(), "useServerSideResetOffset", mode)

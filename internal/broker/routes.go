@@ -10,7 +10,6 @@ import (
 	"github.com/twostage/twostage/internal/broker/handler"
 	"github.com/twostage/twostage/internal/remoting"
 	"github.com/twostage/twostage/internal/session"
-	"github.com/twostage/twostage/internal/store"
 	"github.com/twostage/twostage/internal/wire"
 	"github.com/twostage/twostage/internal/wire/header"
 )
@@ -114,14 +113,6 @@ func (b *Broker) wire() {
 		wire.ReqTxResume:               lane(admins, h.inspect.Resume),
 		wire.ReqResumeCheckHalfMessage: lane(admins, h.inspect.ResumeCheck),
 	}})
-}
-
-// letGo ends the holds of pulls at queues of a topic.
-func (b *Broker) letGo(topic string, queues map[int32]int64) {
-	b.holds.LetGo(func(q *store.Queue) bool {
-		_, ok := queues[q.ID()]
-		return ok && q.Topic() == topic
-	})
 }
 
 // notify tells the consumers of a group that its members or topics changed.
