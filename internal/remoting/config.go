@@ -54,7 +54,8 @@ type Limits struct {
 	// when nothing changes for IdleTimeout. A held pull is one of them. Default 16384.
 	MaxInflight int
 	// MaxInflightBytes bounds the memory of the requests of one connection that
-	// are in a lane, in bytes; above it the connection is not read. Default 64 MiB.
+	// are in a lane or wait for their Ticket (but for LightTicket), in bytes; above it
+	// the connection is not read. Default 64 MiB.
 	MaxInflightBytes int
 	// MaxBacklog is how many bytes may wait for a slow peer before pushes get
 	// ErrBacklog, Invoke waits, and a server stops reading. Default 8 MiB.

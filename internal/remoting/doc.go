@@ -52,7 +52,9 @@
 //     reading. Above HardBacklog, or with no progress for WriteTimeout, the
 //     connection is closed and the reason logged.
 //   - With MaxInflight requests or MaxInflightBytes in lanes and tickets the
-//     connection is not read until some are answered.
+//     connection is not read until some are answered. A held request counts with
+//     what its handler may keep: all of it when it came through a lane, otherwise its
+//     header fields, and nothing with a LightTicket.
 //   - What PushIf queued counts until its turn comes, valid or not, so that a
 //     peer that does not read can't make its connection grow.
 //   - Memory for a frame grows with the bytes that came, not with the length it

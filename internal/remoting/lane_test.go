@@ -4,6 +4,7 @@
 package remoting
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 	"testing"
@@ -220,29 +221,54 @@ func TestTicketsCountAsInflightUntilAnsweredOrDiscarded(t *testing.T) {
 	})
 }
 
-// The memory of a request that has left its lane with a ticket counts no more.
-func TestTicketsOfALaneCostNoBytes(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		tickets := make(chan Ticket, 10)
-		mem := NewMemNetwork()
-		_, addr := serve(t, mem, ServerConfig{Limits: Limits{MaxInflightBytes: 600}, Routes: table(map[int32]Route{
-			codeEcho: {Handler: echo},
-			codeHold: {Handler: func(r *Request) { tickets <- r.Ticket() }, Lane: NewLane("hold", 10, 10)},
-		})})
-		p := dial(t, mem, addr)
-		for range cap(tickets) {
-			p.send(frame(codeHold, 1, strings.Repeat("h", 400)))
-		}
-		p.send(frame(codeEcho, 9, ""))
-		got := p.read()
-		if synctest.Wait(); got.Opaque != 9 || len(tickets) != cap(tickets) {
-			t.Errorf("answer %+v with %d tickets", got, len(tickets))
-		}
-		for range cap(tickets) {
-			(<-tickets).Reply(&wire.Response{})
-			p.read()
-		}
-	})
+// What handlers keep of requests that wait for their tickets counts until they are
+// answered: all that came through a lane, the header fields of others, nothing for a
+// light ticket.
+func TestTicketsCountWithWhatIsKept(t *testing.T) {
+	lane := NewLane("hold", 10, 10)
+	for name, c := range map[string]struct {
+		lane   *Lane
+		ticket func(*Request) Ticket
+		fields int // bytes of the header fields of a request
+		body   int // and of its body
+		want   int // tickets before the connection is not read
+	}{
+		"lane":        {lane, (*Request).Ticket, 0, 400, 2},
+		"lane, light": {lane, (*Request).LightTicket, 0, 400, 10},
+		"inline":      {nil, (*Request).Ticket, 400, 0, 2},
+		"body":        {nil, (*Request).Ticket, 0, 400, 10}, // which an inline handler can't keep without a copy
+		"light":       {nil, (*Request).LightTicket, 400, 0, 10},
+		"both": {lane, func(r *Request) Ticket {
+			r.LightTicket()
+			r.Ticket()
+			return r.LightTicket()
+		}, 0, 400, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const requests = 10
+				tickets := make(chan Ticket, requests)
+				mem := NewMemNetwork()
+				_, addr := serve(t, mem, ServerConfig{Limits: Limits{MaxInflightBytes: 600}, Routes: table(map[int32]Route{
+					codeHold: {Handler: func(r *Request) { tickets <- c.ticket(r) }, Lane: c.lane},
+				})})
+				p := dial(t, mem, addr)
+				for i := range int32(requests) {
+					p.send(wire.AppendRequest(nil, &wire.Request{Code: codeHold, Opaque: i, Body: make([]byte, c.body),
+						Fields: wire.Fields{{Key: []byte("f"), Value: bytes.Repeat([]byte("v"), c.fields)}}}))
+					synctest.Wait()
+				}
+				if n := len(tickets); n != c.want {
+					t.Errorf("%d requests wait for their tickets, want %d", n, c.want)
+				}
+				for range requests { // one answered, one more is read
+					(<-tickets).Reply(&wire.Response{})
+					p.read()
+					synctest.Wait()
+				}
+			})
+		})
+	}
 }
 
 // Tickets that are never answered do not keep a connection for ever.

@@ -17,7 +17,7 @@ import (
 type slot struct {
 	gen   uint32 // 0: free
 	next  int32  // next free slot
-	bytes int32  // cost of the request's copy
+	bytes int32  // what is kept of the request
 }
 
 // reserve takes a slot for a request that costs bytes.
@@ -52,8 +52,8 @@ func (c *Conn) free(idx int32, gen uint32) {
 	c.signal()
 }
 
-// forgo gives the bytes of a slot back: its request is out of the lane, and what is
-// left is the right to answer it. c.mu is held.
+// forgo gives the bytes of a slot back: its request is out of the lane, and its
+// handler has kept no more than the right to answer it. c.mu is held.
 func (c *Conn) forgo(idx int32, gen uint32) {
 	if !c.holds(idx, gen) {
 		return

@@ -21,6 +21,7 @@ type Request struct {
 	gen      uint32
 	lane     bool
 	ticketed bool
+	light    bool // its ticket is one of LightTicket
 	answered bool
 }
 
@@ -46,14 +47,34 @@ func (r *Request) ReplyBody(resp *wire.Response, body net.Buffers, release func(
 
 // Ticket defers the answer: any goroutine may give it later. A request whose
 // ticket is neither answered nor discarded counts against MaxInflight until its
-// connection closes. After an answer the ticket answers nothing.
+// connection closes, and what its handler may have kept of it against
+// MaxInflightBytes: all of a request of a lane, the header fields of another. After
+// an answer the ticket answers nothing.
 func (r *Request) Ticket() Ticket {
+	if r.answered {
+		return Ticket{}
+	}
+	r.ticketed, r.light = true, false
+	if r.slot < 0 && !r.IsOneWay() {
+		bytes := 0
+		for i := range r.Ext {
+			bytes += len(r.Ext[i].Key) + len(r.Ext[i].Value)
+		}
+		r.slot, r.gen = r.Conn.reserve(bytes)
+	}
+	return r.ticket()
+}
+
+// LightTicket is as Ticket, for a handler that keeps nothing of what the peer has
+// sent: once it has returned, the request counts against MaxInflight only.
+func (r *Request) LightTicket() Ticket {
 	if r.answered {
 		return Ticket{}
 	}
 	if r.slot < 0 && !r.IsOneWay() {
 		r.slot, r.gen = r.Conn.reserve(0)
 	}
+	r.light = !r.ticketed
 	r.ticketed = true
 	return r.ticket()
 }
@@ -103,10 +124,11 @@ func (r *Request) replyPanic(p any) {
 
 // leave gives back what a request holds that leaves its lane. Conn.mu is held.
 func (r *Request) leave() {
-	if r.ticketed && !r.IsOneWay() {
-		r.Conn.forgo(r.slot, r.gen)
-	} else {
+	switch {
+	case !r.ticketed || r.IsOneWay():
 		r.Conn.free(r.slot, r.gen)
+	case r.light:
+		r.Conn.forgo(r.slot, r.gen)
 	}
 }
 

@@ -260,7 +260,7 @@ func (s *Send) addOne(r *remoting.Request, c *Conn, t *body.TopicConfig, queue i
 		s.refuseUnstorable(r, err)
 		return
 	}
-	p.ticket = r.Ticket()
+	p.ticket = r.LightTicket()
 	c.pending = append(c.pending, p)
 }
 
@@ -321,7 +321,7 @@ func (s *Send) addMany(r *remoting.Request, c *Conn, name string, queue int32) {
 		return
 	}
 	p.count = c.batch.Len() - p.first
-	p.ticket = r.Ticket()
+	p.ticket = r.LightTicket()
 	c.pending = append(c.pending, p)
 }
 
