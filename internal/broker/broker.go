@@ -93,7 +93,7 @@ func New(o Options) *Broker {
 		o.NowMillis = func() int64 { return time.Now().UnixMilli() }
 	}
 	return &Broker{
-		o: o, cfg: o.Config, log: o.Logger, locks: lock.New(), holds: longpoll.New[*store.Queue](maxHeld), stats: newStats(),
+		o: o, cfg: o.Config, log: o.Logger, locks: lock.New(), holds: longpoll.New[*store.Queue](maxHeld, o.Logger), stats: newStats(),
 		popHeld: popwait.New(waitLimits(o.Config.PopWait), false, o.Logger), noted: popwait.New(waitLimits(o.Config.PopWait), true, o.Logger),
 	}
 }

@@ -230,6 +230,7 @@ func (pl *pulling) hold(ticket remoting.Ticket, deadline time.Time) bool {
 		held.Filter = pl.sel
 	}
 	held.Wake = func(w longpoll.Woken) {
+		defer failed(ticket)
 		select {
 		case <-conn.Closed():
 			return // nobody gets what would be counted as given

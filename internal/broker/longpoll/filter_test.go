@@ -4,6 +4,8 @@
 package longpoll
 
 import (
+	"log/slog"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -32,7 +34,7 @@ func (f *probe) Arrival(int64, []byte) bool {
 func inBubble(t *testing.T, fn func(h *Hub[string], hold func(name string, offset int64, f Filter) *Pull, woken func() map[string]Woken)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		h := New[string](1 << 20)
+		h := New[string](1<<20, slog.New(slog.DiscardHandler))
 		defer run(t, h)()
 		out := map[string]Woken{}
 		hold := func(name string, offset int64, f Filter) *Pull {
@@ -100,20 +102,23 @@ func TestFiltersRunWithoutTheLock(t *testing.T) {
 }
 
 // TestWorkOfAMessageIsBounded: filters that would cost too much together are not
-// asked, their pulls look themselves; equal ones count once.
+// asked, their pulls look themselves; equal ones count once wherever they stand, and
+// one that costs too much takes no other's place.
 func TestWorkOfAMessageIsBounded(t *testing.T) {
 	inBubble(t, func(h *Hub[string], hold func(string, int64, Filter) *Pull, woken func() map[string]Woken) {
 		costly := &probe{cost: work / 2}
 		more, most, cheap := &probe{cost: work/2 - 9}, &probe{cost: work + 1, takes: true}, &probe{cost: 9}
+		hold("most 1", 5, most)
 		hold("costly 1", 5, costly)
-		hold("costly 2", 5, costly)
 		hold("more", 5, more)
+		hold("costly 2", 5, costly)
+		hold("most 2", 5, most)
+		hold("costly 3", 5, costly)
 		hold("cheap", 5, cheap)
-		hold("most", 5, most)
 		hold("plain", 5, nil)
 		h.Arrive("q", 5, 0, nil)
 		got := woken()
-		if want := (Woken{Arrived: true, From: 5}); len(got) != 2 || got["most"] != want || !got["plain"].Matched {
+		if want := (Woken{Arrived: true, From: 5}); len(got) != 3 || got["most 1"] != want || got["most 2"] != want || !got["plain"].Matched {
 			t.Errorf("woken: %+v", got)
 		}
 		if costly.asked != 1 || more.asked != 1 || cheap.asked != 1 || most.asked != 0 {
@@ -126,7 +131,7 @@ func TestWorkOfAMessageIsBounded(t *testing.T) {
 // that are let go behind it.
 func TestSlowWakeStopsNoOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := New[string](10)
+		h := New[string](10, slog.New(slog.DiscardHandler))
 		defer run(t, h, 2)()
 		start := time.Now()
 		var after time.Duration
@@ -139,6 +144,29 @@ func TestSlowWakeStopsNoOther(t *testing.T) {
 		synctest.Wait()
 		if after != time.Second {
 			t.Errorf("woken after %v", after)
+		}
+	})
+}
+
+// TestPanicCostsOnePull: what panics in a Wake is logged, and the others are woken.
+func TestPanicCostsOnePull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log strings.Builder
+		h := New[string](10, slog.New(slog.NewTextHandler(&log, nil)))
+		stop := run(t, h)
+		woke := 0
+		for i := range 3 {
+			h.Hold("q", &Pull{Deadline: time.Now().Add(time.Hour), Wake: func(Woken) {
+				if woke++; i == 1 {
+					panic("what a client sent")
+				}
+			}}, never)
+		}
+		h.Arrive("q", 0, 0, nil)
+		synctest.Wait()
+		stop()
+		if woke != 3 || h.Len() != 0 || strings.Count(log.String(), "what a client sent") != 1 {
+			t.Errorf("%d woken, %d left; log:\n%s", woke, h.Len(), log.String())
 		}
 	})
 }

@@ -5,14 +5,15 @@ package longpoll
 
 import (
 	"container/heap"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
 // Filter tells which messages concern a pull. Its dynamic type is comparable: a
-// message is shown once to equal ones that stand one behind the other. It is used
-// by several goroutines at once, without a lock of the hub.
+// message is shown once to equal ones. It is used by several goroutines at once,
+// without a lock of the hub.
 type Filter interface {
 	// Cost is about how long Arrival takes at most, in ns, for a message with this
 	// tags code and so many bytes of properties text.
@@ -21,10 +22,6 @@ type Filter interface {
 	// the call.
 	Arrival(tagsCode int64, props []byte) bool
 }
-
-// work bounds what all filters that one message is shown to may cost together, in
-// ns: they run on the goroutine of the message's sender.
-const work = 1 << 20
 
 // Pull is a held pull request. Its exported fields are not changed once it is held.
 type Pull struct {
@@ -65,8 +62,9 @@ type Hub[K comparable] struct {
 	keys  map[*Pull]K
 	owned map[any]*Pull // the owner's last pull, the others behind it
 	woken []wakeup
-	head  int           // of woken
-	asked []asked       // scratch, of one Arrive at a time
+	head  int      // of woken
+	free  *showing // of one Arrive at a time
+	log   *slog.Logger
 	kick  chan struct{} // for Run: another first deadline
 	work  chan struct{} // for Serve: something in woken
 	ended bool          // Run has ended: nothing is held any more
@@ -77,26 +75,9 @@ type wakeup struct {
 	w Woken
 }
 
-// maxAsked bounds the scratch that is kept.
-const maxAsked = 1024
-
-// asked is a pull whose filter is shown a message.
-type asked struct {
-	p       *Pull
-	verdict verdict
-}
-
-type verdict uint8
-
-const (
-	turnedDown verdict = iota
-	taken
-	unasked // it would have cost too much
-)
-
-// New returns a hub that holds at most limit pulls.
-func New[K comparable](limit int) *Hub[K] {
-	return &Hub[K]{limit: limit, held: map[K][]*Pull{}, keys: map[*Pull]K{}, owned: map[any]*Pull{}, kick: make(chan struct{}, 1), work: make(chan struct{}, 1)}
+// New returns a hub that holds at most limit pulls. What panics in a Wake is logged.
+func New[K comparable](limit int, logger *slog.Logger) *Hub[K] {
+	return &Hub[K]{limit: limit, log: logger, held: map[K][]*Pull{}, keys: map[*Pull]K{}, owned: map[any]*Pull{}, kick: make(chan struct{}, 1), work: make(chan struct{}, 1)}
 }
 
 // Hold keeps p until a message arrives at k or its deadline comes, and reports
@@ -132,8 +113,11 @@ func (h *Hub[K]) Arrive(k K, offset, tagsCode int64, props []byte) {
 		return
 	}
 	h.mu.Lock()
-	ask := h.asked[:0]
-	h.asked = nil
+	sh := h.free
+	h.free = nil
+	if sh == nil {
+		sh = new(showing)
+	}
 	list := h.held[k]
 	for i := 0; i < len(list); {
 		p := list[i]
@@ -144,49 +128,30 @@ func (h *Hub[K]) Arrive(k K, offset, tagsCode int64, props []byte) {
 			list = list[:len(list)-1]
 			continue
 		default:
-			ask = append(ask, asked{p: p})
+			sh.pulls = append(sh.pulls, p)
 		}
 		i++
 	}
-	if len(ask) == 0 {
-		h.asked = ask
+	if len(sh.pulls) == 0 {
+		h.free = sh
 		h.mu.Unlock()
 		return
 	}
 	h.mu.Unlock()
-	show(ask, tagsCode, props)
+	sh.show(tagsCode, props)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, a := range ask {
-		switch p := a.p; {
+	for i, p := range sh.pulls {
+		switch v := sh.verdicts[i]; {
 		case p.done: // meanwhile
-		case a.verdict != turnedDown:
-			h.release(p, Woken{Arrived: true, Matched: a.verdict == taken})
+		case v != turnedDown:
+			h.release(p, Woken{Arrived: true, Matched: v == taken})
 		case p.from == offset:
 			p.from++
 		}
 	}
-	if cap(ask) <= maxAsked {
-		clear(ask)
-		h.asked = ask
-	}
-}
-
-// show has the filters see a message. It is called without the lock.
-func show(ask []asked, tagsCode int64, props []byte) {
-	left := work
-	for i := range ask {
-		a := &ask[i]
-		f := a.p.Filter
-		if i > 0 && f == ask[i-1].p.Filter {
-			a.verdict = ask[i-1].verdict
-			continue
-		}
-		if left -= f.Cost(tagsCode, len(props)); left < 0 {
-			a.verdict = unasked
-		} else if f.Arrival(tagsCode, props) {
-			a.verdict = taken
-		}
+	if sh.empty() {
+		h.free = sh
 	}
 }
 

@@ -5,6 +5,7 @@ package longpoll
 
 import (
 	"context"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -38,7 +39,7 @@ func run(t *testing.T, h *Hub[string], servers ...int) context.CancelFunc {
 
 func TestMessageWakesAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := New[string](10)
+		h := New[string](10, slog.New(slog.DiscardHandler))
 		defer run(t, h)()
 		start := time.Now()
 		var woke []bool
@@ -65,7 +66,7 @@ func TestMessageWakesAtOnce(t *testing.T) {
 
 func TestDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := New[string](10)
+		h := New[string](10, slog.New(slog.DiscardHandler))
 		defer run(t, h)()
 		start := time.Now()
 		var order []int
@@ -87,7 +88,7 @@ func TestDeadline(t *testing.T) {
 
 func TestMessageBetweenLookAndHold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := New[string](10)
+		h := New[string](10, slog.New(slog.DiscardHandler))
 		defer run(t, h)()
 		woke := false
 		h.Hold("q", &Pull{Offset: 5, Deadline: time.Now().Add(time.Minute), Wake: func(Woken) { woke = true }},
@@ -101,7 +102,7 @@ func TestMessageBetweenLookAndHold(t *testing.T) {
 
 func TestLimitAndStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := New[string](1)
+		h := New[string](1, slog.New(slog.DiscardHandler))
 		stop := run(t, h)
 		woke := 0
 		hold := func() bool {
@@ -118,7 +119,7 @@ func TestLimitAndStop(t *testing.T) {
 }
 
 func TestConcurrentHoldAndArrive(t *testing.T) {
-	h := New[string](1 << 20)
+	h := New[string](1<<20, slog.New(slog.DiscardHandler))
 	stop := run(t, h)
 	var wg, woken sync.WaitGroup
 	for range 4 {
@@ -144,7 +145,7 @@ func TestConcurrentHoldAndArrive(t *testing.T) {
 }
 
 func BenchmarkArriveNobodyWaits(b *testing.B) {
-	h := New[string](1)
+	h := New[string](1, slog.New(slog.DiscardHandler))
 	b.ReportAllocs()
 	for b.Loop() {
 		h.Arrive("q", 1, 1, nil)
@@ -153,7 +154,7 @@ func BenchmarkArriveNobodyWaits(b *testing.B) {
 
 func TestDropForgetsTheOwnersPulls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := New[string](6)
+		h := New[string](6, slog.New(slog.DiscardHandler))
 		defer run(t, h)()
 		a, b := new(int), new(int)
 		var woke []string
@@ -191,7 +192,7 @@ func TestDropForgetsTheOwnersPulls(t *testing.T) {
 
 func TestLetGo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := New[string](10)
+		h := New[string](10, slog.New(slog.DiscardHandler))
 		defer run(t, h)()
 		woke := map[string]int{}
 		for _, q := range []string{"gone", "stays", "gone"} {

@@ -5,6 +5,8 @@ package longpoll
 
 import (
 	"context"
+	"fmt"
+	"runtime/debug"
 	"time"
 )
 
@@ -39,13 +41,13 @@ func (h *Hub[K]) Run(ctx context.Context) error {
 }
 
 // Serve calls Wake of the pulls that are let go, until ctx ends and nobody is left
-// to be woken. Several goroutines may run it at once, so that a slow Wake does not
-// stop the others. Run is to end before ctx does: it lets go the last.
+// to be woken. A Wake that panics is logged, and costs its pull only. Several
+// goroutines may run it at once, so that a slow Wake does not stop the others. Run is to end before ctx does: it lets go the last.
 func (h *Hub[K]) Serve(ctx context.Context) error {
 	for {
 		next, ok := h.nextWoken()
 		if ok {
-			next.p.Wake(next.w)
+			h.wake(next)
 			continue
 		}
 		if ctx.Err() != nil {
@@ -56,6 +58,16 @@ func (h *Hub[K]) Serve(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}
+}
+
+// wake calls Wake, which works on what clients have sent.
+func (h *Hub[K]) wake(next wakeup) {
+	defer func() {
+		if p := recover(); p != nil {
+			h.log.Error("a held pull panicked", "offset", next.p.Offset, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+		}
+	}()
+	next.p.Wake(next.w)
 }
 
 // nextWoken takes the first of those to be woken, and sees to it that another
