@@ -6,10 +6,13 @@ package handler
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	"github.com/twostage/twostage/internal/broker/popwait"
 	"github.com/twostage/twostage/internal/filter"
 	"github.com/twostage/twostage/internal/wire"
 	"github.com/twostage/twostage/internal/wire/body"
@@ -221,6 +224,33 @@ func TestEqualFiltersAreOneSelection(t *testing.T) {
 	}
 	if k := &f.tags; len(k.byText) != maxKept || k.order.Len() != maxKept {
 		t.Errorf("%d kept, %d in order", len(k.byText), k.order.Len())
+	}
+}
+
+// TestHeldPopsByTagAreLeftAlone: however many pops are held by tags that a message does
+// not have, it asks few filters, and lets no pop look in vain.
+func TestHeldPopsByTagAreLeftAlone(t *testing.T) {
+	const pops = 2000
+	f := NewFilters(true)
+	h := popwait.New(popwait.Limits{Waits: pops, Keys: 1, OneKey: pops}, false, slog.New(slog.DiscardHandler))
+	distinct := map[popwait.Filter]bool{}
+	for i := range pops {
+		sel, err := f.Of("T", "TAG", []string{"a", "a || b", "b||a"}[i%3])
+		if err != nil {
+			t.Fatal(err)
+		}
+		distinct[sel] = true
+		if h.Hold(&popwait.Wait{Group: "g", Topic: "T", Queue: popwait.AnyQueue, Filter: sel, Deadline: time.Now().Add(time.Hour)}) != popwait.Held {
+			t.Fatal("not held")
+		}
+	}
+	h.Arrive("T", 0, 1, message.TagsCode([]byte("c")), properties("TAGS", "c"))
+	if h.Len() != pops || len(distinct) != 2 {
+		t.Errorf("%d of %d pops by %d filters were let go for nothing", pops-h.Len(), pops, len(distinct))
+	}
+	h.Arrive("T", 0, 2, message.TagsCode([]byte("b")), properties("TAGS", "b"))
+	if h.Len() != pops-1 {
+		t.Errorf("a message let go %d pops, want 1", pops-h.Len())
 	}
 }
 

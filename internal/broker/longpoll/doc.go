@@ -8,11 +8,10 @@
 // calls [Hub.Arrive]. There is no sweep. Arrive is on the path of every message
 // and costs one atomic load while nobody waits.
 //
-// A message is shown to the distinct filters of the pulls without the hub's lock, and only
-// as long as all of them together cost no more than a bound: whose filter is not
-// asked any more is let go, as are those that the message concerns. A pull
-// remembers how far its filter has turned down what came, so that nobody looks at
-// that again.
+// A message is shown to the distinct filters of the pulls without the hub's lock,
+// and only as long as all of them together cost no more than a bound: whose filter
+// is not asked is let go, as are those that the message concerns. A pull remembers
+// how far its filter has turned down what came, so that nobody looks at that again.
 //
 // A pull that is let go runs on a goroutine of [Hub.Serve], never on the
 // caller's of Arrive, and is let go exactly once; one whose owner is gone
