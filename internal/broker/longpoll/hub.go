@@ -4,11 +4,12 @@
 package longpoll
 
 import (
-	"container/heap"
 	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/twostage/twostage/internal/pq"
 )
 
 // Filter tells which messages concern a pull. Its dynamic type is comparable: a
@@ -32,11 +33,11 @@ type Pull struct {
 	// Wake is called at most once, on a goroutine of Serve.
 	Wake func(Woken)
 
-	from       int64 // Woken.From
-	at         int   // in held
-	pos        int   // in the heap
-	done       bool  // let go
-	prev, next *Pull // of the same owner
+	from       int64  // Woken.From
+	at         int    // in held
+	pos        uint32 // in times
+	done       bool   // let go
+	prev, next *Pull  // of the same owner
 }
 
 // Woken says why a pull is let go.
@@ -58,7 +59,7 @@ type Hub[K comparable] struct {
 
 	mu    sync.Mutex
 	held  map[K][]*Pull
-	times deadlines
+	times pq.Queue[*Pull, byDeadline]
 	keys  map[*Pull]K
 	owned map[any]*Pull // the owner's last pull, the others behind it
 	woken []wakeup
@@ -93,8 +94,8 @@ func (h *Hub[K]) Hold(k K, p *Pull, max func() int64) bool {
 	h.held[k] = append(h.held[k], p)
 	h.keys[p] = k
 	h.own(p)
-	heap.Push(&h.times, p)
-	first := h.times[0] == p
+	h.times.Push(p)
+	first := h.times.Items()[0] == p
 	h.count.Add(1)
 	if max() > p.Offset {
 		h.release(p, Woken{Arrived: true, Matched: p.Filter == nil})
@@ -235,7 +236,7 @@ func (h *Hub[K]) take(p *Pull) {
 	h.disown(p)
 	k := h.keys[p]
 	delete(h.keys, p)
-	heap.Remove(&h.times, p.pos)
+	h.times.Remove(p.pos)
 	list := h.held[k]
 	last := len(list) - 1
 	list[p.at] = list[last]

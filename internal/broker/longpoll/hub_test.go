@@ -174,7 +174,7 @@ func TestDropForgetsTheOwnersPulls(t *testing.T) {
 		synctest.Wait()
 		h.Drop(a)
 		h.Drop(a)
-		if h.Len() != 2 || len(h.held) != 1 || len(h.keys) != 2 || len(h.times) != 2 || len(h.owned) != 1 {
+		if h.Len() != 2 || len(h.held) != 1 || len(h.keys) != 2 || h.times.Len() != 2 || len(h.owned) != 1 {
 			t.Errorf("%d left, %v", h.Len(), h.held)
 		}
 		for _, name := range []string{"a4", "a5", "a6", "a7"} { // the places are free again

@@ -20,12 +20,12 @@ func (h *Hub[K]) Run(ctx context.Context) error {
 		now := time.Now()
 		stopping := ctx.Err() != nil
 		h.ended = stopping
-		for len(h.times) > 0 && (stopping || !h.times[0].Deadline.After(now)) {
-			h.release(h.times[0], Woken{})
+		for h.times.Len() > 0 && (stopping || !h.times.Items()[0].Deadline.After(now)) {
+			h.release(h.times.Items()[0], Woken{})
 		}
 		wait := time.Hour
-		if len(h.times) > 0 {
-			wait = h.times[0].Deadline.Sub(now)
+		if h.times.Len() > 0 {
+			wait = h.times.Items()[0].Deadline.Sub(now)
 		}
 		h.mu.Unlock()
 		if stopping {
@@ -88,24 +88,8 @@ func (h *Hub[K]) nextWoken() (next wakeup, ok bool) {
 	return next, true
 }
 
-// deadlines is a heap of pulls by deadline.
-type deadlines []*Pull
+// byDeadline orders pulls by deadline.
+type byDeadline struct{}
 
-func (d deadlines) Len() int           { return len(d) }
-func (d deadlines) Less(i, j int) bool { return d[i].Deadline.Before(d[j].Deadline) }
-func (d deadlines) Swap(i, j int) {
-	d[i], d[j] = d[j], d[i]
-	d[i].pos, d[j].pos = i, j
-}
-func (d *deadlines) Push(v any) {
-	p := v.(*Pull)
-	p.pos = len(*d)
-	*d = append(*d, p)
-}
-func (d *deadlines) Pop() any {
-	old := *d
-	p := old[len(old)-1]
-	old[len(old)-1] = nil
-	*d = old[:len(old)-1]
-	return p
-}
+func (byDeadline) Before(a, b *Pull) bool     { return a.Deadline.Before(b.Deadline) }
+func (byDeadline) Placed(x *Pull, pos uint32) { x.pos = pos }

@@ -4,11 +4,12 @@
 package popwait
 
 import (
-	"container/heap"
 	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/twostage/twostage/internal/pq"
 
 	"github.com/twostage/twostage/message"
 )
@@ -70,7 +71,7 @@ type Wait struct {
 	at         time.Time // the deadline, or when Ready is to be asked again
 	unsure     bool      // let go because Ready was true
 	done       bool
-	pos        int    // in the heap
+	pos        uint32 // in times
 	prev, next *Wait  // of the same owner
 	seq        uint64 // rises with every Hold
 	older      *Wait  // of the same kind
@@ -119,7 +120,7 @@ type Hub struct {
 	keys    int
 	kinds   map[kindKey]*kind
 	seq     uint64 // the last Hold's
-	times   deadlines
+	times   pq.Queue[*Wait, byTime]
 	owned   map[any]*Wait // the owner's newest wait, the others behind it
 	woken   []wakeup
 	head    int           // of woken
@@ -159,8 +160,8 @@ func (h *Hub) Hold(w *Wait) Result {
 		return Full
 	}
 	h.own(w)
-	heap.Push(&h.times, w)
-	first := h.times[0] == w
+	h.times.Push(w)
+	first := h.times.Items()[0] == w
 	h.count.Add(1)
 	h.mu.Unlock()
 	if first {

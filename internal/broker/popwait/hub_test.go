@@ -88,7 +88,7 @@ func inBubble(t *testing.T, limits Limits, newest bool, fn func(h *Hub, d *held)
 		stop := run(t, h)
 		fn(h, &held{t: t, h: h})
 		stop()
-		if h.Len() != 0 || h.keys != 0 || len(h.topics) != 0 || len(h.retries) != 0 || len(h.owned) != 0 || len(h.times) != 0 || len(h.kinds) != 0 {
+		if h.Len() != 0 || h.keys != 0 || len(h.topics) != 0 || len(h.retries) != 0 || len(h.owned) != 0 || h.times.Len() != 0 || len(h.kinds) != 0 {
 			t.Errorf("left after the end: %d waits, %d keys, %v, %v, %v, %v", h.Len(), h.keys, h.topics, h.retries, h.owned, h.kinds)
 		}
 	})

@@ -4,7 +4,6 @@
 package popwait
 
 import (
-	"container/heap"
 	"context"
 	"fmt"
 	"runtime/debug"
@@ -24,18 +23,18 @@ func (h *Hub) Run(ctx context.Context) error {
 		ask = ask[:0]
 		h.mu.Lock()
 		h.ended = stopping
-		for len(h.times) > 0 && (stopping || !h.times[0].at.After(now)) {
-			w := h.times[0]
+		for h.times.Len() > 0 && (stopping || !h.times.Items()[0].at.After(now)) {
+			w := h.times.Items()[0]
 			if stopping || !w.Deadline.After(now) {
 				h.release(w, false)
 				continue
 			}
 			ask = append(ask, w) // once: what comes later is told
 			w.at = w.Deadline
-			heap.Fix(&h.times, 0)
+			h.times.Fix(1)
 		}
-		if len(h.times) > 0 {
-			wait = h.times[0].at.Sub(now)
+		if h.times.Len() > 0 {
+			wait = h.times.Items()[0].at.Sub(now)
 		}
 		h.mu.Unlock()
 		for i, w := range ask {

@@ -4,7 +4,6 @@
 package popwait
 
 import (
-	"container/heap"
 	"slices"
 
 	"github.com/twostage/twostage/message"
@@ -13,7 +12,7 @@ import (
 // enter puts w behind the others of its key, unless a limit is reached; h.mu is
 // held, as by everything here.
 func (h *Hub) enter(w *Wait) bool {
-	if len(h.times) >= h.limits.Waits {
+	if h.times.Len() >= h.limits.Waits {
 		return false
 	}
 	in := h.topics[w.Topic][w.Group]
@@ -139,7 +138,7 @@ func (h *Hub) take(w *Wait) {
 	w.done = true
 	h.leave(w)
 	h.disown(w)
-	heap.Remove(&h.times, w.pos)
+	h.times.Remove(w.pos)
 	h.count.Add(-1)
 }
 
@@ -171,24 +170,8 @@ func (h *Hub) disown(w *Wait) {
 	w.prev, w.next = nil, nil
 }
 
-// deadlines is a heap of waits by the time they are looked at.
-type deadlines []*Wait
+// byTime orders waits by when they are looked at.
+type byTime struct{}
 
-func (d deadlines) Len() int           { return len(d) }
-func (d deadlines) Less(i, j int) bool { return d[i].at.Before(d[j].at) }
-func (d deadlines) Swap(i, j int) {
-	d[i], d[j] = d[j], d[i]
-	d[i].pos, d[j].pos = i, j
-}
-func (d *deadlines) Push(v any) {
-	w := v.(*Wait)
-	w.pos = len(*d)
-	*d = append(*d, w)
-}
-func (d *deadlines) Pop() any {
-	old := *d
-	w := old[len(old)-1]
-	old[len(old)-1] = nil
-	*d = old[:len(old)-1]
-	return w
-}
+func (byTime) Before(a, b *Wait) bool     { return a.at.Before(b.at) }
+func (byTime) Placed(x *Wait, pos uint32) { x.pos = pos }
