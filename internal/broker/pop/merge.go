@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/twostage/twostage/internal/wire/body"
+	"github.com/twostage/twostage/message"
 )
 
 // key names a checkpoint, as Java's merge key does.
@@ -64,6 +65,18 @@ func (c *checkpoint) offsets(mask uint32) []int64 {
 		}
 	}
 	return list
+}
+
+// revivesIn tells whether messages of the checkpoint may be stored again in a topic.
+func (c *checkpoint) revivesIn(topic string) bool {
+	switch {
+	case topic == message.DLQTopic(c.group):
+		return true
+	case kindOf(c.topic) != Normal:
+		return topic == c.topic
+	}
+	retries := message.PopRetryTopics(c.group, c.topic)
+	return topic == retries[0] || topic == retries[1]
 }
 
 // size is about how many bytes a note has of the checkpoint, without the broker's
@@ -192,11 +205,12 @@ func (m *merge) finish(c *checkpoint, mask uint32, again int64) {
 	heap.Push(&m.heap, c)
 }
 
-// revived notes that the log has a record made of the checkpoint record at log
-// offset from - i for its message i. It is for reading the log again.
-func (m *merge) revived(from int64) {
+// revived notes that topic has a record made of the checkpoint record at log offset
+// from - i for its message i. In topics that the checkpoint revives nothing in, the
+// number means something else. It is for reading the log again.
+func (m *merge) revived(topic string, from int64) {
 	for i := range int64(body.MaxPopMessages) {
-		if c := m.byRecord[from-i]; c != nil && i < int64(len(c.diffs)) {
+		if c := m.byRecord[from-i]; c != nil && i < int64(len(c.diffs)) && c.revivesIn(topic) {
 			if c.done |= 1 << i; c.done&c.all() == c.all() {
 				m.drop(c)
 			}

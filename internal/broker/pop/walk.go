@@ -34,8 +34,8 @@ func (w *walk) visit(r *message.Record) error {
 		}
 		revive, timed = int32(n), true
 	default:
-		if r.PreparedOffset > 0 {
-			w.s.open.revived(r.PreparedOffset)
+		if r.PreparedOffset > 0 && r.BornHost == r.StoreHost {
+			w.s.open.revived(topic, r.PreparedOffset)
 		}
 		return nil
 	}
