@@ -5,6 +5,7 @@ package broker
 
 import (
 	"fmt"
+	"sync/atomic"
 	"testing"
 
 	"github.com/twostage/twostage/internal/vfs"
@@ -89,4 +90,33 @@ func TestCorrectionOffsets(t *testing.T) {
 		}
 	}
 	w.wantOffsets("worse", 0) // RocketMQ deletes the offsets of the groups that are left out
+}
+
+// TestCloneOntoAPoppingGroup: a clone that was answered stands against what the group
+// popped before, also after a kill.
+func TestCloneOntoAPoppingGroup(t *testing.T) {
+	var now atomic.Int64
+	fs := vfs.NewMem()
+	w := walled(t, fs, &now)
+	c := w.client()
+	for i := range 4 {
+		c.send(sendHeader("T"), fmt.Sprint("m", i))
+	}
+	w.stored("T", 0)
+	c.heartbeat("c", "from", "T", "*")
+	w.offset("from", 0, 1)
+	if p := c.popSoon(popRequest("T", 0)); len(p.list) != 4 {
+		t.Fatalf("%+v", p)
+	}
+	if cmd, _ := c.Invoke(w.ctx, w.addr, &wire.Request{Code: wire.ReqCloneGroupOffset,
+		Header: &header.CloneGroupOffsetRequest{SrcGroup: "from", DestGroup: "g", Topic: "T"}}); cmd == nil || cmd.Code != wire.Success {
+		t.Fatalf("%v", cmd)
+	}
+	w.wantOffsets("g", 1)
+	now.Add(1)
+	w = walled(t, fs.Kill(), &now)
+	w.wantOffsets("g", 1)
+	if p := w.client().popSoon(popRequest("T", 0)); p.bodies() != "m1 m2 m3" {
+		t.Errorf("then the group pops %q", p.bodies())
+	}
 }

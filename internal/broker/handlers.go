@@ -66,9 +66,9 @@ func (b *Broker) handlers() handlers {
 	h.admin = &handler.Admin{Topics: b.topics, Groups: b.groups, Offsets: b.offsets, Queues: b.store, Published: b.naming.publish, Settle: b.settle,
 		Pops: b.pops, Deleted: b.letGoDeleted}
 
-	h.reset = &handler.Reset{Log: b.store, Topics: b.topics, Groups: b.groups, Online: b.session, Offsets: b.offsets, LetGo: b.wasReset,
+	h.reset = &handler.Reset{Log: b.store, Topics: b.topics, Groups: b.groups, Online: b.session, Offsets: b.offsets, Pops: b.pops, LetGo: b.letGo,
 		OnServer: c.Groups.ServerSideReset, Broker: c.Identity.Name, Logger: b.log}
-	h.clone = &handler.Clone{Log: b.store, Topics: b.topics, Subs: b.session, Offsets: b.offsets}
+	h.clone = &handler.Clone{Log: b.store, Topics: b.topics, Subs: b.session, Offsets: b.offsets, Pops: b.pops}
 	h.relay = &handler.Relay{Members: b.session, Log: b.store, Topics: b.topics, Groups: b.groups, Broker: c.Identity.Name}
 	h.progress = &handler.Progress{Log: b.store, Topics: b.topics, Subs: b.session, Offsets: b.offsets, PerSecond: b.rates.perSecond, Broker: c.Identity.Name}
 	h.reply = &handler.Reply{Send: h.send, Requesters: b.session, Store: c.Topics.StoreReplies, NowMillis: b.o.NowMillis, Logger: b.log}

@@ -30,12 +30,3 @@ func (b *Broker) openPops() error {
 	b.group.Defer("pops", b.pops.Close)
 	return nil
 }
-
-// wasReset follows a reset of offsets: held pulls go on, and what was popped
-// before moves no offset any more, also after a kill.
-func (b *Broker) wasReset(topic string, queues map[int32]int64) {
-	b.letGo(topic, queues)
-	if err := b.pops.Note(); err != nil {
-		b.log.Error("what is popped could not be noted after a reset of offsets", "topic", topic, "error", err)
-	}
-}

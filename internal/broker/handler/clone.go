@@ -21,7 +21,6 @@ type GroupOffsets interface {
 	Topics(group string) []string
 	Groups(topic string) []string
 	Set(group, topic string, queue int32, offset int64) error
-	Flush() error
 }
 
 // Clone serves CLONE_GROUP_OFFSET and QUERY_CORRECTION_OFFSET.
@@ -30,6 +29,7 @@ type Clone struct {
 	Topics  Topics
 	Subs    Subscriptions
 	Offsets GroupOffsets
+	Pops    Putter
 }
 
 // Clone serves CLONE_GROUP_OFFSET: a group gets the offsets of another one, in a
@@ -57,19 +57,16 @@ func (c *Clone) Clone(r *remoting.Request) {
 		fail(r, wire.TopicNotExist, "topic[%s] not exist: nothing was cloned", h.Topic)
 		return
 	}
-	err := c.clone(&h, topics)
-	if flushed := c.Offsets.Flush(); err == nil {
-		err = flushed
-	}
-	if err != nil {
+	if err := c.Pops.Put(h.DestGroup, c.cloned(&h, topics), c.Offsets.Set); err != nil {
 		fail(r, wire.SystemError, "not all offsets of group %s were cloned to group %s and are on disk: %s; clone them again", h.SrcGroup, h.DestGroup, err)
 		return
 	}
 	r.Reply(&wire.Response{Code: wire.Success})
 }
 
-// clone sets the offsets.
-func (c *Clone) clone(h *header.CloneGroupOffsetRequest, topics []string) error {
+// cloned are the offsets to set, by topic and queue.
+func (c *Clone) cloned(h *header.CloneGroupOffsetRequest, topics []string) map[string]map[int32]int64 {
+	offsets := make(map[string]map[int32]int64)
 	for _, topic := range topics {
 		if _, ok := c.Topics.Get(topic); !ok {
 			continue
@@ -77,13 +74,9 @@ func (c *Clone) clone(h *header.CloneGroupOffsetRequest, topics []string) error 
 		if sub, online, _ := c.Subs.Subscription(h.SrcGroup, topic); online && sub == nil && !h.Offline {
 			continue
 		}
-		for queue, at := range c.Offsets.Queues(h.SrcGroup, topic) {
-			if err := c.Offsets.Set(h.DestGroup, topic, queue, at); err != nil {
-				return err
-			}
-		}
+		offsets[topic] = c.Offsets.Queues(h.SrcGroup, topic)
 	}
-	return nil
+	return offsets
 }
 
 // Correct serves QUERY_CORRECTION_OFFSET: for each queue of a topic the least

@@ -24,7 +24,12 @@ const versionTakesReset = 28
 type ResetOffsets interface {
 	Query(group, topic string, queue int32) (int64, bool)
 	Reset(group, topic string, queue int32, offset int64) error
-	Flush() error
+}
+
+// Putter sets offsets of a group, by topic and queue, with set for each, so that
+// pops do not move them back, and makes them last.
+type Putter interface {
+	Put(group string, offsets map[string]map[int32]int64, set func(group, topic string, queue int32, offset int64) error) error
 }
 
 // ConsumerGroups are the consumer groups that are online.
@@ -50,6 +55,7 @@ type Reset struct {
 	Groups  KnownGroups
 	Online  ConsumerGroups
 	Offsets ResetOffsets
+	Pops    Putter
 	// LetGo ends the holds of pulls at queues of a topic.
 	LetGo    func(topic string, queues map[int32]int64)
 	OnServer bool
@@ -94,14 +100,7 @@ func (s *Reset) here(r *remoting.Request, h *header.ResetOffsetRequest, t *body.
 		fail(r, wire.SystemError, "%s", err)
 		return
 	}
-	for id, to := range queues {
-		if err = s.Offsets.Reset(h.Group, h.Topic, id, to); err != nil {
-			break
-		}
-	}
-	if err == nil {
-		err = s.Offsets.Flush()
-	}
+	err = s.Pops.Put(h.Group, map[string]map[int32]int64{h.Topic: queues}, s.Offsets.Reset)
 	s.LetGo(h.Topic, queues)
 	if err != nil {
 		fail(r, wire.SystemError, "not all offsets of group %s in topic %s were reset: %s; reset them again", h.Group, h.Topic, err)

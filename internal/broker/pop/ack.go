@@ -256,7 +256,7 @@ func (s *Service) storeInOrder(k queueKey, offsets []int64, time int64) (end int
 		return end, false, err // the topic or the group was deleted meanwhile
 	}
 	info.Committed |= bits
-	s.cfg.Offsets.Commit(k.group, k.topic, k.queue, next(info))
+	s.move(k, next(info), end)
 	at := free(info)
 	s.waking.set(k, at)
 	return end, at <= s.cfg.NowMillis(), err

@@ -29,8 +29,9 @@
 //   - A note says a log offset N. All records before N are in what it says, all
 //     others are read again. Service.gate sees to that: it is held shared from before
 //     an append until the tables have it, and alone to take N and the tables.
-//   - An offset is committed only once the checkpoints before it are on the disk.
-//     Open restores offsets from the checkpoints behind the note (POP_NEXT).
+//   - An offset is committed only once the records that it follows from, checkpoints
+//     or in order acks, are on the disk. Open restores offsets from those behind the
+//     note (POP_NEXT).
 //   - A message of a checkpoint is revived once: Open finds the records that were
 //     made of it.
 //   - The ack of a message that has moved to another checkpoint counts only if that
@@ -39,6 +40,8 @@
 //     was stored: else it is of a topic that was deleted (Service.had).
 //   - An offset that waits for the disk counts only while the committed one is that
 //     which it goes on from.
+//   - An offset that is set by hand (Put) is noted before that is answered, and no pop
+//     that read before it is stored behind that note.
 //   - In order, the last pop in the log counts, not that with the latest time. A queue
 //     is blocked while a message of it is in flight, and the offset never passes one
 //     that is not acked. An acked message is not given again with those before it.

@@ -20,8 +20,7 @@ const maxUnnoted = 256 << 20
 
 // Note writes down what is in flight, durably, after the log and the consumers'
 // offsets that belong to it. Run does it every Config.NoteInterval and Close at the
-// end. Call it once a group's offset was set back by hand, before that is
-// answered: what was popped before it moves no offset any more.
+// end.
 func (s *Service) Note() error {
 	s.noting.Lock()
 	defer s.noting.Unlock()
@@ -35,9 +34,9 @@ func (s *Service) Note() error {
 	})
 	orders := s.orders.snapshot()
 	s.dirty = false
-	offsets := make(map[queueKey]int64, len(s.pending))
+	offsets := make(map[queueKey]waiting, len(s.pending))
 	for k, p := range s.pending {
-		offsets[k] = p.next
+		offsets[k] = waiting{p, p.next}
 	}
 	s.mu.Unlock()
 	s.gate.Unlock()

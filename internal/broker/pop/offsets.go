@@ -4,6 +4,7 @@
 package pop
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/twostage/twostage/internal/store"
@@ -11,7 +12,8 @@ import (
 
 // pending is an offset that the log must have first: what lies before it is known
 // to be in flight only by records up to end. It counts while the consumers' offset is
-// the one it goes on from: who moves that has the last word.
+// the one it goes on from: who moves that has the last word. Another one that waits
+// in its place is another pending.
 type pending struct {
 	base            int64 // -1: none
 	next, end       int64
@@ -43,22 +45,27 @@ func (s *Service) offset(k queueKey) (offset int64, known bool) {
 func (s *Service) advance(k queueKey, next, end int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.move(k, next, end)
+}
+
+// move is advance; mu is held.
+func (s *Service) move(k queueKey, next, end int64) {
 	if !s.there(k) {
 		return
 	}
 	base := s.query(k)
-	p, ok := s.pending[k]
-	ok = ok && p.base == base
+	p := s.pending[k]
+	waits := p != nil && p.base == base
 	switch {
-	case !ok && end <= s.cfg.Log.Flushed():
+	case !waits && (next == base || end <= s.cfg.Log.Flushed()):
 		delete(s.pending, k)
 		s.cfg.Offsets.Commit(k.group, k.topic, k.queue, next)
 		return
-	case !ok:
-		p = pending{base: base, midNext: next, midEnd: end}
+	case !waits:
+		p = &pending{base: base, midNext: next, midEnd: end}
+		s.pending[k] = p
 	}
 	p.next, p.end = next, max(end, p.end)
-	s.pending[k] = p
 }
 
 // settleOffsets commits the offsets that the disk has the reasons of.
@@ -77,21 +84,25 @@ func (s *Service) settleOffsets() {
 			s.cfg.Offsets.Commit(k.group, k.topic, k.queue, p.midNext)
 			p.base = p.midNext
 			p.midNext, p.midEnd = p.next, p.end
-			s.pending[k] = p
 		}
 	}
 }
 
+// waiting is what an offset that waits for the disk was at some moment.
+type waiting struct {
+	*pending
+	next int64
+}
+
 // commit commits offsets that the disk has the reasons of, but those of groups
 // that were put elsewhere since.
-func (s *Service) commit(offsets map[queueKey]int64) {
+func (s *Service) commit(offsets map[queueKey]waiting) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for k, to := range offsets {
-		if p, ok := s.pending[k]; ok && s.there(k) && p.base == s.query(k) && p.base < to {
-			s.cfg.Offsets.Commit(k.group, k.topic, k.queue, to)
-			p.base = to
-			s.pending[k] = p
+	for k, w := range offsets {
+		if s.pending[k] == w.pending && s.there(k) && w.base == s.query(k) && w.base < w.next {
+			s.cfg.Offsets.Commit(k.group, k.topic, k.queue, w.next)
+			w.base = w.next
 		}
 	}
 }
@@ -103,15 +114,46 @@ func (s *Service) there(k queueKey) bool {
 	return topic && group
 }
 
-// jump puts a group elsewhere in a queue, with nothing in flight in order.
-func (s *Service) jump(k queueKey, to int64) {
-	s.mu.Lock()
+// quit drops what could still move a group in a queue; mu is held.
+func (s *Service) quit(k queueKey) {
 	delete(s.pending, k)
 	s.orders.clear(k.topic, k.group, k.queue)
 	s.waking.set(k, 0)
 	s.dirty = true
-	s.cfg.Offsets.Commit(k.group, k.topic, k.queue, to)
-	s.mu.Unlock()
+}
+
+// Put sets offsets of a group by hand, with set for each: they are by topic and
+// queue. What it popped there before moves it no more, and nothing of it is in flight
+// in order; pops that are under way begin anew. When it returns that is on the disk,
+// and so are the offsets. Errors come from set, and from the disk: some offsets may
+// be set then, and a kill may undo that.
+func (s *Service) Put(group string, offsets map[string]map[int32]int64, set func(group, topic string, queue int32, offset int64) error) error {
+	err := errors.Join(s.put(group, offsets, set), s.Note())
+	if s.cfg.Wake != nil {
+		for topic, queues := range offsets {
+			for queue := range queues {
+				s.cfg.Wake(group, topic, queue)
+			}
+		}
+	}
+	return err
+}
+
+func (s *Service) put(group string, offsets map[string]map[int32]int64, set func(group, topic string, queue int32, offset int64) error) error {
+	s.gate.Lock()
+	defer s.gate.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.puts.Add(1)
+	for topic, queues := range offsets {
+		for queue, offset := range queues {
+			if err := set(group, topic, queue, offset); err != nil {
+				return err
+			}
+			s.quit(queueKey{group, topic, queue})
+		}
+	}
+	return nil
 }
 
 // ForgetTopics drops what is popped of topics that were deleted, and notes that: of

@@ -74,6 +74,7 @@ func TestOrder(t *testing.T) {
 			r.must(r.ack(&list[1])) // twice is no error
 			again()
 			list = r.ordered("w", "d")
+			r.s.settleOffsets()
 			if off, _ := r.offsets.Query("g", "T", 0); off != 3 {
 				t.Errorf("the offset is %d", off)
 			}

@@ -67,6 +67,7 @@ type popping struct {
 	info infos
 	end  int64 // of the log records it has stored
 	peek bool
+	puts uint64 // Service.puts when the pop looked where the group is
 	// failed is the first queue that could not be popped; the others can.
 	failed error
 }
@@ -197,6 +198,30 @@ func (p *popping) queue(topic string, id, revive int32) error {
 		return nil
 	}
 	defer unlock()
+	if err := p.locked(q, k, revive); !errors.Is(err, errPut) {
+		return err
+	}
+	return p.locked(q, k, revive)
+}
+
+// errPut: the group does not go on where the pop has read any more.
+var errPut = fmt.Errorf("%w: the group's offset was set while it popped", ErrAgain)
+
+// still holds gate shared, which the caller gives back, unless offsets were set by
+// hand since the pop looked where the group is: then that is errPut.
+func (p *popping) still() error {
+	p.s.gate.RLock()
+	if p.s.puts.Load() == p.puts {
+		return nil
+	}
+	p.s.gate.RUnlock()
+	return errPut
+}
+
+// locked pops from one queue; the queue's lock is held.
+func (p *popping) locked(q *store.Queue, k queueKey, revive int32) error {
+	s := p.s
+	p.puts = s.puts.Load()
 	from, err := p.from(q, k)
 	if err != nil {
 		return err
@@ -216,8 +241,9 @@ func (p *popping) queue(topic string, id, revive int32) error {
 	if len(got.Records) == 0 {
 		got.Release()
 		if got.NextOffset > from && !p.peek && !(p.req.Order && s.inOrder(k)) {
-			s.advance(k, got.NextOffset, s.cfg.Log.MaxPhysical()) // those entries must not be lost and filled anew
-			from = got.NextOffset
+			if from = got.NextOffset; p.pass(k, from) != nil {
+				return errPut
+			}
 		}
 		p.res.Rest += max(q.Max()-max(from, got.NextOffset), 0)
 		return nil
@@ -243,12 +269,16 @@ func (p *popping) get(q *store.Queue, k queueKey, from int64, want int) (store.G
 			s.cfg.Logger.Warn("a pop goes on elsewhere: the queue does not have the group's offset", "group", k.group, "topic", k.topic, "queue", k.queue, "offset", from, "used", got.NextOffset)
 			got.Release()
 			if from, jumped = got.NextOffset, true; !p.peek {
-				s.jump(k, from)
+				if err := p.jump(k, from); err != nil {
+					return store.GetResult{}, from, err
+				}
 			}
 		case p.req.Order && !p.peek && len(got.Records) > 0 && s.allAcked(k, got.QueueOffsets):
 			got.Release()
 			from = got.NextOffset
-			s.cfg.Offsets.Commit(k.group, k.topic, k.queue, from)
+			if err := p.pass(k, from); err != nil {
+				return store.GetResult{}, from, err
+			}
 		default:
 			return got, from, nil
 		}
@@ -260,11 +290,7 @@ func (p *popping) from(q *store.Queue, k queueKey) (int64, error) {
 	s := p.s
 	if !p.peek {
 		if off, ok := s.cfg.Offsets.Take(k.group, k.topic, k.queue); ok {
-			s.jump(k, off)
-			if err := s.Note(); err != nil {
-				return 0, err
-			}
-			return off, nil
+			return off, p.jump(k, off)
 		}
 	}
 	off, known := s.offset(k)
@@ -275,8 +301,37 @@ func (p *popping) from(q *store.Queue, k queueKey) (int64, error) {
 	if p.req.FromEnd {
 		mode = 1
 	}
-	if off = s.initial(q, k, mode); !p.peek {
-		s.cfg.Offsets.Commit(k.group, k.topic, k.queue, off)
+	if off = s.initial(q, k, mode); p.peek {
+		return off, nil
 	}
+	if err := p.still(); err != nil {
+		return 0, err
+	}
+	defer s.gate.RUnlock()
+	s.cfg.Offsets.Commit(k.group, k.topic, k.queue, off)
 	return off, nil
+}
+
+// pass moves the group over entries that give it nothing: they must not be lost and
+// filled anew.
+func (p *popping) pass(k queueKey, to int64) error {
+	if err := p.still(); err != nil {
+		return err
+	}
+	defer p.s.gate.RUnlock()
+	p.s.advance(k, to, p.s.cfg.Log.MaxPhysical())
+	return nil
+}
+
+// jump puts the group elsewhere in a queue, with nothing in flight in order.
+func (p *popping) jump(k queueKey, to int64) error {
+	if err := p.still(); err != nil {
+		return err
+	}
+	defer p.s.gate.RUnlock()
+	p.s.mu.Lock()
+	defer p.s.mu.Unlock()
+	p.s.quit(k)
+	p.s.cfg.Offsets.Commit(k.group, k.topic, k.queue, to)
+	return nil
 }

@@ -97,13 +97,14 @@ type Service struct {
 	// gate is held shared from before a record is stored until it is in the tables,
 	// and alone to say what the tables are at an end of the log.
 	gate sync.RWMutex
+	puts atomic.Uint64 // how often offsets were set by hand; it changes under gate
 
 	mu      sync.Mutex // what follows; behind gate and queue locks
 	open    *merge
 	orders  *orders
 	settled *sync.Cond // an ack is stored, or has failed
 	held    map[queueKey]*holder
-	pending map[queueKey]pending
+	pending map[queueKey]*pending
 	waking  wakes // orderly queues that are blocked, until when
 	arrived []reviveQueue
 	dirty   bool
@@ -178,7 +179,7 @@ func Open(cfg Config) (*Service, error) {
 	}
 	s := &Service{
 		cfg: cfg, revive: ReviveTopic(cfg.Cluster), open: newMerge(), orders: newOrders(),
-		held: make(map[queueKey]*holder), pending: make(map[queueKey]pending), waking: newWakes(),
+		held: make(map[queueKey]*holder), pending: make(map[queueKey]*pending), waking: newWakes(),
 		arrived: make([]reviveQueue, cfg.ReviveQueues), wake: make(chan struct{}, 1), closing: make(chan struct{}),
 	}
 	s.settled = sync.NewCond(&s.mu)

@@ -79,7 +79,9 @@ func (p *popping) checkpoint(q *store.Queue, k queueKey, revive int32, from int6
 	if err := b.checkpoint(c, got.NextOffset); err != nil {
 		return err
 	}
-	s.gate.RLock()
+	if err := p.still(); err != nil {
+		return err
+	}
 	defer s.gate.RUnlock()
 	s.mu.Lock()
 	taken := s.open.open[c.key] != nil
@@ -111,7 +113,9 @@ func (p *popping) inOrder(q *store.Queue, k queueKey, revive int32, got *store.G
 	if err := b.order(k, revive, p.req.Attempt, p.res.PopTime, p.req.Invisible, got.QueueOffsets); err != nil {
 		return nil, nil, err
 	}
-	s.gate.RLock()
+	if err := p.still(); err != nil {
+		return nil, nil, err
+	}
 	defer s.gate.RUnlock()
 	end, err := b.store()
 	if err != nil {
@@ -133,7 +137,7 @@ func (p *popping) inOrder(q *store.Queue, k queueKey, revive int32, got *store.G
 			records, offsets = append(records, got.Records[i]), append(offsets, o)
 		}
 	}
-	s.cfg.Offsets.Commit(k.group, k.topic, k.queue, next(info))
+	s.move(k, next(info), end)
 	p.info.count(k.topic, k.queue, offsets, info.Consumed)
 	return records, offsets, nil
 }
