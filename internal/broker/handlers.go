@@ -82,8 +82,10 @@ func (b *Broker) handlers() handlers {
 	return h
 }
 
-// settle has delayed delivery note how far it is.
+// settle has delayed delivery note how far it is, and revivals of what was deleted
+// come to their end.
 func (b *Broker) settle() {
+	b.pops.Settle()
 	if err := b.delays.Persist(); err != nil {
 		b.log.Error("the offsets of delayed delivery can't be written", "error", err)
 	}

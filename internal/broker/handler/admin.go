@@ -60,8 +60,9 @@ type Admin struct {
 	// Published returns once the name servers know the topics as they are, or
 	// after a while: a topic that was made is in the routes when it is answered.
 	Published func()
-	// Settle runs before a topic's queues are deleted: who works by what stands in
-	// them notes how far that is done.
+	// Settle runs once a topic is deleted, before its queues and its retry topics are:
+	// who works by what stands in them notes how far that is done, and makes no more
+	// of those topics when it has returned.
 	Settle func()
 	// Deleted runs after queues or a group were deleted: who waits there is answered.
 	Deleted func()
@@ -123,12 +124,17 @@ func (a *Admin) DeleteTopic(r *remoting.Request) {
 func (a *Admin) deleteTopic(r *remoting.Request, topic string) bool {
 	a.deleting.Lock()
 	defer a.deleting.Unlock()
-	names := append(a.retries(topic), topic)
-	if _, err := a.Topics.Delete(names...); err != nil {
+	if _, err := a.Topics.Delete(topic); err != nil {
 		fail(r, wire.SystemError, "%s", err)
 		return false
 	}
 	a.Settle()
+	retries := a.retries(topic)
+	if _, err := a.Topics.Delete(retries...); err != nil {
+		fail(r, wire.SystemError, "the topic is deleted, but not the topics of what is popped of it again: %s; delete it again", err)
+		return false
+	}
+	names := append(retries, topic)
 	for _, name := range names {
 		err := a.Queues.DeleteTopic(name)
 		a.Deleted()

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/twostage/twostage/internal/vfs"
+	"github.com/twostage/twostage/internal/wire/body"
 )
 
 // deleteTopic deletes T as the broker does, up to where told is whether pop
@@ -181,5 +182,62 @@ func TestReviveOffsetWaits(t *testing.T) {
 	r.must(r.turn())
 	if off, known := r.offsets.Query(ReviveGroup, ReviveTopic("c"), id); !known || off != 1 {
 		t.Errorf("after the ack %d %v", off, known)
+	}
+}
+
+// slowTopics make a topic only when they may.
+type slowTopics struct {
+	topicNames
+	entered, leave chan struct{}
+}
+
+func (n slowTopics) Ensure(name string, queues, perm, sysFlag int32) (*body.TopicConfig, error) {
+	n.entered <- struct{}{}
+	<-n.leave
+	return n.topicNames.Ensure(name, queues, perm, sysFlag)
+}
+
+// TestSettleWaitsForRevivals: once it has returned, nothing makes a retry topic of a
+// topic that was deleted before.
+func TestSettleWaitsForRevivals(t *testing.T) {
+	r := newRig(t)
+	r.must(r.send(0, "a", "b"))
+	req := Request{Group: "g", Topic: "T", Queue: 0, Max: 1, Invisible: 1000}
+	for range 2 {
+		if list, err := r.pop(req); err != nil || len(list) != 1 {
+			t.Fatal(list, err)
+		}
+		r.now += 500
+	}
+	slow := slowTopics{topicNames{r.names}, make(chan struct{}), make(chan struct{})}
+	r.s.cfg.Topics = slow
+	// The first is due, the second not yet.
+	revived, settled := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(revived)
+		r.s.due(t.Context())
+	}()
+	<-slow.entered
+	delete(r.names.topics, "T") // not read while Ensure waits
+	began := make(chan struct{})
+	go func() {
+		defer close(settled)
+		close(began)
+		r.s.Settle()
+		retry := RetryTopic("g", "T", RetryV1)
+		if r.names.topics[retry] == nil {
+			t.Error("a topic is being made while Settle has returned")
+		}
+		delete(r.names.topics, retry)
+	}()
+	<-began
+	slow.leave <- struct{}{}
+	<-revived
+	<-settled
+	r.s.cfg.Topics = slow.topicNames
+	r.now += 5000
+	r.must(r.turn())
+	if s := r.s.Stats(); len(r.names.topics) != 0 || s.Revived != 1 || s.InFlight != 0 {
+		t.Errorf("there are the topics %v; %+v", r.names.topics, s)
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"slices"
 
 	"github.com/twostage/twostage/internal/wire/body"
-	"github.com/twostage/twostage/message"
 )
 
 // key names a checkpoint, as Java's merge key does.
@@ -65,18 +64,6 @@ func (c *checkpoint) offsets(mask uint32) []int64 {
 		}
 	}
 	return list
-}
-
-// revivesIn tells whether messages of the checkpoint may be stored again in a topic.
-func (c *checkpoint) revivesIn(topic string) bool {
-	switch {
-	case topic == message.DLQTopic(c.group):
-		return true
-	case kindOf(c.topic) != Normal:
-		return topic == c.topic
-	}
-	retries := message.PopRetryTopics(c.group, c.topic)
-	return topic == retries[0] || topic == retries[1]
 }
 
 // size is about how many bytes a note has of the checkpoint, without the broker's

@@ -156,6 +156,13 @@ func (s *Service) put(group string, offsets map[string]map[int32]int64, set func
 	return nil
 }
 
+// Settle returns once nothing is being stored again of a topic that was deleted before
+// the call. From then on no retry topic of it is made.
+func (s *Service) Settle() {
+	s.gate.Lock()
+	defer s.gate.Unlock()
+}
+
 // ForgetTopics drops what is popped of topics that were deleted, and notes that: of
 // one that is made under such a name nothing is acked or in flight, also after a kill.
 func (s *Service) ForgetTopics(topics ...string) error {

@@ -56,6 +56,18 @@ func (w *walk) visit(r *message.Record) error {
 	return nil
 }
 
+// revivesIn tells whether messages of the checkpoint may be stored again in a topic.
+func (c *checkpoint) revivesIn(topic string) bool {
+	switch {
+	case topic == message.DLQTopic(c.group):
+		return true
+	case kindOf(c.topic) != Normal:
+		return topic == c.topic
+	}
+	retries := message.PopRetryTopics(c.group, c.topic)
+	return topic == retries[0] || topic == retries[1]
+}
+
 func (w *walk) checkpoint(r *message.Record, revive int32, timed bool) {
 	s := w.s
 	var p body.PopCheckPoint
