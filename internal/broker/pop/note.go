@@ -24,22 +24,7 @@ const maxUnnoted = 256 << 20
 func (s *Service) Note() error {
 	s.noting.Lock()
 	defer s.noting.Unlock()
-	s.gate.Lock()
-	s.mu.Lock()
-	end, open := s.cfg.Log.MaxPhysical(), s.open.snapshot()
-	s.orders.forget(func(topic, group string) bool {
-		_, t := s.cfg.Topics.Get(topic)
-		_, g := s.cfg.Groups.Get(group)
-		return t && g
-	})
-	orders := s.orders.snapshot()
-	s.dirty = false
-	offsets := make(map[queueKey]waiting, len(s.pending))
-	for k, p := range s.pending {
-		offsets[k] = waiting{p, p.next}
-	}
-	s.mu.Unlock()
-	s.gate.Unlock()
+	end, open, orders, offsets := s.moment()
 	err := s.cfg.Log.Flush(end)
 	if err == nil {
 		s.commit(offsets)
@@ -64,6 +49,21 @@ func (s *Service) Note() error {
 	}
 	s.noted.Store(end)
 	return nil
+}
+
+// moment is an end of the log, and what the tables are there.
+func (s *Service) moment() (end int64, open []noted, orders map[string]map[int32]*body.OrderInfo, offsets map[queueKey]waiting) {
+	s.gate.Lock()
+	defer s.gate.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dirty = false
+	s.orders.forget(func(topic, group string) bool { return s.there(queueKey{group: group, topic: topic}) })
+	offsets = make(map[queueKey]waiting, len(s.pending))
+	for k, p := range s.pending {
+		offsets[k] = waiting{p, p.next}
+	}
+	return s.cfg.Log.MaxPhysical(), s.open.snapshot(), s.orders.snapshot(), offsets
 }
 
 // noteIfNew is Note, unless nothing has happened since the last one.
