@@ -143,7 +143,16 @@ func (s *Service) settle(c *checkpoint, mask uint32, stored bool) {
 
 // storeBegun stores and notes what was begun; gate is held.
 func (s *Service) storeBegun(sets []*ackSet) (end int64) {
-	b := batch{s: s}
+	b, written := batch{s: s}, 0
+	defer func() { // whatever happens: other acks wait for it
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for _, set := range sets {
+			if set.mask != 0 {
+				s.settle(set.c, set.mask, 0 <= set.at && set.at < written)
+			}
+		}
+	}()
 	for _, set := range sets {
 		if set.mask == 0 {
 			s.stats.late.Add(int64(len(set.acks)))
@@ -161,23 +170,19 @@ func (s *Service) storeBegun(sets []*ackSet) (end int64) {
 	if b.b.Len() > 0 {
 		err = s.cfg.Log.Append(&b.b)
 	}
-	written := b.b.Written()
+	written = b.b.Written()
 	if written > 0 {
 		last := b.b.Result(written - 1)
 		end = max(end, last.PhysicalOffset+int64(last.Size))
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	for _, set := range sets {
 		switch {
 		case set.mask == 0:
-			continue
 		case set.at >= written:
 			set.failed(err)
 		case set.at >= 0:
 			s.stats.acked.Add(int64(bits.OnesCount32(set.mask)))
 		}
-		s.settle(set.c, set.mask, 0 <= set.at && set.at < written)
 	}
 	return end
 }
@@ -194,21 +199,20 @@ func (s *Service) ackInOrder(k queueKey, offsets []int64, time int64) (end int64
 	if !slices.IsSorted(offsets) {
 		offsets = slices.Sorted(slices.Values(offsets))
 	}
-	unlock, _ := s.lock(k, true)
-	s.gate.RLock()
 	end, free, err := s.storeInOrder(k, offsets, time)
-	s.gate.RUnlock()
-	unlock()
 	if free && s.cfg.Wake != nil {
 		s.cfg.Wake(k.group, k.topic, k.queue)
 	}
 	return end, err
 }
 
-// storeInOrder stores and notes acks in order; the queue's lock and gate are held.
-// end is that of what is to be on the disk, 0: nothing. isFree: the queue was blocked,
-// and is no longer.
+// storeInOrder stores and notes acks in order. end is that of what is to be on the
+// disk, 0: nothing. isFree: the queue was blocked, and is no longer.
 func (s *Service) storeInOrder(k queueKey, offsets []int64, time int64) (end int64, isFree bool, err error) {
+	unlock, _ := s.lock(k, true)
+	defer unlock()
+	s.gate.RLock()
+	defer s.gate.RUnlock()
 	if off, known := s.offset(k); known {
 		passed, _ := slices.BinarySearch(offsets, off)
 		if offsets = offsets[passed:]; len(offsets) == 0 {

@@ -159,3 +159,55 @@ func TestAcksTogetherCrosswise(t *testing.T) {
 		r.close()
 	})
 }
+
+// TestPanicLeavesNoLock: when a bug below stops an ack, a change or a pop, nothing
+// waits for it for ever, and what it was about can be tried again.
+func TestPanicLeavesNoLock(t *testing.T) {
+	for _, order := range []bool{false, true} {
+		r := newRig(t)
+		r.must(r.send(0, "a", "b"))
+		req := Request{Group: "g", Topic: "T", Queue: 0, Max: 1, Invisible: 1000, Order: order}
+		list, err := r.pop(req)
+		if err != nil || len(list) != 1 {
+			t.Fatal(list, err)
+		}
+		l := r.interrupts()
+		one := &list[0]
+		change := func() error {
+			_, _, err := r.s.Change("g", "T", 0, &one.handle, 0, 0)
+			return err
+		}
+		calls := map[string]func() error{
+			"ack": func() error { return r.ack(one) }, "change": change,
+			"pop": func() error { r.now += 1000; defer func() { r.now -= 1000 }(); _, err := r.pop(req); return err },
+		}
+		for name, call := range calls {
+			l.panics = true
+			func() {
+				defer func() {
+					if recover() == nil {
+						t.Errorf("order %v: the %s has stored nothing", order, name)
+					}
+				}()
+				_ = call()
+			}()
+			l.panics = false
+			if !r.s.gate.TryLock() {
+				r.s.gate.RUnlock() // for the end of the test
+				t.Fatalf("order %v: the %s leaves the gate locked", order, name)
+			}
+			r.s.gate.Unlock()
+			if len(r.s.held) != 0 {
+				t.Fatalf("order %v: the %s leaves a queue locked", order, name)
+			}
+			r.must(r.s.Note())
+		}
+		r.must(change())
+		r.now++
+		r.must(r.turn())
+		req.Queue, req.Max = -1, 2
+		if list, err = r.pop(req); err != nil || len(list) != 2 || list[0].text != "a" && list[1].text != "a" {
+			t.Errorf("order %v: then comes %+v, %v", order, list, err)
+		}
+	}
+}

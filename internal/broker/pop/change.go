@@ -20,9 +20,7 @@ func (s *Service) Change(group, topic string, queue int32, h *Handle, offset, in
 	if h.Revive == OrderQueue {
 		return s.changeInOrder(queueKey{group, topic, queue}, h.PopTime, offset, now+invisible)
 	}
-	s.gate.RLock()
 	end, time, err := s.change(key{topic, group, queue, h.Start, h.PopTime}, offset, now, invisible)
-	s.gate.RUnlock()
 	if err != nil {
 		return 0, 0, err
 	}
@@ -30,9 +28,10 @@ func (s *Service) Change(group, topic string, queue int32, h *Handle, offset, in
 	return time, invisible, s.durable(end)
 }
 
-// change stores a new checkpoint and the ack in the old one, both or none; gate is
-// held.
+// change stores a new checkpoint and the ack in the old one, both or none.
 func (s *Service) change(k key, offset, now, invisible int64) (end, time int64, err error) {
+	s.gate.RLock()
+	defer s.gate.RUnlock()
 	set := ackSet{key: k, offsets: []int64{offset}}
 	s.beginSets([]*ackSet{&set})
 	c, mask := set.c, set.mask
@@ -41,6 +40,15 @@ func (s *Service) change(k key, offset, now, invisible int64) (end, time int64, 
 	}
 	n := &checkpoint{key: k, revive: c.revive, invisible: invisible, diffs: []int32{0}}
 	n.start, n.time = offset, max(now, k.time+1)
+	stored := false
+	defer func() { // whatever happens: acks wait for it
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		forgotten := s.open.open[k] != c
+		if s.settle(c, mask, stored); stored && !forgotten {
+			s.open.add(n)
+		}
+	}()
 	s.mu.Lock()
 	for s.open.open[n.key] != nil {
 		n.time++
@@ -57,27 +65,16 @@ func (s *Service) change(k key, offset, now, invisible int64) (end, time int64, 
 	if err == nil {
 		end, err = b.store()
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	forgotten := s.open.open[k] != c
-	s.settle(c, mask, err == nil)
 	if err != nil {
 		return 0, 0, err
 	}
-	n.at = b.b.Result(0).PhysicalOffset
-	if !forgotten {
-		s.open.add(n)
-	}
+	n.at, stored = b.b.Result(0).PhysicalOffset, true
 	return end, n.time, nil
 }
 
 // changeInOrder sets when a message that is in flight in order is visible.
 func (s *Service) changeInOrder(k queueKey, time, offset, until int64) (popTime, forMillis int64, err error) {
-	unlock, _ := s.lock(k, true)
-	s.gate.RLock()
 	end, err := s.storeVisible(k, time, offset, until)
-	s.gate.RUnlock()
-	unlock()
 	if err != nil {
 		return 0, 0, err
 	}
@@ -85,9 +82,12 @@ func (s *Service) changeInOrder(k queueKey, time, offset, until int64) (popTime,
 	return time, until - time, s.durable(end)
 }
 
-// storeVisible stores and notes a change in order; the queue's lock and gate are
-// held.
+// storeVisible stores and notes a change in order.
 func (s *Service) storeVisible(k queueKey, time, offset, until int64) (end int64, err error) {
+	unlock, _ := s.lock(k, true)
+	defer unlock()
+	s.gate.RLock()
+	defer s.gate.RUnlock()
 	s.mu.Lock()
 	v, info, _ := s.orders.judge(k.topic, k.group, k.queue, offset, time)
 	s.mu.Unlock()

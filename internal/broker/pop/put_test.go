@@ -42,6 +42,7 @@ func (r *rig) goesOn(when string, at int64) {
 type interrupted struct {
 	*store.Store
 	afterGet, afterFlush func()
+	panics               bool // in Append
 	behind               bool // nothing counts as flushed, so that offsets wait
 	flushes              int
 }
@@ -59,6 +60,13 @@ func (l *interrupted) Get(q *store.Queue, from int64, n, m int, f store.Filter) 
 		once(&l.afterGet)
 	}
 	return got, err
+}
+
+func (l *interrupted) Append(b *store.Batch) error {
+	if l.panics {
+		panic("bug")
+	}
+	return l.Store.Append(b)
 }
 
 func (l *interrupted) Flush(end int64) error {
