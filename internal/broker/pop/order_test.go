@@ -88,6 +88,19 @@ func TestOrder(t *testing.T) {
 	}
 }
 
+// TestFirstPopInOrderFixesTheOffset: where a group has begun it goes on after a kill,
+// though its offset was not written yet.
+func TestFirstPopInOrderFixesTheOffset(t *testing.T) {
+	r := newRig(t)
+	r.must(r.send(0, "a", "b"))
+	r.ordered("x", "a b")
+	r.restart((*vfs.Mem).Kill)
+	if off, known := r.offsets.Query("g", "T", 0); !known || off != 0 {
+		t.Errorf("the offset is %d %v", off, known)
+	}
+	r.ordered("y", "")
+}
+
 // TestOrderCounts: the answer says how often messages were given before.
 func TestOrderCounts(t *testing.T) {
 	r := newRig(t)

@@ -142,7 +142,10 @@ func (w *walk) order(r *message.Record, p *body.PopCheckPoint) {
 		return
 	}
 	attempt, _ := r.Property(propertyAttempt)
-	s.orders.put(p.Topic, p.Group, p.QueueID, orderPop{attempt: string(attempt), time: p.PopTime, invisible: p.InvisibleTime, at: r.PhysicalOffset, offsets: offsets})
+	info = s.orders.put(p.Topic, p.Group, p.QueueID, orderPop{attempt: string(attempt), time: p.PopTime, invisible: p.InvisibleTime, at: r.PhysicalOffset, offsets: offsets})
+	if _, known := s.cfg.Offsets.Query(p.Group, p.Topic, p.QueueID); !known { // it was the group's first pop
+		s.cfg.Offsets.Commit(p.Group, p.Topic, p.QueueID, next(info))
+	}
 }
 
 func (w *walk) ack(r *message.Record) {
