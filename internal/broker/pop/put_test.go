@@ -278,3 +278,24 @@ func TestOffsetsWaitForTheLog(t *testing.T) {
 		}
 	}
 }
+
+// TestPutWakes: who waits for something to pop hears of the queues that were put
+// elsewhere, once they are.
+func TestPutWakes(t *testing.T) {
+	r := newRig(t)
+	r.must(r.send(0, "a"))
+	if list, err := r.pop(Request{Group: "g", Topic: "T", Queue: 0, Max: 1, Invisible: 60_000}); err != nil || len(list) != 1 {
+		t.Fatal(list, err)
+	}
+	woken := 0
+	r.s.cfg.Wake = func(group, topic string, queue int32) {
+		woken++
+		if group != "g" || topic != "T" || queue != 0 || !r.s.Ready(group, topic, queue) {
+			t.Errorf("woken for %s %s %d, ready %v", group, topic, queue, r.s.Ready(group, topic, queue))
+		}
+	}
+	r.must(r.put(r.offsets.Reset, 0))
+	if woken != 1 {
+		t.Errorf("woken %d times", woken)
+	}
+}
