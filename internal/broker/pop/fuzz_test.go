@@ -47,7 +47,7 @@ func FuzzRecords(f *testing.F) {
 			}
 		}
 		for k, c := range r.s.open.open {
-			if k != c.key || c.pos < 0 || len(c.diffs) == 0 || len(c.diffs) > MaxMessages || c.done&c.all() == c.all() {
+			if k != c.key || c.pos == 0 || len(c.diffs) == 0 || len(c.diffs) > MaxMessages || c.done&c.all() == c.all() {
 				t.Fatalf("an unsound checkpoint %+v", c)
 			}
 		}

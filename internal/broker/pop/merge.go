@@ -4,7 +4,8 @@
 package pop
 
 import (
-	"container/heap"
+	"github.com/twostage/twostage/internal/pq"
+
 	"math/bits"
 	"slices"
 
@@ -38,8 +39,8 @@ type checkpoint struct {
 	done     uint32 // acked, or revived
 	acking   uint32 // an ack is being stored
 	reviving bool
-	due      int64 // ms since 1970
-	pos      int   // in the heap, -1: not in it
+	due      int64  // ms since 1970
+	pos      uint32 // in merge.heap; 0: not in it
 }
 
 func (c *checkpoint) all() uint32 { return uint32(1)<<len(c.diffs) - 1 }
@@ -77,7 +78,7 @@ type merge struct {
 	open   map[key]*checkpoint
 	size   int64            // of all
 	groups map[string]int64 // of each group's
-	heap   dues
+	heap   pq.Queue[*checkpoint, byDue]
 	taken  *checkpoint // by take, until finish
 	// byRecord finds checkpoints by their record while the log is read again.
 	byRecord map[int64]*checkpoint
@@ -92,7 +93,6 @@ func (m *merge) add(c *checkpoint) bool {
 	if m.open[c.key] != nil {
 		return false
 	}
-	c.pos = -1
 	if c.due == 0 {
 		c.due = c.time + c.invisible
 	}
@@ -105,7 +105,7 @@ func (m *merge) add(c *checkpoint) bool {
 	if m.byRecord != nil {
 		m.byRecord[c.at] = c
 	}
-	heap.Push(&m.heap, c)
+	m.heap.Push(c)
 	return true
 }
 
@@ -120,8 +120,8 @@ func (m *merge) drop(c *checkpoint) {
 	if m.groups[c.group] -= c.size(); m.groups[c.group] <= 0 {
 		delete(m.groups, c.group)
 	}
-	if c.pos >= 0 {
-		heap.Remove(&m.heap, c.pos)
+	if c.pos > 0 {
+		m.heap.Remove(c.pos)
 	}
 }
 
@@ -154,24 +154,24 @@ func (m *merge) settle(c *checkpoint, mask uint32, stored bool) {
 
 // next is when take has something, false: never.
 func (m *merge) next() (int64, bool) {
-	if len(m.heap) == 0 {
+	if m.heap.Len() == 0 {
 		return 0, false
 	}
-	return m.heap[0].due, true
+	return m.heap.Items()[0].due, true
 }
 
 // take gives a checkpoint whose time is up, nil if there is none. Its open
 // messages are to be revived, and finish called before the next take. One with an ack on its way comes
 // later.
 func (m *merge) take(now int64) *checkpoint {
-	for len(m.heap) > 0 && m.heap[0].due <= now {
-		c := m.heap[0]
+	for m.heap.Len() > 0 && m.heap.Items()[0].due <= now {
+		c := m.heap.Items()[0]
 		if c.acking != 0 {
 			c.due = now + 10
-			heap.Fix(&m.heap, 0)
+			m.heap.Fix(1)
 			continue
 		}
-		heap.Pop(&m.heap)
+		m.heap.Pop()
 		c.reviving, m.taken = true, c
 		return c
 	}
@@ -189,7 +189,7 @@ func (m *merge) finish(c *checkpoint, mask uint32, again int64) {
 		return
 	}
 	c.due = again
-	heap.Push(&m.heap, c)
+	m.heap.Push(c)
 }
 
 // revived notes that topic has a record made of the checkpoint record at log offset
@@ -216,7 +216,7 @@ type noted struct {
 // snapshot is all that is open. It is quick: nothing is copied but this.
 func (m *merge) snapshot() []noted {
 	list := make([]noted, 0, len(m.open))
-	for _, c := range m.heap {
+	for _, c := range m.heap.Items() {
 		list = append(list, noted{c, c.done})
 	}
 	if c := m.taken; c != nil && m.open[c.key] == c {
@@ -236,32 +236,14 @@ func (m *merge) inFlight() (n int) {
 // place is the queue and the group that the checkpoint is of.
 func (c *checkpoint) place() queueKey { return queueKey{c.group, c.topic, c.queue} }
 
-// dues is a heap of checkpoints by due.
-type dues []*checkpoint
+// byDue orders checkpoints by when they are due.
+type byDue struct{}
 
-func (d dues) Len() int           { return len(d) }
-func (d dues) Less(i, j int) bool { return d[i].due < d[j].due }
-func (d dues) Swap(i, j int) {
-	d[i], d[j] = d[j], d[i]
-	d[i].pos, d[j].pos = i, j
-}
+// Before is of pq.Order.
+func (byDue) Before(a, b *checkpoint) bool { return a.due < b.due }
 
-// Push is of heap.Interface.
-func (d *dues) Push(v any) {
-	c := v.(*checkpoint)
-	c.pos = len(*d)
-	*d = append(*d, c)
-}
-
-// Pop is of heap.Interface.
-func (d *dues) Pop() any {
-	last := len(*d) - 1
-	c := (*d)[last]
-	(*d)[last] = nil
-	*d = (*d)[:last]
-	c.pos = -1
-	return c
-}
+// Placed is of pq.Order.
+func (byDue) Placed(c *checkpoint, pos uint32) { c.pos = pos }
 
 // point is the checkpoint as it is written, with the messages of done dealt with.
 func (c *checkpoint) point(broker string, done uint32) body.PopCheckPoint {

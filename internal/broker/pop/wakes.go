@@ -4,7 +4,8 @@
 package pop
 
 import (
-	"container/heap"
+	"github.com/twostage/twostage/internal/pq"
+
 	"maps"
 	"slices"
 )
@@ -12,13 +13,13 @@ import (
 // wakes is which orderly queues are blocked, and until when.
 type wakes struct {
 	byKey  map[queueKey]*wake
-	byTime wakeHeap
+	byTime pq.Queue[*wake, byTime]
 }
 
 type wake struct {
 	key queueKey
-	at  int64 // ms since 1970
-	pos int
+	at  int64  // ms since 1970
+	pos uint32 // in wakes.byTime
 }
 
 func newWakes() wakes { return wakes{byKey: make(map[queueKey]*wake)} }
@@ -28,59 +29,43 @@ func (w *wakes) set(k queueKey, at int64) {
 	one := w.byKey[k]
 	switch {
 	case at == 0 && one != nil:
-		heap.Remove(&w.byTime, one.pos)
+		w.byTime.Remove(one.pos)
 		delete(w.byKey, k)
 	case at == 0:
 	case one != nil:
 		one.at = at
-		heap.Fix(&w.byTime, one.pos)
+		w.byTime.Fix(one.pos)
 	default:
 		one = &wake{key: k, at: at}
 		w.byKey[k] = one
-		heap.Push(&w.byTime, one)
+		w.byTime.Push(one)
 	}
 }
 
 // take gives the queues that are free by now.
 func (w *wakes) take(now int64) (list []queueKey) {
-	for len(w.byTime) > 0 && w.byTime[0].at <= now {
-		list = append(list, w.byTime[0].key)
-		w.set(w.byTime[0].key, 0)
+	for w.byTime.Len() > 0 && w.byTime.Items()[0].at <= now {
+		list = append(list, w.byTime.Items()[0].key)
+		w.set(w.byTime.Items()[0].key, 0)
 	}
 	return list
 }
 
 // next is when take has something, false: never.
 func (w *wakes) next() (at int64, ok bool) {
-	if len(w.byTime) == 0 {
+	if w.byTime.Len() == 0 {
 		return 0, false
 	}
-	return w.byTime[0].at, true
+	return w.byTime.Items()[0].at, true
 }
 
 func (w *wakes) keys() []queueKey { return slices.Collect(maps.Keys(w.byKey)) }
 
-type wakeHeap []*wake
+// byTime orders blocked queues by when they are free.
+type byTime struct{}
 
-func (h wakeHeap) Len() int           { return len(h) }
-func (h wakeHeap) Less(i, j int) bool { return h[i].at < h[j].at }
-func (h wakeHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].pos, h[j].pos = i, j
-}
+// Before is of pq.Order.
+func (byTime) Before(a, b *wake) bool { return a.at < b.at }
 
-// Push is of heap.Interface.
-func (h *wakeHeap) Push(v any) {
-	w := v.(*wake)
-	w.pos = len(*h)
-	*h = append(*h, w)
-}
-
-// Pop is of heap.Interface.
-func (h *wakeHeap) Pop() any {
-	last := len(*h) - 1
-	w := (*h)[last]
-	(*h)[last] = nil
-	*h = (*h)[:last]
-	return w
-}
+// Placed is of pq.Order.
+func (byTime) Placed(w *wake, pos uint32) { w.pos = pos }
