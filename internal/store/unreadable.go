@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -111,10 +112,10 @@ func (s *Store) readError(offset int64, err error) error {
 	return fmt.Errorf("%w at offset %d: %w", ErrUnreadable, offset, err)
 }
 
-// unreadable tells a failing medium, or a file that ends too early, from what may
-// be over soon (too many open files, no memory).
+// unreadable tells a failing medium, or a file that ends too early or was taken
+// away, from what may be over soon (too many open files, no memory).
 func unreadable(err error) bool {
-	for _, e := range []error{syscall.EIO, syscall.EUCLEAN, syscall.EBADMSG, syscall.ENODATA, io.EOF, io.ErrUnexpectedEOF} {
+	for _, e := range []error{syscall.EIO, syscall.EUCLEAN, syscall.EBADMSG, syscall.ENODATA, fs.ErrNotExist, io.EOF, io.ErrUnexpectedEOF} {
 		if errors.Is(err, e) {
 			return true
 		}

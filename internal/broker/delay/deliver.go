@@ -20,7 +20,6 @@ const (
 
 	firstRetry   = 100    // ms
 	longestRetry = 10_000 // ms
-	maxReadTries = 20     // about two minutes; then an unreadable record is skipped
 	never        = int64(math.MaxInt64)
 )
 
@@ -184,14 +183,8 @@ func (s *Service) collect(d *delivery, lv *level, from, to, now int64) (pass, at
 func (s *Service) take(d *delivery, lv *level, offset int64, e store.Entry) error {
 	stored, release, err := s.cfg.Log.Record(e.PhysicalOffset)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		if errors.Is(err, store.ErrUnreadable) || errors.Is(err, store.ErrClosed) {
-			return err // the store says itself when that counts as damaged
-		}
-		if lv.unread++; lv.unread <= maxReadTries {
-			return err
-		}
+		return err // the store says itself when what it can't read counts as damaged
 	}
-	lv.unread = 0
 	var rec message.Record
 	var target string
 	if err == nil {

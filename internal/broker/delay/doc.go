@@ -50,8 +50,8 @@
 //
 // A record or entry that is damaged or gone, or that names no possible target, is
 // skipped, counted and logged. When the log takes nothing or cannot be read, the
-// level waits and tries again; only a record that stays unreadable for minutes is
-// given up.
+// level waits and tries again; the store says when a record that the disk does not
+// give counts as damaged (store.ErrDamaged).
 //
 // A message whose topic has been deleted since is stored under that name all the
 // same and logged: it can be read when the topic is created again.

@@ -86,7 +86,6 @@ type level struct {
 
 	// Of the delivering goroutine.
 	retry    retry
-	unread   int   // times in a row that the next record could not be read
 	reported int64 // entries before have been reported, if they were skipped
 }
 

@@ -52,3 +52,33 @@ func TestFullThenUnreadable(t *testing.T) {
 		}
 	})
 }
+
+// A process that has no file descriptors left, or no memory, for minutes loses
+// nothing by that: its messages are sound.
+func TestTooManyOpenFiles(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := vfs.NewMem()
+		r := start(t, m)
+		var none atomic.Bool
+		var errs atomic.Int64
+		m.Fail(func(op vfs.Op, name string) error {
+			if none.Load() && op == vfs.OpRead && strings.Contains(name, "/commitlog/") {
+				errs.Add(1)
+				return syscall.EMFILE
+			}
+			return nil
+		})
+		for i := range 10 {
+			r.mustSend("A", 0, sent("1", string(rune('a'+i))))
+		}
+		after(500 * time.Millisecond)
+		none.Store(true)
+		after(10 * time.Minute)
+		none.Store(false)
+		after(time.Minute)
+		if n := len(r.records("A", 0)); n != 10 || r.svc.Skipped() != 0 || errs.Load() < 30 {
+			t.Errorf("%d of 10 delivered, %d skipped, %d errors", n, r.svc.Skipped(), errs.Load())
+		}
+		r.close()
+	})
+}

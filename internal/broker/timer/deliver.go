@@ -19,7 +19,6 @@ const (
 
 	firstRetry   = 100    // ms
 	longestRetry = 10_000 // ms
-	maxReadTries = 20     // about two minutes; then an unreadable record is skipped
 
 	longestWait = 100 // ms between two looks at a queue that is behind the log
 
@@ -46,7 +45,6 @@ type delivery struct {
 	taken   []taken // of each record in batch
 
 	puts, gets retry
-	unread     int    // times in a row that the next record could not be read
 	missing    string // topic that was last logged as not configured
 }
 
@@ -207,7 +205,7 @@ func (s *Service) take(d *delivery, it item, now int64) error {
 	if s.done.take(u.Offset) {
 		return nil
 	}
-	stored, release, err := s.fetch(d, u.Offset)
+	stored, release, err := s.fetch(u.Offset)
 	if err != nil {
 		return err
 	}
@@ -230,7 +228,7 @@ func (s *Service) take(d *delivery, it item, now int64) error {
 	}
 	if it.pos < s.old { // what is known of it is its slot, by another process's time
 		if due := s.due(rec); due > now {
-			return s.again(due, &u, rec, now)
+			return s.again(d, it, due, &u, rec, now)
 		}
 	}
 	return s.deliver(d, it, rec, u.Put)
@@ -269,22 +267,13 @@ func (s *Service) deliver(d *delivery, it item, rec *message.Record, put int64) 
 }
 
 // fetch returns a record, nil when it is gone or damaged. An error says that it
-// may work later.
-func (s *Service) fetch(d *delivery, offset int64) (stored []byte, release func(), err error) {
+// may work later: the store says itself when what it can't read counts as damaged.
+func (s *Service) fetch(offset int64) (stored []byte, release func(), err error) {
 	stored, release, err = s.cfg.Log.Record(offset)
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		if errors.Is(err, store.ErrUnreadable) || errors.Is(err, store.ErrClosed) {
-			return nil, nil, err // the store says itself when that counts as damaged
-		}
-		if d.unread++; d.unread <= maxReadTries {
-			return nil, nil, err
-		}
-	}
-	d.unread = 0
-	if err != nil {
+	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil, nil
 	}
-	return stored, release, nil
+	return stored, release, err
 }
 
 // Why a record is never delivered.

@@ -68,8 +68,8 @@
 //
 // A record that is damaged or gone, or that names no possible target, is skipped,
 // counted and logged. When the log takes nothing or cannot be read, delivery
-// waits and tries again; only a record that stays unreadable for minutes is given
-// up. A message whose topic was deleted is stored under that name all the same.
+// waits and tries again; the store says when a record that the disk does not give
+// counts as damaged (store.ErrDamaged). A message whose topic was deleted is stored under that name all the same.
 //
 // # Memory
 //

@@ -73,7 +73,7 @@ func (s *Service) putEntry(d *delivery, e store.Entry) error {
 	if s.done.take(e.PhysicalOffset) {
 		return nil
 	}
-	stored, release, err := s.fetch(d, e.PhysicalOffset)
+	stored, release, err := s.fetch(e.PhysicalOffset)
 	if err != nil {
 		return err
 	}

@@ -209,7 +209,7 @@ func (s *Service) takeOver(c *timerfile.Checkpoint) error {
 		return err
 	}
 	if last >= 0 {
-		if stored, release, err := s.fetch(&s.work, lastOffset); err == nil && stored != nil {
+		if stored, release, err := s.fetch(lastOffset); err == nil && stored != nil {
 			if waiting(&s.work.rec, stored) == nil {
 				s.put = max(s.put, s.work.rec.QueueOffset+1)
 			}

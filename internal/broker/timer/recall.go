@@ -161,7 +161,7 @@ func (s *Service) loadRecalls(c *timerfile.Checkpoint) error {
 
 // withRecall calls fn with the record of a unit, if it can be read.
 func (s *Service) withRecall(u *timerfile.Unit, fn func(rec *message.Record) error) error {
-	stored, release, err := s.fetch(&s.work, u.Offset)
+	stored, release, err := s.fetch(u.Offset)
 	if err != nil || stored == nil {
 		return err
 	}

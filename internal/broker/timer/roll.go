@@ -11,13 +11,13 @@ import (
 	"github.com/twostage/twostage/message"
 )
 
-// again puts a unit that is not due yet into the slot of its time.
-func (s *Service) again(due int64, u *timerfile.Unit, rec *message.Record, now int64) error {
+// again puts a unit that is not due yet into the slot of its time; one whose slot
+// the wheel does not reach yet is rolled, and waits in the topic.
+func (s *Service) again(d *delivery, it item, due int64, u *timerfile.Unit, rec *message.Record, now int64) error {
 	u.Put = now
 	err := s.place(due, u, rec)
 	if err == errFar {
-		u.Kind |= timerfile.KindRoll
-		err = s.place(now+s.window, u, rec)
+		return s.roll(d, it, rec, now)
 	}
 	// Its former unit is read again when a checkpoint within this slot is gone back to.
 	s.held = s.held || err == nil
