@@ -96,7 +96,9 @@ func (s *Service) advance() {
 	s.held = false
 	s.began = s.cfg.Log.MaxPhysical()
 	s.gate = s.clock.Now()
-	s.reached.Store(s.read)
+	if err := s.write(); err == nil { // else the slot before holds the log's files too
+		s.reached.Store(s.read)
+	}
 	if s.ahead.of(s.read) {
 		s.cur, s.ahead = s.ahead, s.cur
 		s.ahead.forget()

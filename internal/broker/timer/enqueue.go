@@ -30,7 +30,7 @@ func (s *Service) putIn(d *delivery) (more bool, err error) {
 		s.put = low
 	}
 	if s.put >= to {
-		return false, nil
+		return false, s.write()
 	}
 	n := int(min(to-s.put, putBatch))
 	d.entries, err = s.cfg.Log.Entries(d.entries[:0], s.q, s.put, n)
@@ -52,15 +52,24 @@ func (s *Service) putIn(d *delivery) (more bool, err error) {
 		s.put++
 		s.dirty = true
 	}
-	if e := s.log.Write(); e != nil && err == nil {
+	if e := s.write(); e != nil && err == nil {
 		err = e
 	}
-	s.position.Store(s.put)
 	s.mu.Lock()
 	s.relative.Passed(s.put)
 	s.absolute.Passed(s.put)
 	s.mu.Unlock()
 	return s.put < to && err == nil, err
+}
+
+// write hands the units to the operating system, so that who asks finds them.
+func (s *Service) write() error {
+	err := s.log.Write()
+	if err == nil {
+		s.written.Store(s.log.End())
+		s.position.Store(s.put)
+	}
+	return err
 }
 
 // putEntry puts one entry into the wheel, or skips it. An error says that it may

@@ -106,9 +106,8 @@ func (s *Service) open(c *timerfile.Checkpoint, ok bool) error {
 		s.put = low // putIn says so of those that come later
 	}
 	s.old = s.log.End()
-	s.position.Store(s.put)
 	s.target = s.arrived
-	return nil
+	return s.write()
 }
 
 // goBack makes wheel and units those of the checkpoint, and collects what was

@@ -49,6 +49,8 @@ func (s *Service) rebuild() error {
 			return err
 		}
 	}
+	s.position.Store(s.q.Min()) // all of them hold their log files until they are in the wheel again
+	s.written.Store(0)
 	if err := timerfile.RemoveView(s.cfg.FS, s.cfg.Dir); err != nil {
 		return err
 	}
@@ -74,7 +76,6 @@ func (s *Service) rebuild() error {
 	s.target = s.arrived
 	s.mu.Unlock()
 	s.building = &building{until: s.target}
-	s.position.Store(s.put)
 	s.broken = nil
 	return nil
 }

@@ -5,6 +5,7 @@ package timer
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"time"
 
@@ -15,6 +16,9 @@ import (
 // when the next round is.
 func (s *Service) round() int64 {
 	d, now := &s.work, s.clock.Now()
+	if s.suspect.Swap(false) && s.broken == nil {
+		_ = s.damaged(fmt.Errorf("timerlog: a unit can't be read: %w", timerfile.ErrDamaged))
+	}
 	if s.broken != nil {
 		if now < d.gets.at {
 			return d.gets.at

@@ -74,6 +74,8 @@ type Service struct {
 	delivered, recalled, skipped, rolled atomic.Int64
 	position                             atomic.Int64 // put, for who asks
 	reached                              atomic.Int64 // read, for who asks
+	written                              atomic.Int64 // units before that position are in the files, for who asks
+	suspect                              atomic.Bool  // who asked has found a damaged unit
 
 	// Of Open, then of Run, then of Close.
 	wheel   *timerfile.Wheel
@@ -267,10 +269,15 @@ func (s *Service) Arrived(q *store.Queue, offset, _, storeTimestamp int64, _ []b
 	s.idle = false
 	s.mu.Unlock()
 	if wake {
-		select {
-		case s.wake <- struct{}{}:
-		default:
-		}
+		s.rouse()
+	}
+}
+
+// rouse has Run look again.
+func (s *Service) rouse() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
 	}
 }
 

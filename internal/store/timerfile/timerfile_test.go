@@ -166,7 +166,7 @@ func TestTrimInSteps(t *testing.T) {
 		t.Errorf("begins at %d after %d steps", l.Begin(), steps)
 	}
 	n := 0
-	must(t, Units(m, "/d", size, func(u *Unit) bool {
+	must(t, Units(m, "/d", size, end, func(u *Unit) bool {
 		if n++; u.Offset != 2*perFile {
 			t.Errorf("unit %+v", u)
 		}

@@ -5,6 +5,7 @@ package timerfile
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"math"
@@ -87,21 +88,23 @@ func eachUnit(b []byte, at int64, visit func(pos int64, u *Unit)) (n int64, end 
 	return n, unitsGoOn
 }
 
-// Units calls visit for the units in dir's timerlog, in their order, until it
-// returns false. It reads files of its own accord, so it may be called while
-// another goroutine uses the Log: what that appends meanwhile may be missing.
-func Units(fsys vfs.FS, dir string, fileSize int64, visit func(u *Unit) bool) error {
+// Units calls visit for the units in dir's timerlog before position end, in their
+// order, until it returns false. It reads files of its own accord, so it may be
+// called while another goroutine uses the Log, whose Write has been called since
+// end was its End. Errors are those of the disk, or ErrDamaged when something else
+// stands there.
+func Units(fsys vfs.FS, dir string, fileSize, end int64, visit func(u *Unit) bool) error {
 	dir = filepath.Join(dir, logDir)
 	list, err := segment.List(fsys, dir, fileSize)
 	if err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
+		if errors.Is(err, fs.ErrNotExist) && end == 0 {
 			return nil
 		}
 		return err
 	}
 	b := make([]byte, 1260*UnitSize) // 64 KiB
 	for _, start := range list.Starts {
-		on, err := unitsOf(fsys, segment.Join(dir, start), start, b, visit)
+		on, err := unitsOf(fsys, segment.Join(dir, start), start, min(fileSize, end-start), b, visit)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) || !on { // removed meanwhile: all of it is over
 			return err
 		}
@@ -109,21 +112,26 @@ func Units(fsys vfs.FS, dir string, fileSize int64, visit func(u *Unit) bool) er
 	return nil
 }
 
-func unitsOf(fsys vfs.FS, name string, start int64, b []byte, visit func(u *Unit) bool) (on bool, err error) {
+// unitsOf calls visit for the units in the first size bytes of a file.
+func unitsOf(fsys vfs.FS, name string, start, size int64, b []byte, visit func(u *Unit) bool) (on bool, err error) {
 	f, err := fsys.OpenFile(name, os.O_RDONLY)
 	if err != nil {
 		return true, err
 	}
 	defer f.Close()
 	on = true
-	for at := int64(0); on; {
-		got, err := f.ReadAt(b, at)
+	for at := int64(0); on && size-at >= UnitSize; {
+		got, err := f.ReadAt(b[:min(int64(len(b)), size-at)], at)
 		if err != nil && err != io.EOF {
 			return false, err
 		}
 		n, end := eachUnit(b[:got], start+at, func(_ int64, u *Unit) { on = on && visit(u) })
-		if at += n; end != unitsGoOn || n == 0 || err == io.EOF {
-			break
+		at += n
+		switch {
+		case end == unitsBlank:
+			return on, nil
+		case end == unitsDamaged, n == 0:
+			return false, fmt.Errorf("%s at %d: no unit: %w", name, at, ErrDamaged)
 		}
 	}
 	return on, nil
