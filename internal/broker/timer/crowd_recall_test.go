@@ -30,7 +30,7 @@ func TestRecallsInACrowd(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					rng := rand.New(rand.NewPCG(seed, 77))
 					m := vfs.NewMem()
-					few := func(sc *store.Config, c *Config) { larger(sc, c); c.keep, c.rebuildRange = 16, 20_000 }
+					few := func(sc *store.Config, c *Config) { larger(sc, c); c.keep, c.rebuildPages = 16, 1 }
 					r := start(t, m, few)
 					first := r.wall()/1000*1000 + 5000
 					const n, slots = 600, 3

@@ -79,7 +79,7 @@
 // bytes for each maxWindow units; slots changed since the last checkpoint, at most
 // the 38 MB of the wheel. After a kill, of what was delivered behind the checkpoint,
 // a bit for each 64 bytes of log, where there is any; the same while a wheel is
-// built, for rebuildRange of log at a time.
+// built, in at most rebuildPages at a time.
 //
 // # Work
 //

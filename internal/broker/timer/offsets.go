@@ -3,6 +3,11 @@
 
 package timer
 
+import (
+	"maps"
+	"slices"
+)
+
 const (
 	cellSize  = 64   // bytes of log: no two records begin in one, as a record has at least 91
 	pageCells = 2048 // cells of a page: 128 KiB of log
@@ -49,4 +54,18 @@ func (o *offsets) take(offset int64) bool {
 	page, word, mask := o.bit(offset)
 	o.pages[page][word] &^= mask
 	return true
+}
+
+// len is how many pages there are.
+func (o *offsets) len() int { return len(o.pages) }
+
+// lower keeps the lower half of the pages, at least one, and returns the log offset
+// behind which nothing is kept.
+func (o *offsets) lower() int64 {
+	list := slices.Sorted(maps.Keys(o.pages))
+	list = list[max(len(list)/2, 1):]
+	for _, page := range list {
+		delete(o.pages, page)
+	}
+	return list[0] * pageCells * cellSize
 }

@@ -32,3 +32,18 @@ func TestOffsets(t *testing.T) {
 		t.Error("nothing holds something")
 	}
 }
+
+// Of a set that gets too large the lower half stays, and it is known up to where.
+func TestLowerHalfOfOffsets(t *testing.T) {
+	set := newOffsets()
+	const page = pageCells * cellSize
+	for _, n := range []int64{9, 3, 5, 4} {
+		set.add(n*page + 64)
+	}
+	if to := set.lower(); to != 5*page || set.len() != 2 || !set.has(4*page+64) || set.has(5*page+64) {
+		t.Errorf("%d pages, until %d", set.len(), to)
+	}
+	if to := set.lower(); to != 4*page || set.len() != 1 || !set.has(3*page+64) {
+		t.Errorf("%d pages, until %d", set.len(), to)
+	}
+}

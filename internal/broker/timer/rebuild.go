@@ -11,9 +11,10 @@ import (
 	"github.com/twostage/twostage/message"
 )
 
-// rebuildRange is how many bytes of log one walk of a rebuild finds out about: what
-// it remembers of them has at most 16 MiB and the keys of its pages.
-const rebuildRange = 8 << 30
+// rebuildPages is how many pages of offsets one walk of a rebuild remembers: 128 MiB
+// and their keys. One walk will do for 64 GiB of log that hold nothing but timer
+// messages, and for any length where they are few.
+const rebuildPages = 512 << 10
 
 // errClosing ends what would take long when the service is closed.
 var errClosing = errors.New("timers: closed")
@@ -80,13 +81,10 @@ func (s *Service) rebuild() error {
 	return nil
 }
 
-// inspect finds out what became of the records from a log offset on, a range of
-// them.
+// inspect finds out what became of the records from a log offset on, as far as that
+// can be remembered at once.
 func (s *Service) inspect(from int64) error {
 	to := int64(math.MaxInt64)
-	if from < math.MaxInt64-s.cfg.rebuildRange {
-		to = from + s.cfg.rebuildRange
-	}
 	s.done = done{offsets: newOffsets()}
 	err := s.cfg.Log.Walk(from, func(rec *message.Record) error {
 		select {
@@ -99,6 +97,9 @@ func (s *Service) inspect(from int64) error {
 		}
 		if _, ok := rec.Property(message.PropertyTimerDequeue); ok && (rec.PreparedOffset > 0 || s.madeOfWaiting(rec)) {
 			s.done.offsets.add(rec.PreparedOffset)
+			if s.done.offsets.len() > s.cfg.rebuildPages {
+				to = s.done.offsets.lower()
+			}
 		}
 		return nil
 	})

@@ -28,21 +28,24 @@ func lose(t *testing.T, m vfs.FS) {
 	}
 }
 
-// A wheel is built again by ranges of the log, however small: nothing comes twice,
-// nothing is lost.
-func TestRebuildByRanges(t *testing.T) {
+// A wheel is built again by parts where what became of its entries can't be
+// remembered at once: nothing comes twice, nothing is lost.
+func TestRebuildByParts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := vfs.NewMem()
-		tiny := func(_ *store.Config, c *Config) { c.RollWindow, c.rebuildRange = time.Minute, 3000 }
+		tiny := func(_ *store.Config, c *Config) { c.RollWindow, c.rebuildPages = time.Minute, 1 }
 		l := &ledger{sent: map[string]int64{}, recalled: map[string]bool{}, open: map[string]bool{}}
 		rng := rand.New(rand.NewPCG(6, 6))
 		r := start(t, m, tiny)
-		for range 4 {
+		for range 24 {
 			r.scene(l, rng)
 		}
 		r.close()
 		lose(t, m)
 		r = start(t, m, tiny)
+		if end := r.st.MaxPhysical(); end < 5*pageCells/2*cellSize {
+			t.Errorf("a log of %d bytes: the test shows nothing", end)
+		}
 		r.scene(l, rng)
 		after(10 * time.Minute)
 		if n := r.check(l, "by ranges", false); n < 100 {
@@ -52,15 +55,39 @@ func TestRebuildByRanges(t *testing.T) {
 	})
 }
 
+// A rebuild reads the log once where what it remembers has room.
+func TestRebuildReadsTheLogOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := vfs.NewMem()
+		larger := func(_ *store.Config, c *Config) { c.FileSize = 1 << 20 }
+		r := start(t, m, larger)
+		const n = 2000
+		for i := range n {
+			r.in(fmt.Sprint("m", i), 1000+int64(i%2)*3600_000)
+		}
+		after(5 * time.Second)
+		slow := &slowWalk{Log: r.st, took: time.Microsecond}
+		synctest.Wait()
+		r.svc.cfg.Log, r.svc.broken = slow, timerfile.ErrDamaged // Run waits, for the next entry
+		r.in("next", 50)
+		after(time.Minute)
+		if got := slow.records.Load(); got < n || got > 2*n || r.svc.Behind() != 0 {
+			t.Errorf("%d records walked over, of a log of about %d", got, 3*n/2)
+		}
+		r.close()
+	})
+}
+
 // slowWalk is a log whose walks take long.
 type slowWalk struct {
 	Log
+	took    time.Duration // for each record
 	records atomic.Int64
 }
 
 func (l *slowWalk) Walk(from int64, visit func(*message.Record) error) error {
 	return l.Log.Walk(from, func(rec *message.Record) error {
-		time.Sleep(time.Second)
+		time.Sleep(l.took)
 		l.records.Add(1)
 		return visit(rec)
 	})
@@ -72,16 +99,16 @@ func TestRebuildEndsWithClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := vfs.NewMem()
 		r := start(t, m)
-		const n = 600
+		const n = 1200
 		for i := range n {
 			r.in(fmt.Sprint("m", i), 7200_000+int64(i))
 		}
-		after(2 * time.Second)
+		after(80 * time.Minute) // each is rolled
 		r.close()
 		lose(t, m)
 		st := r.openStore(t, m)
-		slow := &slowWalk{Log: st}
-		svc, err := Open(Config{Log: slow, FS: m, Dir: "/data", NowMillis: r.wall, FileSize: 4096, RollWindow: time.Hour, rebuildRange: 50_000})
+		slow := &slowWalk{Log: st, took: time.Second}
+		svc, err := Open(Config{Log: slow, FS: m, Dir: "/data", NowMillis: r.wall, FileSize: 4096, RollWindow: time.Hour, rebuildPages: 1})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -90,7 +117,7 @@ func TestRebuildEndsWithClose(t *testing.T) {
 			defer close(done)
 			_ = svc.Run(t.Context())
 		}()
-		after((n + 100) * time.Second) // in the second range
+		after((2*n + 300) * time.Second) // in the second part
 		begin := time.Now()
 		if err := svc.Close(); err != nil {
 			t.Fatal(err)
@@ -99,7 +126,7 @@ func TestRebuildEndsWithClose(t *testing.T) {
 		if took := time.Since(begin); took > 2*time.Second {
 			t.Errorf("closing takes %s", took)
 		}
-		if got := slow.records.Load(); got <= n || svc.Behind() == 0 || svc.Behind() == n {
+		if got := slow.records.Load(); got <= 2*n || svc.Behind() == 0 || svc.Behind() == 2*n {
 			t.Errorf("%d records walked over, %d behind: it was not in the middle", got, svc.Behind())
 		}
 		if err := st.Close(); err != nil {

@@ -53,8 +53,8 @@ type Config struct {
 	// Delivered, when set, is told of deliveries from the goroutine of Run.
 	Delivered func(topic string, messages, bytes int)
 
-	keep         int   // units of a slot in memory [maxWindow]
-	rebuildRange int64 // [rebuildRange]
+	keep         int // units of a slot in memory [maxWindow]
+	rebuildPages int // of offsets, at least 1 [rebuildPages]
 }
 
 // Service delivers messages at any time. Its methods may be called by any
@@ -123,8 +123,8 @@ type Service struct {
 // Open reads the files, goes back to the last checkpoint, finds out what has been
 // delivered since, and writes a checkpoint. Where there is none but entries, or a
 // file is damaged, Run builds the wheel again from the log: that may take as long
-// as reading all of it, can be ended by Close, and nothing is delivered meanwhile.
-// Entries that arrive
+// as reading all of it, once for each 64 GiB that hold nothing but timer messages,
+// can be ended by Close, and nothing is delivered meanwhile. Entries that arrive
 // afterwards are to be told to Arrived: others are found when Run begins and with
 // each checkpoint. Errors name the file, or come from the store.
 func Open(cfg Config) (*Service, error) {
@@ -143,8 +143,8 @@ func Open(cfg Config) (*Service, error) {
 	if cfg.keep <= 0 {
 		cfg.keep = maxWindow
 	}
-	if cfg.rebuildRange <= 0 {
-		cfg.rebuildRange = rebuildRange
+	if cfg.rebuildPages <= 0 {
+		cfg.rebuildPages = rebuildPages
 	}
 	if cfg.FileSize <= 0 {
 		cfg.FileSize = 100 << 20
