@@ -228,6 +228,10 @@ func (s *Store) MinPhysical() int64 { return s.log.Min() }
 // MaxPhysical is the log offset behind the last record.
 func (s *Store) MaxPhysical() int64 { return s.log.End() }
 
+// LastTimestamp is the greatest store timestamp of the log's records, ms; 0 when
+// there is none.
+func (s *Store) LastTimestamp() int64 { return s.log.LastTimestamp() }
+
 // Flushed is the log offset below which everything is durable.
 func (s *Store) Flushed() int64 { return s.log.Synced() }
 

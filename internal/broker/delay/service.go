@@ -28,6 +28,7 @@ type Log interface {
 	Append(*store.Batch) error
 	Flush(offset int64) error
 	MaxPhysical() int64
+	LastTimestamp() int64
 }
 
 // Config is what a Service needs. Fields without a remark are required.
@@ -199,7 +200,7 @@ func (s *Service) catchUp() {
 	defer s.mu.Unlock()
 	for _, lv := range s.levels {
 		if end := lv.q.Max(); end > lv.arrived {
-			lv.ahead.Add(lv.arrived, wall-now, now)
+			lv.ahead.Add(lv.arrived, max(wall, s.cfg.Log.LastTimestamp())-now, now)
 			lv.arrived, lv.idle = end, false
 		}
 	}

@@ -27,6 +27,7 @@ type Log interface {
 	Append(*store.Batch) error
 	Flush(offset int64) error
 	MaxPhysical() int64
+	LastTimestamp() int64
 	Queued(offset int64) bool
 	Walk(from int64, visit func(*message.Record) error) error
 }
@@ -295,7 +296,7 @@ func (s *Service) catchUp() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if end := s.q.Max(); end > s.arrived {
-		s.measure(s.arrived, now, wall, 0)
+		s.measure(s.arrived, now, wall, s.cfg.Log.LastTimestamp())
 		s.arrived = end
 	}
 }
