@@ -90,9 +90,13 @@ func (s *Service) deliverDue(d *delivery, far bool) (int64, error) {
 	}
 }
 
-// advance goes on to the next slot.
+// advance goes on to the next slot, or to that of now when there are no units in
+// between.
 func (s *Service) advance() {
 	s.read++
+	if s.read > s.last {
+		s.read = max(s.read, s.clock.Now()/s.precision)
+	}
 	s.held = false
 	s.began = s.cfg.Log.MaxPhysical()
 	s.gate = s.clock.Now()

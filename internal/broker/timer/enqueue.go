@@ -144,6 +144,7 @@ func (s *Service) place(due int64, u *timerfile.Unit, rec *message.Record) error
 	if err != nil {
 		return err
 	}
+	s.last = max(s.last, number)
 	slot.Last = pos
 	if slot.First < 0 {
 		slot.First = pos

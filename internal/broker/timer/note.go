@@ -94,6 +94,12 @@ func (s *Service) open(c *timerfile.Checkpoint, ok bool) error {
 		err = s.takeOver(c)
 	}
 	if err == nil {
+		err = s.wheel.Range(func(number int64, _ timerfile.Slot) error {
+			s.last = max(s.last, number)
+			return nil
+		})
+	}
+	if err == nil {
 		err = s.loadRecalls(c)
 	}
 	if err != nil {

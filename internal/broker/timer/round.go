@@ -58,7 +58,11 @@ func (s *Service) round() int64 {
 	if now < d.gets.at {
 		soon(d.gets.at)
 	} else {
+		read := s.read
 		at, err := s.deliverDue(d, far)
+		if far && s.read > read {
+			soon(now) // what was too far may be near now
+		}
 		if err != nil {
 			at = s.failed(&d.gets, now, "timer delivery waits", err)
 		} else {

@@ -83,6 +83,7 @@ type Service struct {
 	log     *timerfile.Log
 	old     int64  // units before that position are of earlier runs
 	read    int64  // the slot that is being delivered
+	last    int64  // no slot behind it has units
 	began   int64  // end of the log when that slot began
 	gate    int64  // since when it waits for entries from before to be in their queue, 0: it does not
 	put     int64  // first entry that is not in the wheel

@@ -4,6 +4,7 @@
 package timer
 
 import (
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -57,4 +58,31 @@ func TestRestartAfterClockWasSetForward(t *testing.T) {
 			})
 		})
 	}
+}
+
+// The clock began years ago: the slots of those years that have no units are passed
+// at once, and what is sent meanwhile comes in its time.
+func TestRestartAfterYears(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := vfs.NewMem()
+		r := start(t, m)
+		r.in("before", 5)
+		after(1500 * time.Millisecond)
+		r.jump.Add(2 * 365 * 86400_000)
+		r.close()
+		var looks atomic.Int64 // at the clock: a few for each slot
+		r, err := tryStart(t, m, r.jump, func(_ *store.Config, c *Config) {
+			wall := c.NowMillis
+			c.NowMillis = func() int64 { looks.Add(1); return wall() }
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.in("new", 10)
+		after(time.Second)
+		if got := r.bodies(); len(got) != 2 || looks.Load() > 50_000 {
+			t.Errorf("%q delivered, %d looks at the clock", got, looks.Load())
+		}
+		r.close()
+	})
 }
