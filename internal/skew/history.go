@@ -99,3 +99,19 @@ func (h *History) Earliest(at, most int64) int64 {
 	}
 	return due
 }
+
+// Latest is the latest time of delivery by the other clock that may have come until
+// now, by the Clock, of any entry that was stored at most most ms before it; of times
+// behind limit nothing is said.
+func (h *History) Latest(now, most, limit int64) int64 {
+	latest, until := int64(0), now
+	for _, list := range [][]era{h.list, h.past} {
+		for i := len(list) - 1; i >= 0; i-- {
+			if at := min(now, until+most) + list[i].ahead; at <= limit {
+				latest = max(latest, at)
+			}
+			until = list[i].since
+		}
+	}
+	return latest
+}

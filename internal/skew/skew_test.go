@@ -4,6 +4,7 @@
 package skew
 
 import (
+	"math"
 	"testing"
 	"time"
 )
@@ -116,5 +117,21 @@ func TestClock(t *testing.T) {
 	}
 	if d := c.Until(-1 << 40); d > 0 {
 		t.Errorf("until long ago: %s", d)
+	}
+}
+
+func TestLatest(t *testing.T) {
+	h := Begin(0)
+	h.Add(10, 1_000_000, 5_000)  // ahead by 1000 s from then on
+	h.Add(20, -3_600_000, 8_000) // an hour behind
+	for _, c := range []struct{ now, most, limit, want int64 }{
+		{9_000, 100_000, math.MaxInt64, 1_009_000 - Rounding},
+		{9_000, 500, math.MaxInt64, 1_008_500 - Rounding}, // all of that time has come
+		{50_000, 100_000, 1_000_000, 50_000},              // that would be too far away
+		{90_000_000, 500, 90_000_000 - 1, 90_000_000 - 3_600_000 - Rounding},
+	} {
+		if got := h.Latest(c.now, c.most, c.limit); got != c.want {
+			t.Errorf("%+v: %d", c, got)
+		}
 	}
 }

@@ -64,7 +64,8 @@
 // does not count: those depend on when each was stored and on what was done to the
 // clock meanwhile. So all recalls whose messages may still come are in memory; on
 // disk their units are chained. Rewrite refuses a recall whose message, by any of
-// the clock's settings of the last MaxDelay, may be in a slot that has begun.
+// the clock's settings of the last MaxDelay, may be in a slot that has begun, or has
+// been delivered by an earlier run.
 //
 // A record that is damaged or gone, or that names no possible target, is skipped,
 // counted and logged. When the log takes nothing or cannot be read, delivery

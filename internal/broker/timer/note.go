@@ -50,6 +50,7 @@ func (s *Service) resume() error {
 	s.least, s.utmost = -s.base, -s.base
 	if ok && c.Own {
 		s.least, s.utmost = min(s.least, c.Least), max(s.utmost, c.Utmost)
+		s.latest = c.Latest
 	}
 	if err == nil && (ok || s.q.Max() == 0) {
 		err = s.open(&c, ok)
@@ -240,9 +241,7 @@ func (s *Service) note() error {
 		Own: true, LogOffset: s.done.keep(s.began), Ahead: -s.clock.Ahead(), Precision: s.precision, LastRecall: s.recalls.last,
 		Chain: s.chained, ForeignRead: s.java.read, ForeignPut: s.java.put,
 	}
-	s.mu.Lock()
-	c.Least, c.Utmost = s.least, s.utmost
-	s.mu.Unlock()
+	s.noteClock(&c)
 	if err := s.cfg.Log.Flush(s.cfg.Log.MaxPhysical()); err != nil {
 		return err
 	}
@@ -257,6 +256,20 @@ func (s *Service) note() error {
 	}
 	s.noted, s.dirty = c, false
 	return nil
+}
+
+// noteClock puts into c what was done to the wall clock. A time further away than
+// recalls of now can be for is none of a message that was sent by the clock of now.
+func (s *Service) noteClock(c *timerfile.Checkpoint) {
+	now, wall := s.clock.Read()
+	most := s.cfg.MaxDelay.Milliseconds()
+	limit := wall + 2*most
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.Least, c.Utmost = s.least, s.utmost
+	if c.Latest = s.absolute.Latest(now, most, limit); s.latest <= limit {
+		c.Latest = max(c.Latest, s.latest)
+	}
 }
 
 // stale tells whether a checkpoint is due without news: the log has grown much, or

@@ -39,9 +39,7 @@ type byRocketMQ struct {
 func (s *Service) rebuild() error {
 	s.closeFiles()
 	c := timerfile.Checkpoint{Own: true, Building: true, ForeignRead: s.java.read, ForeignPut: s.java.put}
-	s.mu.Lock()
-	c.Least, c.Utmost = s.least, s.utmost
-	s.mu.Unlock()
+	s.noteClock(&c)
 	if s.noted.Own || s.noted.QueueOffset > 0 {
 		c.State, c.Counter = s.noted.State, s.noted.Counter+1
 	}

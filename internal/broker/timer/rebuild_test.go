@@ -4,9 +4,12 @@
 package timer
 
 import (
+	"bytes"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -108,7 +111,8 @@ func TestRebuildEndsWithClose(t *testing.T) {
 		lose(t, m)
 		st := r.openStore(t, m)
 		slow := &slowWalk{Log: st, took: time.Second}
-		svc, err := Open(Config{Log: slow, FS: m, Dir: "/data", NowMillis: r.wall, FileSize: 4096, RollWindow: time.Hour, rebuildPages: 1})
+		var said bytes.Buffer
+		svc, err := Open(Config{Log: slow, Logger: slog.New(slog.NewTextHandler(&said, nil)), FS: m, Dir: "/data", NowMillis: r.wall, FileSize: 4096, RollWindow: time.Hour, rebuildPages: 1})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -123,6 +127,9 @@ func TestRebuildEndsWithClose(t *testing.T) {
 			t.Fatal(err)
 		}
 		<-done
+		if !strings.Contains(said.String(), "the timer wheel is not whole") {
+			t.Errorf("Close does not say that RocketMQ would deliver again: %s", said.String())
+		}
 		if took := time.Since(begin); took > 2*time.Second {
 			t.Errorf("closing takes %s", took)
 		}

@@ -97,10 +97,14 @@ func (s *Service) recallWait() int64 {
 }
 
 // recallable tells whether no message with TIMER_OUT_MS out can be in a slot that
-// has begun.
+// has begun, in this run or, by a clock that has been set back, in an earlier one.
 func (s *Service) recallable(out int64) bool {
+	most := s.cfg.MaxDelay.Milliseconds()
+	if out < s.latest && out >= s.latest-most {
+		return false
+	}
 	s.mu.Lock()
-	earliest := s.absolute.Earliest(out, s.cfg.MaxDelay.Milliseconds())
+	earliest := s.absolute.Earliest(out, most)
 	s.mu.Unlock()
 	return earliest/s.precision > s.clock.Now()/s.precision
 }
@@ -152,7 +156,14 @@ func (s *Service) loadRecalls(c *timerfile.Checkpoint) error {
 		return err
 	}
 	for _, u := range found {
-		if err := s.withRecall(&u, func(rec *message.Record) error { return s.place(u.Time()+1, &u, rec) }); err != nil && !errors.Is(err, errFar) {
+		if err := s.withRecall(&u, func(rec *message.Record) error {
+			err := s.place(u.Time()+1, &u, rec)
+			if errors.Is(err, errFar) { // it counts, but has no unit that the next Open finds
+				s.recalls.add(rec, max(u.Time()+1, s.due(rec)))
+				return nil
+			}
+			return err
+		}); err != nil {
 			return err
 		}
 	}

@@ -161,6 +161,49 @@ func TestRecallOfDelivered(t *testing.T) {
 	})
 }
 
+// Nor is it after restarts, until the clock says again what it said then; what comes
+// later by any of its settings can be recalled.
+func TestRecallOfDeliveredInAnEarlierRun(t *testing.T) {
+	for name, set := range map[string]struct{ running, stopped time.Duration }{
+		"set back in the run": {-time.Hour, 0}, "set back between": {0, -time.Hour}, "not set": {},
+		"ten years ahead by mistake": {-10 * 365 * 24 * time.Hour, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := vfs.NewMem()
+				cfg := func(_ *store.Config, c *Config) { c.MaxDelay = 72 * time.Hour }
+				r := start(t, m, cfg)
+				at := r.wall() + 2000
+				r.at("m", at)
+				after(5 * time.Second)
+				r.jump.Add(set.running.Milliseconds())
+				r.in("x", 100)
+				after(2 * time.Second)
+				r.close()
+				r.jump.Add(set.stopped.Milliseconds())
+				for range 2 {
+					var err error
+					if r, err = tryStart(t, m, r.jump, cfg); err != nil {
+						t.Fatal(err)
+					}
+					if err := r.recall("A", "m", at); !errors.Is(err, ErrRefused) || len(r.bodies()) != 2 {
+						t.Errorf("%q delivered: %v", r.bodies(), err)
+					}
+					later := r.wall()/1000*1000 + 3600_000 + 60_500
+					if set.running < -24*time.Hour || set.running+set.stopped == 0 {
+						later -= 3600_000
+					}
+					if err := r.recall("A", "n", later); err != nil {
+						t.Error(err)
+					}
+					after(10 * time.Second)
+					r.close()
+				}
+			})
+		})
+	}
+}
+
 // Recalls are there again after any end, and go when their messages' time is over.
 func TestRecallsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

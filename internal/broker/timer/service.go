@@ -92,6 +92,7 @@ type Service struct {
 	ahead   window // the next one, shortly before it begins
 	base    int64  // ahead of the wall clock, of entries of earlier runs
 	opened  int64  // the wheel's time at Open
+	latest  int64  // time of delivery that may have come in earlier runs, by the wall clock
 	entries int64  // end of the wheel's topic at Open
 	done    done
 	recalls recalls
@@ -228,8 +229,8 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 }
 
-// Close ends Run, waits for it and writes a checkpoint. It must come before the
-// store's Close. A second call returns the same.
+// Close ends Run, waits for it and writes a checkpoint, unless the wheel is being
+// built, which is logged. It must come before the store's Close. A second call returns the same.
 func (s *Service) Close() error {
 	s.closeOnce.Do(func() {
 		s.mu.Lock()
@@ -239,6 +240,8 @@ func (s *Service) Close() error {
 		s.running.Wait()
 		if s.broken == nil && s.building == nil {
 			s.closeErr = s.finish()
+		} else {
+			s.cfg.Logger.Warn("the timer wheel is not whole: the next start builds it from the log; RocketMQ, if it takes this directory over, delivers again what is in the log and has been delivered")
 		}
 		s.closeFiles()
 	})

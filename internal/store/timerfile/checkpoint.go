@@ -40,13 +40,14 @@ const (
 //	88  int64  position of the last recall of the timerlog + 1, 0 for none
 //	96  int64  least by which the wall clock was ahead of the wheel's time, ms
 //	104 int64  most by which it was
-//	112 int64  0
+//	112 int64  latest time of delivery (ms) that may have come, by the wall clock as it
+//	           is or was set; 0: not known
 //	120 int64  position of the last unit of the slot of the first field + 1; 0: it is
 //	           that of the wheel
 //	128 int64  all slots before this time (ms) have been delivered by RocketMQ, of the
 //	136 int64  entries before this one; 0: it has never used the directory
 //	144 int32  1: the wheel is being built again, and of the other fields only 96,
-//	           104, 128 and 136 say anything
+//	           104, 112, 128 and 136 say anything
 //	148 int32  0
 //
 // The CRC does not match any more when RocketMQ has written its part: what is
@@ -68,6 +69,7 @@ type Checkpoint struct {
 	Precision     int64
 	LastRecall    int64
 	Least, Utmost int64
+	Latest        int64
 
 	Chain       int64
 	ForeignRead int64
@@ -82,7 +84,7 @@ func (c *Checkpoint) Encode() []byte {
 		be.PutUint64(b[8*i:], uint64(v))
 	}
 	be.PutUint32(b[56:], extensionMagic)
-	for i, v := range []int64{c.LogOffset, c.Ahead, c.Precision, c.LastRecall, c.Least, c.Utmost, 0, c.Chain, c.ForeignRead, c.ForeignPut} {
+	for i, v := range []int64{c.LogOffset, c.Ahead, c.Precision, c.LastRecall, c.Least, c.Utmost, c.Latest, c.Chain, c.ForeignRead, c.ForeignPut} {
 		be.PutUint64(b[64+8*i:], uint64(v))
 	}
 	if c.Building {
@@ -107,7 +109,7 @@ func DecodeCheckpoint(b []byte) (Checkpoint, error) {
 		return Checkpoint{}, fmt.Errorf("negative positions: %d, %d, %d: %w", c.Read, c.LogEnd, c.QueueOffset, ErrDamaged)
 	}
 	if len(b) >= checkpointSize && be.Uint32(b[56:]) == extensionMagic && be.Uint32(b[60:]) == checkpointSum(b) && at(64) >= 0 {
-		c.Own, c.LogOffset, c.Ahead, c.Precision, c.LastRecall, c.Least, c.Utmost = true, at(64), at(72), at(80), at(88), at(96), at(104)
+		c.Own, c.LogOffset, c.Ahead, c.Precision, c.LastRecall, c.Least, c.Utmost, c.Latest = true, at(64), at(72), at(80), at(88), at(96), at(104), at(112)
 		c.Chain, c.ForeignRead, c.ForeignPut, c.Building = at(120), at(128), at(136), be.Uint32(b[144:]) == 1
 	}
 	return c, nil
