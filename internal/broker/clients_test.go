@@ -44,14 +44,21 @@ func TestUnregistrationFollowsItsHeartbeat(t *testing.T) {
 			if _, err = conn.Write(frames); err == nil {
 				err = conn.SetReadDeadline(time.Now().Add(patience))
 			}
-			for range 2 {
+			var dec wire.Decoder
+			var c wire.Command
+			for !c.IsResponse() || c.Opaque != 2 { // the group's change is told in between
 				var length [4]byte
 				if _, e := io.ReadFull(conn, length[:]); e != nil {
 					t.Error(err, e)
 					return
 				}
-				if _, e := io.CopyN(io.Discard, conn, int64(binary.BigEndian.Uint32(length[:]))); e != nil {
+				frame := make([]byte, binary.BigEndian.Uint32(length[:]))
+				if _, e := io.ReadFull(conn, frame); e != nil {
 					t.Error(err, e)
+					return
+				}
+				if e := dec.Decode(frame, &c); e != nil {
+					t.Error(e)
 					return
 				}
 			}
