@@ -27,7 +27,7 @@ func start(t *testing.T) *broker {
 	t.Helper()
 	return &broker{proctest.Start(t,
 		"server", "--data", t.TempDir(),
-		"--set", "bindAddress=127.0.0.1", "--namesrv-set", "bindAddress=127.0.0.1", "--set", "brokerIP1=127.0.0.1",
+		"--set", "bindAddress=127.0.0.1", "--namesrv-set", "bindAddress=127.0.0.1", "--set", "brokerIP1=127.0.0.1", "--set", "waitTimeMillsInSendQueue=30000",
 		"--set", "listenPort=0", "--namesrv-set", "listenPort=0", "--set", "httpListenPort=0",
 		"--set", "brokerName="+brokerName, "--set", "mappedFileSizeCommitLog=67108864", "--set", "recallMessageEnable=true",
 		"--set", "messageDelayLevel=1s 3s 2s 0s", "--set", "enableTopicMessageTypeCheck=true",

@@ -39,7 +39,7 @@ func start(t *testing.T, more ...string) *cluster {
 	t.Helper()
 	args := []string{
 		"server", "--data", t.TempDir(),
-		"--set", "bindAddress=127.0.0.1", "--namesrv-set", "bindAddress=127.0.0.1", "--set", "brokerIP1=127.0.0.1",
+		"--set", "bindAddress=127.0.0.1", "--namesrv-set", "bindAddress=127.0.0.1", "--set", "brokerIP1=127.0.0.1", "--set", "waitTimeMillsInSendQueue=30000",
 		"--set", "httpListenPort=0",
 		"--set", "brokerName=broker-a",
 		"--set", "messageDelayLevel=1s 2s 3s 3s 3s 4s 4s 4s 5s 5s 5s 5s 5s 5s 5s 5s 5s 5s",

@@ -85,7 +85,7 @@ func serve(t *testing.T, s *wiretest.Scenario) *proctest.Server {
 		}
 	}
 	return proctest.Start(t, "server", "--data", t.TempDir(), "--log-level", "warn",
-		"--set", "bindAddress=127.0.0.1", "--namesrv-set", "bindAddress=127.0.0.1", "--set", "brokerIP1=127.0.0.1",
+		"--set", "bindAddress=127.0.0.1", "--namesrv-set", "bindAddress=127.0.0.1", "--set", "brokerIP1=127.0.0.1", "--set", "waitTimeMillsInSendQueue=30000",
 		"--set", "listenPort="+strconv.Itoa(port), "--namesrv-set", "listenPort=0", "--set", "httpListenPort=0",
 		"--set", "useServerSideResetOffset=false", // which 4.9 does not have
 		"--set", "brokerName=broker-a", "--set", "brokerClusterName=DefaultCluster", "--set", "traceTopicEnable=true",
