@@ -4,6 +4,8 @@
 package broker
 
 import (
+	"os"
+	"regexp"
 	"runtime"
 	"testing"
 	"time"
@@ -87,5 +89,29 @@ func (w *world) wantCounted(want map[string]int) {
 	}
 	if len(got) != len(want) {
 		w.t.Errorf("counted %v, want %v", got, want)
+	}
+}
+
+// TestMetricsAreDocumented holds the names in metrics.go against the operators' list.
+func TestMetricsAreDocumented(t *testing.T) {
+	read := func(path string) string {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	docs, n := read("../../docs/operations.md"), 0
+	for _, m := range regexp.MustCompile(`(desc|NewDesc)\("([a-z_]+)",`).FindAllStringSubmatch(read("metrics.go"), -1) {
+		name := m[2]
+		if m[1] == "desc" {
+			name = "rocketmq_" + name
+		}
+		if n++; !regexp.MustCompile("`" + name + "[`{]").MatchString(docs) {
+			t.Errorf("docs/operations.md does not name %s", name)
+		}
+	}
+	if n < 30 {
+		t.Errorf("only %d metrics were found in metrics.go", n)
 	}
 }
