@@ -49,6 +49,7 @@ var aliases = [][2]string{
 	{"mapedFileSizeCommitLog", "mappedFileSizeCommitLog"},
 	{"mapedFileSizeConsumeQueue", "mappedFileSizeConsumeQueue"},
 	{"mapedFileSizeConsumeQueueExt", "mappedFileSizeConsumeQueueExt"},
+	{"isEnableBatchPush", "enableBatchPush"}, // what 4.9 writes when it rewrites its file
 	{"tieredStoreFilepath", "tieredStoreFilePath"},
 	{"tlsTestModeEnable", "tls.test.mode.enable"},
 }

@@ -329,6 +329,22 @@ func TestReadFile(t *testing.T) {
 	wantError(t, Sources{BrokerFile: File{Name: "big", Text: make([]byte, MaxFileSize+1)}}, "big: ", "at most")
 }
 
+// A broker of RocketMQ 4.9.8 wrote the file when one of its keys was changed at
+// run time: it has all that it knows.
+func TestLoadWhatABrokerWrote(t *testing.T) {
+	f, err := ReadFile("testdata/broker-written-by-4.9.8.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := mustLoad(t, Sources{HostName: "box", BrokerFile: f})
+	if c.Broker.Identity.Name != "broker-a" {
+		t.Errorf("broker %q", c.Broker.Identity.Name)
+	}
+	if n := strings.Count(string(f.Text), "="); n < 178 {
+		t.Errorf("%d keys in the file", n)
+	}
+}
+
 func BenchmarkLoad(b *testing.B) {
 	b.ReportAllocs()
 	s := brokerFile(goldenConf)
