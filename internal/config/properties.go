@@ -70,6 +70,21 @@ func ParseProperties(text []byte) ([]Entry, error) {
 	return entries, nil
 }
 
+// AppendProperty appends a line key=value that ParseProperties reads as it was, but for line ends in the value, which
+// become blanks, and blanks before it.
+func AppendProperty(dst []byte, key, value string) []byte {
+	dst = append(dst, escapeKey.Replace(key)...)
+	dst = append(dst, '=')
+	dst = append(dst, escapeValue.Replace(value)...)
+	return append(dst, '\n')
+}
+
+var (
+	escapeKey = strings.NewReplacer(`\`, `\\`, "=", `\=`, ":", `\:`, " ", `\ `, "\t", `\t`, "\f", `\f`, "\n", `\n`, "\r", `\r`,
+		"#", `\#`, "!", `\!`)
+	escapeValue = strings.NewReplacer(`\`, `\\`, "\n", " ", "\r", " ")
+)
+
 // blanks is what the format calls white space; line ends are not part of it.
 const blanks = " \t\f"
 

@@ -141,3 +141,16 @@ func FuzzLoad(f *testing.F) {
 		}
 	})
 }
+
+// What is appended is read as it was.
+func TestAppendProperty(t *testing.T) {
+	for _, kv := range [][2]string{{"a", "b"}, {"#a b", `c:\d`}, {"!=:\t\f\r\n\\", "x = y"}, {"é", "# ü"}, {"empty", ""}, {"blank", "end "}} {
+		entries, err := ParseProperties(AppendProperty(nil, kv[0], kv[1]))
+		if err != nil || len(entries) != 1 || entries[0].Key != kv[0] || entries[0].Value != kv[1] {
+			t.Errorf("%q: %+v, %v", kv, entries, err)
+		}
+	}
+	if got := string(AppendProperty(nil, "a", "b\nc=d")); got != "a=b c=d\n" {
+		t.Errorf("a line end: %q", got)
+	}
+}

@@ -135,15 +135,10 @@ func (v Values) Pending() []PendingPart {
 // AppendProperties appends key=value lines sorted by key, the form in which RocketMQ's admin requests 26 and 319
 // answer: keys without a value are left out. Secrets are asterisks, line ends in a value become blanks.
 func (v Values) AppendProperties(dst []byte) []byte {
-	clean := strings.NewReplacer("\r", " ", "\n", " ")
 	for _, value := range v.list {
-		if value.Text == "" {
-			continue
+		if value.Text != "" {
+			dst = AppendProperty(dst, value.Key, value.Shown())
 		}
-		dst = append(dst, value.Key...)
-		dst = append(dst, '=')
-		dst = append(dst, clean.Replace(value.Shown())...)
-		dst = append(dst, '\n')
 	}
 	return dst
 }

@@ -170,7 +170,7 @@ func call(t *testing.T, c *recorded, req *wire.Command) (got []any, done bool) {
 	case wire.ReqCheckClientConfig:
 		got = list(CheckClientConfig(ctx, c, addr, unmarshal[body.CheckClientRequestBody](t, req.Body)))
 	default:
-		return nil, false
+		return callAdmin(ctx, t, c, req)
 	}
 	return got, done
 }
@@ -212,6 +212,8 @@ func callNamesrv(ctx context.Context, t *testing.T, c *recorded, req *wire.Comma
 	case wire.ReqDeleteKVConfig:
 		h := decode[header.DeleteKVRequest](t, req)
 		got = list(DeleteKV(ctx, c, addr, h.Namespace, h.Key))
+	case wire.ReqGetNamesrvConfig:
+		got = one(NamesrvConfig(ctx, c, addr))
 	default:
 		return nil, false
 	}
@@ -259,7 +261,7 @@ func TestGolden(t *testing.T) {
 			})
 		}
 	}
-	if len(seen) < 35 {
+	if len(seen) < 43 {
 		t.Errorf("%d kinds of requests were made", len(seen))
 	}
 }
@@ -383,6 +385,14 @@ func checkValue(t *testing.T, req, answer *wire.Command, v any) {
 		if want := bytes.Count(answer.Body, []byte("queueId")); len(v) != want {
 			t.Errorf("%d queues of %s", len(v), answer.Body)
 		}
+	case map[string]string:
+		if want := bytes.Count(answer.Body, []byte("\n")) - bytes.Count(answer.Body, []byte("\n\n")); len(v) != want || v["listenPort"] == "" {
+			t.Errorf("%d keys of %d: %v", len(v), want, v)
+		}
+	case body.DataVersion:
+		field("version", string(body.Marshal(&v)))
+	case map[string][]body.ProducerInfo:
+		checkValue(t, req, answer, &body.ProducerTableInfo{Data: v})
 	case *Registration:
 		if len(v.OrderConf) != 0 || v.OrderConf == nil {
 			t.Errorf("order configuration %v of %s", v.OrderConf, answer.Body)

@@ -23,7 +23,7 @@ func bodies() []Body {
 		new(ResetOffsetBodyForC), new(SubscriptionGroupConfig), new(SubscriptionGroupList), new(SubscriptionGroupWrapper),
 		new(TopicConfig), new(TopicConfigSerializeWrapper), new(TopicList), new(TopicRouteData), new(TopicStatsTable),
 		new(TransactionList), new(TransactionStory), new(RequestModeConfig), new(RequestModeTable),
-		new(QueryAssignmentRequestBody), new(QueryAssignmentResponseBody),
+		new(QueryAssignmentRequestBody), new(QueryAssignmentResponseBody), new(GroupForbidden), new(GetBrokerMemberGroupResponseBody),
 	}
 }
 

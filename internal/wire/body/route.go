@@ -42,3 +42,20 @@ type ClusterInfo struct {
 
 func (*TopicRouteData) about() (string, fastjson.Limits) { return "topic route", answerLimits() }
 func (*ClusterInfo) about() (string, fastjson.Limits)    { return "cluster info", answerLimits() }
+
+// GetBrokerMemberGroupResponseBody is the brokers of one name
+// (GET_BROKER_MEMBER_GROUP, 901; 5.x).
+type GetBrokerMemberGroupResponseBody struct {
+	BrokerMemberGroup *BrokerMemberGroup `json:"brokerMemberGroup"`
+}
+
+// BrokerMemberGroup is the master and the slaves of one name.
+type BrokerMemberGroup struct {
+	Cluster     string           `json:"cluster"`
+	BrokerName  string           `json:"brokerName"`
+	BrokerAddrs map[int64]string `json:"brokerAddrs"` // "host:port" by broker id
+}
+
+func (*GetBrokerMemberGroupResponseBody) about() (string, fastjson.Limits) {
+	return "broker member group", answerLimits()
+}

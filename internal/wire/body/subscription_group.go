@@ -101,6 +101,14 @@ type SubscriptionGroupList struct {
 	GroupConfigList []SubscriptionGroupConfig `json:"groupConfigList"`
 }
 
+// GroupForbidden tells whether a group may consume a topic
+// (UPDATE_AND_GET_GROUP_FORBIDDEN, 353; 5.x).
+type GroupForbidden struct {
+	Topic    string `json:"topic,omitempty"`
+	Group    string `json:"group,omitempty"`
+	Readable bool   `json:"readable"`
+}
+
 // check gives entries without a name the one they stand under.
 func (w *SubscriptionGroupWrapper) check() error {
 	for name, c := range w.SubscriptionGroupTable {
@@ -121,3 +129,4 @@ func (*SubscriptionGroupWrapper) about() (string, fastjson.Limits) {
 func (*SubscriptionGroupList) about() (string, fastjson.Limits) {
 	return "subscription group config list", answerLimits()
 }
+func (*GroupForbidden) about() (string, fastjson.Limits) { return "group forbidden", answerLimits() }

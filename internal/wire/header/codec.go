@@ -177,6 +177,18 @@ func (c *codec) optFlag(name string, p *bool) {
 	}
 }
 
+// maybeFlag is a truth value whose presence says something. Empty is absent.
+func (c *codec) maybeFlag(name string, p, has *bool) {
+	if c.w != nil {
+		if *has {
+			c.w.Bool(name, *p)
+		}
+		return
+	}
+	v, _ := c.fields.Get(name)
+	*p, *has = parseBool(v), len(v) > 0
+}
+
 // refusal is a truth value that is true when absent: *p is set when it is
 // there and false, and only then it is written.
 func (c *codec) refusal(name string, p *bool) {

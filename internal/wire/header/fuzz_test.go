@@ -87,7 +87,7 @@ func FuzzTopicAndGroup(f *testing.F) {
 	fuzzFamily(f, &CreateTopicRequest{}, &DeleteTopicRequest{}, &DeleteTopicNamesrvRequest{}, &TopicRequest{},
 		&AllTopicConfigRequest{}, &AllTopicConfigResponse{}, &GroupRequest{}, &DeleteGroupRequest{},
 		&AllGroupConfigRequest{}, &ConsumeStatsRequest{}, &ConsumeTimeSpanRequest{}, &CorrectionOffsetRequest{},
-		&CloneGroupOffsetRequest{}, &SubscriptionRequest{})
+		&CloneGroupOffsetRequest{}, &SubscriptionRequest{}, &GroupForbiddenRequest{})
 }
 
 func FuzzAdmin(f *testing.F) {
@@ -99,7 +99,7 @@ func FuzzNamesrv(f *testing.F) {
 	fuzzFamily(f, &PutKVRequest{}, &GetKVRequest{}, &GetKVResponse{}, &DeleteKVRequest{}, &KVListRequest{},
 		&RegisterBrokerRequest{}, &RegisterBrokerResponse{}, &UnregisterBrokerRequest{}, &DataVersionRequest{},
 		&DataVersionResponse{}, &BrokerHeartbeatRequest{}, &RouteRequest{}, &ClusterTopicsRequest{},
-		&BrokerNameRequest{}, &WipeWritePermResponse{}, &AddWritePermResponse{})
+		&BrokerNameRequest{}, &WipeWritePermResponse{}, &AddWritePermResponse{}, &MemberGroupRequest{})
 }
 
 func FuzzInspector(f *testing.F) {

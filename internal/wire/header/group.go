@@ -212,3 +212,30 @@ func (h *SubscriptionRequest) walk(c *codec) {
 	c.str("group", &h.Group)
 	c.optStr("topic", &h.Topic)
 }
+
+// GroupForbiddenRequest is the header of UPDATE_AND_GET_GROUP_FORBIDDEN (5.x).
+type GroupForbiddenRequest struct {
+	Group       string
+	Topic       string
+	Readable    bool
+	HasReadable bool // change it; without, the request only asks
+}
+
+// DecodeExt reads the fields.
+func (h *GroupForbiddenRequest) DecodeExt(f wire.Fields) error {
+	c := reading("GroupForbiddenRequest", f)
+	h.walk(&c)
+	return c.err
+}
+
+// EncodeExt writes the fields.
+func (h *GroupForbiddenRequest) EncodeExt(w *wire.ExtWriter) {
+	c := writing(w)
+	h.walk(&c)
+}
+
+func (h *GroupForbiddenRequest) walk(c *codec) {
+	c.str("group", &h.Group)
+	c.str("topic", &h.Topic)
+	c.maybeFlag("readable", &h.Readable, &h.HasReadable)
+}

@@ -188,6 +188,8 @@ var required = map[string]string{
 	"RouteRequest":                "topic",
 	"ClusterTopicsRequest":        "cluster",
 	"BrokerNameRequest":           "brokerName",
+	"MemberGroupRequest":          "clusterName brokerName",
+	"GroupForbiddenRequest":       "group topic",
 	"WipeWritePermResponse":       "wipeTopicCount",
 	"AddWritePermResponse":        "addTopicCount",
 	"TxListRequest":               "",

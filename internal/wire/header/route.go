@@ -117,3 +117,27 @@ func (h *AddWritePermResponse) EncodeExt(w *wire.ExtWriter) {
 func (h *AddWritePermResponse) walk(c *codec) {
 	c.i32("addTopicCount", &h.Count)
 }
+
+// MemberGroupRequest is the header of GET_BROKER_MEMBER_GROUP (5.x).
+type MemberGroupRequest struct {
+	ClusterName string
+	BrokerName  string
+}
+
+// DecodeExt reads the fields.
+func (h *MemberGroupRequest) DecodeExt(f wire.Fields) error {
+	c := reading("MemberGroupRequest", f)
+	h.walk(&c)
+	return c.err
+}
+
+// EncodeExt writes the fields.
+func (h *MemberGroupRequest) EncodeExt(w *wire.ExtWriter) {
+	c := writing(w)
+	h.walk(&c)
+}
+
+func (h *MemberGroupRequest) walk(c *codec) {
+	c.str("clusterName", &h.ClusterName)
+	c.str("brokerName", &h.BrokerName)
+}

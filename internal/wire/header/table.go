@@ -129,6 +129,8 @@ func adminRequest(code int32) Codec {
 		return new(ConsumeQueueRequest)
 	case wire.ReqResumeCheckHalfMessage:
 		return new(ResumeCheckRequest)
+	case wire.ReqUpdateAndGetGroupForbidden:
+		return new(GroupForbiddenRequest)
 	}
 	return inspectorRequest(code)
 }
@@ -171,6 +173,8 @@ func namesrvRequest(code int32) Codec {
 		return new(ClusterTopicsRequest)
 	case wire.ReqWipeWritePermOfBroker, wire.ReqAddWritePermOfBroker:
 		return new(BrokerNameRequest)
+	case wire.ReqGetBrokerMemberGroup:
+		return new(MemberGroupRequest)
 	}
 	return nil
 }
