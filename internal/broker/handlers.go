@@ -11,25 +11,26 @@ import (
 
 // handlers serve the requests of the table.
 type handlers struct {
-	send     *handler.Send
-	pull     *handler.Pull
-	offsets  *handler.Offset
-	query    *handler.Query
-	client   *handler.Client
-	back     *handler.SendBack
-	locks    *handler.Lock
-	recall   *handler.Recall
-	end      *handler.Transaction
-	inspect  *handler.Inspect
-	admin    *handler.Admin
-	reset    *handler.Reset
-	clone    *handler.Clone
-	relay    *handler.Relay
-	progress *handler.Progress
-	reply    *handler.Reply
-	notify   *handler.Notify
-	pops     *handler.Pop
-	share    *handler.Assign
+	send        *handler.Send
+	pull        *handler.Pull
+	offsets     *handler.Offset
+	query       *handler.Query
+	client      *handler.Client
+	back        *handler.SendBack
+	locks       *handler.Lock
+	recall      *handler.Recall
+	end         *handler.Transaction
+	inspect     *handler.Inspect
+	admin       *handler.Admin
+	reset       *handler.Reset
+	clone       *handler.Clone
+	consumption *handler.Consumption
+	relay       *handler.Relay
+	progress    *handler.Progress
+	reply       *handler.Reply
+	notify      *handler.Notify
+	pops        *handler.Pop
+	share       *handler.Assign
 }
 
 func (b *Broker) handlers() handlers {
@@ -68,6 +69,8 @@ func (b *Broker) handlers() handlers {
 
 	h.reset = &handler.Reset{Log: b.store, Topics: b.topics, Groups: b.groups, Online: b.session, Offsets: b.offsets, Pops: b.pops, LetGo: b.letGo,
 		OnServer: c.Groups.ServerSideReset, Broker: c.Identity.Name, Logger: b.log}
+	h.consumption = &handler.Consumption{Log: b.store, Topics: b.topics, Subs: b.session, Offsets: b.offsets, NowMillis: b.o.NowMillis,
+		Broker: c.Identity.Name, Address: b.Advertised()}
 	h.clone = &handler.Clone{Log: b.store, Topics: b.topics, Subs: b.session, Offsets: b.offsets, Pops: b.pops}
 	h.relay = &handler.Relay{Members: b.session, Log: b.store, Topics: b.topics, Groups: b.groups, Broker: c.Identity.Name}
 	h.progress = &handler.Progress{Log: b.store, Topics: b.topics, Subs: b.session, Offsets: b.offsets, PerSecond: b.rates.perSecond, Broker: c.Identity.Name}

@@ -75,6 +75,8 @@ type Sources struct {
 
 	// Flags and NamesrvFlags are values given on the command line, by RocketMQ's name of the key.
 	Flags, NamesrvFlags map[string]string
+
+	changes, namesrvChanges map[string]string // see Live
 }
 
 // Config is a complete, checked configuration. With RoleNamesrv, Broker holds defaults only, and the other way round.
@@ -87,6 +89,8 @@ type Config struct {
 
 	// Foreign are variables with keys of the server that this role does not run, sorted; they had no effect.
 	Foreign []string
+
+	sources Sources // it was loaded from
 }
 
 // HTTP is the listener of health, readiness and metrics; one a process. Its keys belong to the broker file, with
@@ -102,7 +106,7 @@ func Load(s Sources) (*Config, error) {
 	if s.DataDir == "" {
 		s.DataDir = "twostage-data"
 	}
-	c := &Config{}
+	c := &Config{sources: s}
 	brokers := newSettings(brokerTable())
 	servers := newSettings(namesrvTable())
 	brokers.peer, servers.peer = servers.table, brokers.table
@@ -118,10 +122,12 @@ func Load(s Sources) (*Config, error) {
 	}
 	c.Foreign = environment(s, brokers, servers)
 	if s.Role != RoleNamesrv {
-		brokers.flags(s.Flags)
+		brokers.putAll(FromFlag, s.Flags)
+		brokers.putAll(FromChange, s.changes)
 	}
 	if s.Role != RoleBroker {
-		servers.flags(s.NamesrvFlags)
+		servers.putAll(FromFlag, s.NamesrvFlags)
+		servers.putAll(FromChange, s.namesrvChanges)
 	}
 	brokers.verify()
 	servers.verify()

@@ -59,9 +59,9 @@ func (s *settings) file(f File) {
 	}
 }
 
-func (s *settings) flags(flags map[string]string) {
-	for _, name := range sortedKeys(flags) {
-		s.put(name, flags[name], Source{Origin: FromFlag, Name: name})
+func (s *settings) putAll(origin Origin, values map[string]string) {
+	for _, name := range sortedKeys(values) {
+		s.put(name, values[name], Source{Origin: origin, Name: name})
 	}
 }
 

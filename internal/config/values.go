@@ -19,6 +19,7 @@ const (
 	FromEnvironment
 	FromFlag
 	FromRuntime // decided while the server started, see Values.With
+	FromChange  // asked for while the server ran, see Live
 )
 
 // Source is where a value came from.
@@ -38,6 +39,8 @@ func (s Source) String() string {
 		return "flag " + s.Name
 	case FromRuntime:
 		return "chosen at start"
+	case FromChange:
+		return "changed at run time"
 	}
 	return "default"
 }
@@ -157,7 +160,7 @@ func (e *Error) Error() string {
 		what += "=" + e.Value
 	}
 	switch {
-	case e.Source.Origin == FromDefault || e.Source.Origin == FromEnvironment && e.Source.Name == e.Key:
+	case e.Source.Origin == FromDefault || e.Source.Origin == FromChange || e.Source.Origin == FromEnvironment && e.Source.Name == e.Key:
 	case e.Source.Origin == FromFlag:
 		what = "flag " + what
 	default:

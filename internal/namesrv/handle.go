@@ -47,6 +47,8 @@ func (s *Server) routes(code int32) (remoting.Route, bool) {
 		h = s.list(func(n *snapshot) body.Body { return n.topicNames(unitSubTopic) })
 	case wire.ReqGetHasUnitSubNonUnitTopicList:
 		h = s.list(func(n *snapshot) body.Body { return n.topicNames(unitSubOnlyTopic) })
+	case wire.ReqGetBrokerMemberGroup:
+		h = s.memberGroup
 	case wire.ReqGetTopicsByCluster:
 		h = s.clusterTopics
 	case wire.ReqDeleteTopicInNamesrv:
@@ -120,6 +122,20 @@ func (s *Server) route(r *remoting.Request) {
 		marshal = body.MarshalStandard
 	}
 	r.Reply(&wire.Response{Body: marshal(route)})
+}
+
+// memberGroup serves GET_BROKER_MEMBER_GROUP. A name that nobody has is no error, as in
+// RocketMQ: it has no addresses.
+func (s *Server) memberGroup(r *remoting.Request) {
+	var h header.MemberGroupRequest
+	if !decode(r, &h) {
+		return
+	}
+	g := body.BrokerMemberGroup{Cluster: h.ClusterName, BrokerName: h.BrokerName}
+	if b, ok := s.current.Load().brokers[h.BrokerName]; ok && b.Cluster == h.ClusterName {
+		g.BrokerAddrs = b.BrokerAddrs
+	}
+	r.Reply(&wire.Response{Body: body.Marshal(&body.GetBrokerMemberGroupResponseBody{BrokerMemberGroup: &g})})
 }
 
 func (s *Server) clusterTopics(r *remoting.Request) {

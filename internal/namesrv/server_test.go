@@ -105,6 +105,27 @@ func TestBrokerGoneAfterSilence(t *testing.T) {
 	})
 }
 
+func TestMemberGroup(t *testing.T) {
+	w := start(t, vfs.NewMem(), nil)
+	c := w.client()
+	w.register(c, newNode("a", 0, 1, "T"))
+	w.register(c, newNode("a", 1, 3))
+	for _, tc := range []struct {
+		cluster, broker string
+		addrs           int
+	}{{"DefaultCluster", "a", 2}, {"DefaultCluster", "b", 0}, {"Other", "a", 0}} {
+		g, err := rpc.MemberGroup(context.Background(), c, w.addr, tc.cluster, tc.broker)
+		if err != nil || g.Cluster != tc.cluster || g.BrokerName != tc.broker || len(g.BrokerAddrs) != tc.addrs || tc.addrs > 0 && g.BrokerAddrs[1] != "10.0.0.1:3" {
+			t.Errorf("%+v: %+v, %v", tc, g, err)
+		}
+	}
+	conn := w.dialRaw()
+	cmd := conn.ask(t, &wire.Request{Code: wire.ReqGetBrokerMemberGroup, Header: &header.MemberGroupRequest{ClusterName: "DefaultCluster", BrokerName: "a"}})
+	if got := string(cmd.Body); got != `{"brokerMemberGroup":{"brokerAddrs":{0:"10.0.0.1:1",1:"10.0.0.1:3"},"brokerName":"a","cluster":"DefaultCluster"}}` {
+		t.Errorf("%s", got)
+	}
+}
+
 func TestTwoBrokersWithOneIdentity(t *testing.T) {
 	w := start(t, vfs.NewMem(), nil)
 	first, second := w.client(), w.client()

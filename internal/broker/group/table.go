@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"maps"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 
 	"github.com/twostage/twostage/internal/commit"
@@ -173,6 +174,66 @@ func (t *Table) Put(c body.SubscriptionGroupConfig) error {
 		return err
 	}
 	return t.changes.Do(func(d *draft) error { d.put(&c); return nil })
+}
+
+// PutAll makes or changes groups, all or none; they are on disk when it returns nil.
+// Errors are those of Put; ErrConfig also stands for no groups at all and for one
+// that stands there twice.
+func (t *Table) PutAll(list []body.SubscriptionGroupConfig) error {
+	names := map[string]bool{}
+	for i := range list {
+		if err := check(&list[i]); err != nil {
+			return err
+		}
+		names[list[i].GroupName] = true
+	}
+	if len(list) == 0 || len(names) < len(list) {
+		return fmt.Errorf("%w: %d groups with %d names, wanted is each group once", ErrConfig, len(list), len(names))
+	}
+	list = slices.Clone(list)
+	return t.changes.Do(func(d *draft) error {
+		for i := range list {
+			d.put(&list[i])
+		}
+		return nil
+	})
+}
+
+// ForbidRead forbids a group to consume a topic, or allows it again; that is on disk
+// when it returns nil. The group need not exist yet. Errors match message.ErrName, or
+// are those of writing the file.
+func (t *Table) ForbidRead(group, topic string, forbid bool) error {
+	if err := message.CheckGroup(group); err != nil {
+		return err
+	}
+	if err := message.CheckStoredTopic(topic); err != nil {
+		return err
+	}
+	return t.changes.Do(func(d *draft) error {
+		was := d.forbidden[group][topic]
+		now := was &^ forbidRead
+		if forbid {
+			now |= forbidRead
+		}
+		if now == was {
+			return nil
+		}
+		topics := maps.Clone(d.forbidden[group])
+		if topics == nil {
+			topics = map[string]int32{}
+		}
+		if topics[topic] = now; now == 0 {
+			delete(topics, topic)
+		}
+		if d.forbidden == nil {
+			d.forbidden = map[string]map[string]int32{}
+		}
+		if d.forbidden[group] = topics; len(topics) == 0 {
+			delete(d.forbidden, group)
+		}
+		d.change(group)
+		return nil
+	})
 }
 
 // check tests a group that somebody wants to have.

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/twostage/twostage/internal/remoting"
+	"github.com/twostage/twostage/internal/store"
 	"github.com/twostage/twostage/internal/wire"
 	"github.com/twostage/twostage/internal/wire/body"
 	"github.com/twostage/twostage/internal/wire/header"
@@ -17,6 +18,10 @@ import (
 type TopicTable interface {
 	Get(name string) (*body.TopicConfig, bool)
 	Put(c body.TopicConfig, attributes string) error
+	PutAll(list []body.TopicConfig) error
+	System() []string // names of the broker's own
+	// Without calls fn, while no topic is made, if there is none of that name.
+	Without(name string, fn func() error) error
 	Delete(names ...string) ([]string, error)
 	IsSystem(name string) bool
 	All() (map[string]body.TopicConfig, body.DataVersion)
@@ -25,6 +30,9 @@ type TopicTable interface {
 // GroupTable is the consumer groups with the means to change them.
 type GroupTable interface {
 	Put(c body.SubscriptionGroupConfig) error
+	PutAll(list []body.SubscriptionGroupConfig) error
+	ForbidRead(group, topic string, forbid bool) error
+	ReadForbidden(group, topic []byte) bool
 	Get(name string) (*body.SubscriptionGroupConfig, bool)
 	Delete(name string) (bool, error)
 	All() (map[string]body.SubscriptionGroupConfig, body.DataVersion)
@@ -38,8 +46,13 @@ type OffsetTable interface {
 	Flush() error
 }
 
-// Queues deletes the queues of topics.
-type Queues interface{ DeleteTopic(topic string) error }
+// Queues are the queues of topics, and the means to delete them.
+type Queues interface {
+	DeleteTopic(topic string) error
+	RangeQueues(fn func(*store.Queue) bool)
+	// Retain deletes what may go now; asked: expired log files at any hour.
+	Retain(asked bool) (store.Deletion, error)
+}
 
 // Popped is what is popped. Both methods make it last that it is forgotten.
 type Popped interface {

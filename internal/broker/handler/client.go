@@ -22,6 +22,7 @@ type Sessions interface {
 	ConsumerIDs(group string) []string
 	Consumers(group string) (session.Group, bool)
 	Producers(group string) []session.Client
+	ProducerGroups() []string
 	Conflicts(group string) []session.Conflict
 }
 
@@ -168,6 +169,20 @@ func (c *Client) ProducerConnections(r *remoting.Request) {
 		return
 	}
 	succeedBody(r, &body.ProducerConnection{ConnectionSet: connections(list)})
+}
+
+// AllProducers serves GET_ALL_PRODUCER_INFO.
+func (c *Client) AllProducers(r *remoting.Request) {
+	res := body.ProducerTableInfo{Data: map[string][]body.ProducerInfo{}}
+	for _, group := range c.Sessions.ProducerGroups() {
+		for _, p := range c.Sessions.Producers(group) {
+			res.Data[group] = append(res.Data[group], body.ProducerInfo{
+				ClientID: p.ID, RemoteIP: "/" + p.Conn.RemoteAddr().String(), Language: p.Language.String(), Version: p.Version,
+				LastUpdateTimestamp: p.LastSeen.UnixMilli(),
+			})
+		}
+	}
+	succeedBody(r, &res)
 }
 
 func connections(list []session.Client) []body.Connection {

@@ -85,6 +85,22 @@ func alter(current map[string]string, change string) (map[string]string, error) 
 	return result, nil
 }
 
+// alterEach is alter for a change by signed name.
+func alterEach(current, change map[string]string) (map[string]string, error) {
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(change)) {
+		part := name
+		if strings.HasPrefix(name, "+") {
+			part += "=" + change[name]
+		}
+		if strings.Contains(part, ",") {
+			return nil, fmt.Errorf("%w: %q has a comma", ErrAttribute, part)
+		}
+		parts = append(parts, part)
+	}
+	return alter(current, strings.Join(parts, ","))
+}
+
 // checkAttribute tells what is wrong with a change of one attribute.
 func checkAttribute(name, value string, deleted bool) error {
 	values, known := attributeValues[name]

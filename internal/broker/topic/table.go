@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"maps"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 
 	"github.com/twostage/twostage/internal/commit"
@@ -75,6 +76,8 @@ type draft struct {
 var (
 	// ErrNoTopic: the topic does not exist and cannot be made by a send.
 	ErrNoTopic = errors.New("topic does not exist")
+	// ErrConfig: a list of topics that can't be made.
+	ErrConfig = errors.New("bad list of topics")
 	// ErrSystem: the topic is the broker's own.
 	ErrSystem = errors.New("topic belongs to the broker")
 )
@@ -210,11 +213,8 @@ func (t *Table) IsSystem(name string) bool { return t.system[name] || message.Is
 // and "-name", joined by commas). Errors match message.ErrName, ErrSystem or
 // ErrAttribute, or are those of writing the file.
 func (t *Table) Put(c body.TopicConfig, attributes string) error {
-	if err := check(&c); err != nil {
+	if err := t.checkPut(&c); err != nil {
 		return err
-	}
-	if t.IsSystem(c.TopicName) {
-		return fmt.Errorf("%w: %s can't be changed", ErrSystem, c.TopicName)
 	}
 	return t.changes.Do(func(d *draft) (err error) {
 		var current map[string]string
@@ -227,6 +227,75 @@ func (t *Table) Put(c body.TopicConfig, attributes string) error {
 		d.put(&c)
 		return nil
 	})
+}
+
+// PutAll makes or changes topics, all or none; they are on disk when it returns nil.
+// Attributes of each change those that the topic has, names with their sign
+// ("+name": "value" and "-name": ""). Errors are those of Put, and match ErrConfig
+// for no topics at all and for one that stands there twice.
+func (t *Table) PutAll(list []body.TopicConfig) error {
+	names := map[string]bool{}
+	for i := range list {
+		if err := t.checkPut(&list[i]); err != nil {
+			return err
+		}
+		names[list[i].TopicName] = true
+	}
+	if len(list) == 0 || len(names) < len(list) {
+		return fmt.Errorf("%w: %d topics with %d names, wanted is each topic once", ErrConfig, len(list), len(names))
+	}
+	return t.changes.Do(func(d *draft) error {
+		next := slices.Clone(list)
+		for i := range next {
+			c := &next[i]
+			var current map[string]string
+			if old, ok := d.topics[c.TopicName]; ok {
+				current = old.Attributes
+			}
+			var err error
+			if c.Attributes, err = alterEach(current, c.Attributes); err != nil {
+				return fmt.Errorf("topic %s: %w", c.TopicName, err)
+			}
+		}
+		for i := range next {
+			d.put(&next[i])
+		}
+		return nil
+	})
+}
+
+// checkPut tests a topic that somebody wants to have who is not the broker.
+func (t *Table) checkPut(c *body.TopicConfig) error {
+	if err := check(c); err != nil {
+		return err
+	}
+	if t.IsSystem(c.TopicName) {
+		return fmt.Errorf("%w: %s can't be changed", ErrSystem, c.TopicName)
+	}
+	return nil
+}
+
+// System names the topics that belong to the broker, sorted, whether there are
+// messages in them or not.
+func (t *Table) System() []string {
+	names := maps.Clone(t.system)
+	for name := range t.snapshot.Load().topics {
+		if message.IsSystemTopic(name) {
+			names[name] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(names))
+}
+
+// Without calls fn, while no topic is made or changed, if there is no topic of that
+// name and it is not the broker's own. fn must not call the table's writers.
+func (t *Table) Without(name string, fn func() error) (err error) {
+	t.changes.Alone(func() {
+		if _, there := t.Get(name); !there && !t.IsSystem(name) {
+			err = fn()
+		}
+	})
+	return err
 }
 
 // check tests a topic that somebody wants to have.

@@ -1,0 +1,249 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+)
+
+// ErrFixed is matched by the error of Live.Update about keys that can't change while a server runs.
+var ErrFixed = errors.New("can't be changed while the server runs")
+
+// Live is the configuration of one server while it runs: what it was started with, and what keys of a short list were
+// changed to since (keys_live.go). Now and Values may be called by anybody at any time and cost a load.
+type Live[T any] struct {
+	owner string
+	allow []string
+	table func() *table
+	load  func(changes map[string]string) (*T, Values, error)
+	file  string                               // "": started without one
+	write func(name string, text []byte) error // WriteFile, but for tests
+	now   atomic.Pointer[state[T]]
+
+	mu      sync.Mutex // one change at a time
+	changes map[string]string
+	chosen  map[string]string // at start
+	tell    []func(now *T)
+}
+
+// state is immutable.
+type state[T any] struct {
+	typed  *T
+	values Values
+	count  int64
+}
+
+// LiveBroker is the broker's part of c, which Load must have made. Call it once.
+func (c *Config) LiveBroker() *Live[Broker] {
+	l := &Live[Broker]{owner: "broker", allow: liveBroker, table: brokerTable, file: c.sources.BrokerFile.Name, write: WriteFile}
+	s := c.sources
+	l.load = func(changes map[string]string) (*Broker, Values, error) {
+		s := s
+		s.changes = changes
+		c, err := Load(s)
+		if err != nil {
+			return nil, Values{}, err
+		}
+		return &c.Broker, c.BrokerValues, nil
+	}
+	l.now.Store(&state[Broker]{typed: &c.Broker, values: c.BrokerValues})
+	return l
+}
+
+// LiveNamesrv is the name server's part of c, which Load must have made. Call it once.
+func (c *Config) LiveNamesrv() *Live[Namesrv] {
+	l := &Live[Namesrv]{owner: "name server", allow: liveNamesrv, table: namesrvTable, file: c.sources.NamesrvFile.Name, write: WriteFile}
+	s := c.sources
+	l.load = func(changes map[string]string) (*Namesrv, Values, error) {
+		s := s
+		s.namesrvChanges = changes
+		c, err := Load(s)
+		if err != nil {
+			return nil, Values{}, err
+		}
+		return &c.Namesrv, c.NamesrvValues, nil
+	}
+	l.now.Store(&state[Namesrv]{typed: &c.Namesrv, values: c.NamesrvValues})
+	return l
+}
+
+// Frozen is a configuration that never changes.
+func Frozen[T any](typed T, values Values) *Live[T] {
+	l := &Live[T]{table: func() *table { return newTable("server") }}
+	l.now.Store(&state[T]{typed: &typed, values: values})
+	return l
+}
+
+// Now is the configuration as it is. It is immutable: who wants to see a change calls Now again.
+func (l *Live[T]) Now() *T { return l.now.Load().typed }
+
+// Values are all keys as they are, and how often they were changed since the start.
+func (l *Live[T]) Values() (v Values, changes int64) {
+	s := l.now.Load()
+	return s.values, s.count
+}
+
+// Choose gives a key the value that was decided at start, for who asks; see Values.With.
+func (l *Live[T]) Choose(key, text string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.chosen == nil {
+		l.chosen = map[string]string{}
+	}
+	l.chosen[key] = text
+	s := *l.now.Load()
+	s.values = s.values.With(key, text)
+	l.now.Store(&s)
+}
+
+// OnChange has fn called after each change, with what Now gives; not concurrently. It must not change anything here.
+func (l *Live[T]) OnChange(fn func(now *T)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.tell = append(l.tell, fn)
+}
+
+// Change is what an Update did.
+type Change struct {
+	Keys []string // sorted
+	Note string   // for people: what of it does not last, and why; "" when all of it does
+}
+
+// Update changes the keys of a text in the format of ParseProperties: all of them or, with an error, none. They are
+// checked as at a start; an error names each key that is wrong, and matches ErrFixed when all that is wrong is that
+// keys can't change. A key that has no meaning here (Ignored) and is no text is taken and changes nothing.
+//
+// A server that was started with a file gets the change written into it first, synced: comments and all other lines
+// stay, also what somebody changed there meanwhile. Where that process may not write the file, or there is none, the
+// change lasts until the next start, and Change.Note says so; any other error of writing is one of Update.
+func (l *Live[T]) Update(text []byte) (Change, error) {
+	entries, err := ParseProperties(text)
+	if err != nil {
+		return Change{}, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	asked, err := l.check(entries)
+	if err != nil {
+		return Change{}, err
+	}
+	next := maps.Clone(l.changes)
+	if next == nil {
+		next = map[string]string{}
+	}
+	maps.Copy(next, asked)
+	typed, values, err := l.load(next)
+	if err != nil {
+		return Change{}, err
+	}
+	done := Change{Keys: sortedKeys(asked)}
+	if done.Note, err = l.save(asked); err != nil {
+		return Change{}, err
+	}
+	for _, key := range sortedKeys(l.chosen) {
+		values = values.With(key, l.chosen[key])
+	}
+	l.changes = next
+	l.now.Store(&state[T]{typed: typed, values: values, count: l.now.Load().count + 1})
+	for _, fn := range l.tell {
+		fn(typed)
+	}
+	return done, nil
+}
+
+// check gives what entries ask for, by RocketMQ's names.
+func (l *Live[T]) check(entries []Entry) (map[string]string, error) {
+	if l.load == nil {
+		return nil, fmt.Errorf("%w: it was started without the sources of its configuration", ErrFixed)
+	}
+	t, asked := l.table(), map[string]string{}
+	var fixed, wrong []error
+	for _, e := range entries {
+		k := t.named[e.Key]
+		switch {
+		case k == nil:
+			reason := "unknown key"
+			if near := t.nearest(e.Key); near != "" {
+				reason += "; did you mean " + near + "?"
+			}
+			wrong = append(wrong, &Error{Source: Source{Origin: FromChange}, Key: e.Key, Reason: reason})
+		case !l.mayChange(k):
+			fixed = append(fixed, fmt.Errorf("%s: %w: %s", e.Key, ErrFixed, whyFixed(k)))
+		default:
+			if before, twice := asked[k.name]; twice && before != e.Value {
+				wrong = append(wrong, &Error{Source: Source{Origin: FromChange}, Key: e.Key, Value: e.Value, Reason: "two values for one key: " + before})
+			}
+			asked[k.name] = e.Value
+		}
+	}
+	if len(entries) == 0 {
+		wrong = append(wrong, errors.New("there is no line key=value"))
+	}
+	if len(wrong) > 0 {
+		return nil, errors.Join(append(wrong, unwrapped(fixed)...)...)
+	}
+	return asked, errors.Join(fixed...)
+}
+
+// unwrapped are errors as texts: with others beside them they must not match ErrFixed.
+func unwrapped(errs []error) []error {
+	plain := make([]error, len(errs))
+	for i, err := range errs {
+		plain[i] = errors.New(err.Error())
+	}
+	return plain
+}
+
+func (l *Live[T]) mayChange(k *key) bool {
+	return slices.Contains(l.allow, k.name) || k.class == Ignored && k.kind != kindText
+}
+
+func whyFixed(k *key) string {
+	switch {
+	case k.class == Pending:
+		return "it tunes " + k.why + ", which is not there yet"
+	case k.class == Used || k.class == Refused && k.kind != kindText:
+		return "set it in the configuration file and restart"
+	}
+	return "paths, names, addresses and commands are never taken from a request"
+}
+
+// save writes what was asked for into the file, and says what does not last.
+func (l *Live[T]) save(asked map[string]string) (note string, err error) {
+	if l.file == "" {
+		return "it lasts until the next start: this " + l.owner + " was started without a configuration file", nil
+	}
+	f, err := ReadFile(l.file)
+	if err == nil {
+		_, err = ParseProperties(f.Text) // somebody may have edited it
+	}
+	if err == nil {
+		err = l.write(l.file, rewrite(f.Text, l.table(), asked))
+	}
+	switch {
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS), errors.Is(err, syscall.EBUSY): // the last: a mount by itself
+		return fmt.Sprintf("it lasts until the next start: this %s may not write its configuration file: %s", l.owner, err), nil
+	case err != nil:
+		return "", fmt.Errorf("nothing was changed, the configuration file can't be written: %w", err)
+	}
+	var over []string
+	values := l.now.Load().values
+	for _, key := range sortedKeys(asked) {
+		if v, _ := values.Lookup(key); v.Source.Origin == FromEnvironment || v.Source.Origin == FromFlag {
+			over = append(over, fmt.Sprintf("%s (%s)", key, v.Source))
+		}
+	}
+	if len(over) > 0 {
+		note = "until the next start only, where what stands over the file wins again: " + strings.Join(over, ", ")
+	}
+	return note, nil
+}
