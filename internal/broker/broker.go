@@ -36,10 +36,12 @@ import (
 
 // Options is what a Broker is made of. FS, Logger and Config are required.
 type Options struct {
-	Config      config.Broker
-	Values      config.Values // all keys, for who asks
-	FS          vfs.FS
-	Logger      *slog.Logger
+	Config config.Broker
+	Values config.Values // all keys, for who asks
+	FS     vfs.FS
+	Logger *slog.Logger
+	// Live is Config and Values as they change while the broker runs [they don't].
+	Live        *config.Live[config.Broker]
 	NameServers []string // host:port each; none: clients must know the address
 	// NowMillis is the wall clock, in milliseconds since 1970 [the machine's].
 	NowMillis func() int64
@@ -47,9 +49,10 @@ type Options struct {
 
 // Broker is one broker. Open, then Run; Close ends either.
 type Broker struct {
-	o   Options
-	cfg config.Broker
-	log *slog.Logger
+	o    Options
+	cfg  config.Broker // as it was at the start
+	live *config.Live[config.Broker]
+	log  *slog.Logger
 
 	group   *lifecycle.Group
 	store   *store.Store
@@ -92,8 +95,11 @@ func New(o Options) *Broker {
 	if o.NowMillis == nil {
 		o.NowMillis = func() int64 { return time.Now().UnixMilli() }
 	}
+	if o.Live == nil {
+		o.Live = config.Frozen(o.Config, o.Values)
+	}
 	return &Broker{
-		o: o, cfg: o.Config, log: o.Logger, locks: lock.New(), holds: longpoll.New[*store.Queue](maxHeld, o.Logger), stats: newStats(),
+		o: o, live: o.Live, cfg: o.Config, log: o.Logger, locks: lock.New(), holds: longpoll.New[*store.Queue](maxHeld, o.Logger), stats: newStats(),
 		popHeld: popwait.New(waitLimits(o.Config.PopWait), false, o.Logger), noted: popwait.New(waitLimits(o.Config.PopWait), true, o.Logger),
 	}
 }
@@ -127,6 +133,7 @@ func (b *Broker) Open(ctx context.Context) error {
 	}
 	b.rates = newRates(b.stats, time.Now())
 	b.wire()
+	b.follow()
 	b.opened.Store(true)
 	return nil
 }

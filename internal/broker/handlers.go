@@ -31,35 +31,35 @@ type handlers struct {
 	notify      *handler.Notify
 	pops        *handler.Pop
 	share       *handler.Assign
+	config      *handler.Config
 }
 
 func (b *Broker) handlers() handlers {
 	var h handlers
 	c := b.cfg
-	writable := func() bool { return c.Identity.Permission&int(topic.PermWrite) != 0 }
-	readable := func() bool { return c.Identity.Permission&int(topic.PermRead) != 0 }
+	settings := b.live.Now
+	writable := func() bool { return settings().Identity.Permission&int(topic.PermWrite) != 0 }
+	readable := func() bool { return settings().Identity.Permission&int(topic.PermRead) != 0 }
 	h.send = &handler.Send{
 		Log: b.store, Topics: b.topics, Groups: b.groups, Halves: b.txn, Delays: b.waits(), Stats: b.stats,
 		Host: b.advertised, Cluster: c.Identity.Cluster, Broker: c.Identity.Name, Every: header.EveryAnswer(c.Identity.Region, c.Trace.On),
-		MaxMessageSize: c.Store.MaxMessageSize, CheckTypes: c.Topics.CheckTypes, Writable: writable, RejectTransactions: c.Transactions.Reject,
-		SyncTimeout: c.Flush.SyncTimeout, Wait: c.Flush.SendWait, Created: b.spread.add, Ordered: b.locks.Held,
+		Settings: settings, Writable: writable, Created: b.spread.add, Ordered: b.locks.Held,
 	}
 	filters := handler.NewFilters(c.Pull.PropertyFilter)
 	h.pull = &handler.Pull{
 		Log: b.store, Topics: b.topics, Groups: b.groups, Subs: b.session, Holder: b.holds, Offsets: b.offsets, Resets: b.offsets, Stats: b.stats, Filters: filters,
-		Readable: readable, MaxCount: c.Pull.MaxCountInMemory, MaxBytes: c.Pull.MaxBytesInMemory,
-		LongPolling: c.Pull.LongPolling, ShortPoll: c.Pull.ShortPolling,
+		Readable: readable, Settings: settings,
 	}
 	h.offsets = &handler.Offset{Log: b.store, Topics: b.topics, Offsets: b.offsets}
-	h.query = &handler.Query{Log: b.store, MaxMessages: c.Query.MaxMessages, MaxUniqueKey: c.Query.MaxByUniqueKey}
+	h.query = &handler.Query{Log: b.store, Settings: settings}
 	h.client = &handler.Client{Sessions: b.session, Groups: b.groups, Topics: b.topics, Published: b.naming.announce, Filters: filters, NotifyChanges: c.Groups.NotifyChanges, ProducerOnline: b.txn.Online}
-	h.back = &handler.SendBack{Log: b.store, Topics: b.topics, Groups: b.groups, Delays: b.waits(), Stats: b.stats, Writable: writable, Host: b.advertised, Wait: c.Flush.SendWait}
+	h.back = &handler.SendBack{Log: b.store, Topics: b.topics, Groups: b.groups, Delays: b.waits(), Stats: b.stats, Writable: writable, Host: b.advertised, Settings: settings}
 	if b.timers != nil {
 		h.back.MaxWait = c.Timers.MaxDelay
 	}
 	h.locks = &handler.Lock{Locks: b.locks, Broker: c.Identity.Name}
 	h.recall = &handler.Recall{
-		Log: b.store, Topics: b.topics, Delays: b.waits(), Enable: c.Timers.Recall, Writable: writable, Always: c.Timers.RecallAlways,
+		Log: b.store, Topics: b.topics, Delays: b.waits(), Settings: settings, Writable: writable,
 		Broker: c.Identity.Name, Region: c.Identity.Region, Host: b.advertised, MaxDelay: c.Timers.MaxDelay.Milliseconds(), Now: b.o.NowMillis,
 	}
 	h.end = &handler.Transaction{Decisions: b.txn}
@@ -68,19 +68,20 @@ func (b *Broker) handlers() handlers {
 		Pops: b.pops, Deleted: b.letGoDeleted}
 
 	h.reset = &handler.Reset{Log: b.store, Topics: b.topics, Groups: b.groups, Online: b.session, Offsets: b.offsets, Pops: b.pops, LetGo: b.letGo,
-		OnServer: c.Groups.ServerSideReset, Broker: c.Identity.Name, Logger: b.log}
+		Settings: settings, Broker: c.Identity.Name, Logger: b.log}
 	h.consumption = &handler.Consumption{Log: b.store, Topics: b.topics, Subs: b.session, Offsets: b.offsets, NowMillis: b.o.NowMillis,
 		Broker: c.Identity.Name, Address: b.Advertised()}
 	h.clone = &handler.Clone{Log: b.store, Topics: b.topics, Subs: b.session, Offsets: b.offsets, Pops: b.pops}
 	h.relay = &handler.Relay{Members: b.session, Log: b.store, Topics: b.topics, Groups: b.groups, Broker: c.Identity.Name}
 	h.progress = &handler.Progress{Log: b.store, Topics: b.topics, Subs: b.session, Offsets: b.offsets, PerSecond: b.rates.perSecond, Broker: c.Identity.Name}
-	h.reply = &handler.Reply{Send: h.send, Requesters: b.session, Store: c.Topics.StoreReplies, NowMillis: b.o.NowMillis, Logger: b.log}
+	h.reply = &handler.Reply{Send: h.send, Requesters: b.session, NowMillis: b.o.NowMillis, Logger: b.log}
 
 	h.notify = &handler.Notify{Topics: b.topics, Groups: b.groups, Ready: b.pops, Waiter: b.noted, Held: b.popHeld.Held, Readable: readable}
 	h.pops = &handler.Pop{
 		Pops: b.pops, Topics: b.topics, Groups: b.groups, Queues: b.store, Filters: filters, Waiter: b.popHeld, Freed: b.freed, Stats: b.stats,
 		Readable: readable, NowMillis: b.o.NowMillis,
 	}
+	h.config = handler.NewConfig(b.live, b.o.NowMillis, b.log)
 	h.share = &handler.Assign{Assignments: b.assign, Topics: b.topics, Groups: b.groups}
 	return h
 }

@@ -66,7 +66,7 @@ func startLogged(t testing.TB, fs vfs.FS, now func() int64, logger *slog.Logger,
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := New(Options{Config: cfg.Broker, Values: cfg.BrokerValues, FS: fs, Logger: logger, NowMillis: now})
+	b := New(Options{Config: cfg.Broker, Values: cfg.BrokerValues, Live: cfg.LiveBroker(), FS: fs, Logger: logger, NowMillis: now})
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	w := &world{Broker: b, t: t, ctx: ctx}
 	if err := b.Open(ctx); err != nil {

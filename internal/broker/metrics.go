@@ -76,7 +76,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	total := func(d *prometheus.Desc, v float64, labels ...string) {
 		emit(d, prometheus.CounterValue, v, labels...)
 	}
-	gauge(descPermission, float64(b.cfg.Identity.Permission))
+	gauge(descPermission, float64(b.live.Now().Identity.Permission))
 	if !b.opened.Load() {
 		return
 	}

@@ -321,7 +321,7 @@ func (s *nameServer) leave() {
 // registerBody is what the name servers get.
 func (b *Broker) registerBody() *body.RegisterBrokerBody {
 	topics, version := b.topics.All()
-	perm := int32(b.cfg.Identity.Permission)
+	perm := int32(b.live.Now().Identity.Permission)
 	if b.store.ReadOnly() != nil {
 		perm &^= topic.PermWrite
 	}

@@ -10,6 +10,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/twostage/twostage/internal/config"
 	"github.com/twostage/twostage/internal/store"
 	"github.com/twostage/twostage/internal/store/retention"
 	"github.com/twostage/twostage/message"
@@ -17,11 +18,15 @@ import (
 
 // retentionPolicy is what the store is told about deleting, nil: nothing goes.
 func (b *Broker) retentionPolicy() *retention.Policy {
-	c := b.cfg.Retention
-	if c.Interval == 0 {
+	if b.cfg.Retention.Interval == 0 {
 		return nil
 	}
-	return &retention.Policy{
+	p := retentionOf(&b.cfg.Retention)
+	return &p
+}
+
+func retentionOf(c *config.Retention) retention.Policy {
+	return retention.Policy{
 		Reserved: c.Reserved, Hours: c.Hours, MaxUsed: c.MaxUsed, CleanForcibly: c.CleanForcibly, Warning: c.Warning,
 		Forcibly: c.Forcibly, Batch: c.Batch,
 	}

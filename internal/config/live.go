@@ -18,6 +18,9 @@ import (
 // ErrFixed is matched by the error of Live.Update about keys that can't change while a server runs.
 var ErrFixed = errors.New("can't be changed while the server runs")
 
+// ErrNotWritten is matched by the error of Live.Update when the configuration file can't be written.
+var ErrNotWritten = errors.New("the configuration file can't be written")
+
 // Live is the configuration of one server while it runs: what it was started with, and what keys of a short list were
 // changed to since (keys_live.go). Now and Values may be called by anybody at any time and cost a load.
 type Live[T any] struct {
@@ -32,7 +35,7 @@ type Live[T any] struct {
 	mu      sync.Mutex // one change at a time
 	changes map[string]string
 	chosen  map[string]string // at start
-	tell    []func(now *T)
+	tell    []func(now *T) error
 }
 
 // state is immutable.
@@ -105,8 +108,9 @@ func (l *Live[T]) Choose(key, text string) {
 	l.now.Store(&s)
 }
 
-// OnChange has fn called after each change, with what Now gives; not concurrently. It must not change anything here.
-func (l *Live[T]) OnChange(fn func(now *T)) {
+// OnChange has fn called after each change, with what Now gives; not concurrently. It must not change anything here. Its
+// error is one of Update, beside the Change.
+func (l *Live[T]) OnChange(fn func(now *T) error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.tell = append(l.tell, fn)
@@ -118,7 +122,8 @@ type Change struct {
 	Note string   // for people: what of it does not last, and why; "" when all of it does
 }
 
-// Update changes the keys of a text in the format of ParseProperties: all of them or, with an error, none. They are
+// Update changes the keys of a text in the format of ParseProperties: all of them or, with an error, none, in which case
+// the Change is empty. They are
 // checked as at a start; an error names each key that is wrong, and matches ErrFixed when all that is wrong is that
 // keys can't change. A key that has no meaning here (Ignored) and is no text is taken and changes nothing.
 //
@@ -155,9 +160,17 @@ func (l *Live[T]) Update(text []byte) (Change, error) {
 	l.changes = next
 	l.now.Store(&state[T]{typed: typed, values: values, count: l.now.Load().count + 1})
 	for _, fn := range l.tell {
-		fn(typed)
+		err = errors.Join(err, fn(typed))
+	}
+	if err != nil {
+		return done, fmt.Errorf("the change is made, but not all of it is in force: %w", err)
 	}
 	return done, nil
+}
+
+// Refusal is what somebody is told whose Update made no change, in one line.
+func Refusal(err error) string {
+	return "nothing was changed: " + strings.ReplaceAll(err.Error(), "\n", "; ")
 }
 
 // check gives what entries ask for, by RocketMQ's names.
@@ -233,7 +246,7 @@ func (l *Live[T]) save(asked map[string]string) (note string, err error) {
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS), errors.Is(err, syscall.EBUSY): // the last: a mount by itself
 		return fmt.Sprintf("it lasts until the next start: this %s may not write its configuration file: %s", l.owner, err), nil
 	case err != nil:
-		return "", fmt.Errorf("nothing was changed, the configuration file can't be written: %w", err)
+		return "", fmt.Errorf("%w: %w", ErrNotWritten, err)
 	}
 	var over []string
 	values := l.now.Load().values

@@ -46,7 +46,7 @@ func TestLiveUpdate(t *testing.T) {
 	l, name := liveFile(t, "# mine\nbrokerName = a\nfileReservedTime=\\\n  48\n\n deleteWhen:04\r\nfileReservedTime=48", nil)
 	l.Choose("listenPort", "4711")
 	var told []time.Duration
-	l.OnChange(func(b *Broker) { told = append(told, b.Retention.Reserved) })
+	l.OnChange(func(b *Broker) error { told = append(told, b.Retention.Reserved); return nil })
 	before := l.Now()
 	got, err := l.Update([]byte("fileReservedTime=24\nmaxDelayTime=41\nbrokerPermission=4\ndeleteWhen=01;02\n"))
 	if err != nil || got.Note != "" || !slices.Equal(got.Keys, []string{"brokerPermission", "deleteWhen", "fileReservedTime", "maxDelayTime"}) {

@@ -4,8 +4,11 @@
 package namesrv
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 
+	"github.com/twostage/twostage/internal/config"
 	"github.com/twostage/twostage/internal/remoting"
 	"github.com/twostage/twostage/internal/wire"
 	"github.com/twostage/twostage/internal/wire/body"
@@ -21,6 +24,10 @@ func (s *Server) routes(code int32) (remoting.Route, bool) {
 		return remoting.Route{Handler: s.putKV, Lane: s.kvLane}, true
 	case wire.ReqDeleteKVConfig:
 		return remoting.Route{Handler: s.deleteKV, Lane: s.kvLane}, true
+	case wire.ReqUpdateNamesrvConfig:
+		return remoting.Route{Handler: s.updateConfig, Lane: s.kvLane}, true
+	case wire.ReqGetNamesrvConfig:
+		h = s.config
 	case wire.ReqGetKVConfig:
 		h = s.getKV
 	case wire.ReqGetKVListByNamespace:
@@ -114,7 +121,7 @@ func (s *Server) route(r *remoting.Request) {
 		})
 		return
 	}
-	if s.cfg.OrderMessages {
+	if s.live.Now().OrderMessages {
 		route.OrderTopicConf, _ = s.kv.get(orderNamespace, h.Topic)
 	}
 	marshal := body.Marshal
@@ -255,4 +262,29 @@ func (s *Server) listKV(r *remoting.Request) {
 		return
 	}
 	r.Reply(&wire.Response{Body: body.Marshal(&body.KVTable{Table: values})})
+}
+
+// config serves GET_NAMESRV_CONFIG: all keys that have a value.
+func (s *Server) config(r *remoting.Request) {
+	values, _ := s.live.Values()
+	r.Reply(&wire.Response{Body: values.AppendProperties(nil)})
+}
+
+// updateConfig serves UPDATE_NAMESRV_CONFIG: all keys or none.
+func (s *Server) updateConfig(r *remoting.Request) {
+	change, err := s.live.Update(r.Body)
+	if err != nil {
+		code := wire.InvalidParameter
+		switch {
+		case errors.Is(err, config.ErrFixed):
+			code = wire.NoPermission
+		case errors.Is(err, config.ErrNotWritten):
+			code = wire.SystemError
+		}
+		s.log.Warn("a change of the configuration was refused", "client", r.Conn.RemoteAddr(), "err", err)
+		r.Reply(&wire.Response{Code: code, Remark: config.Refusal(err)})
+		return
+	}
+	s.log.Warn("configuration changed by request", "keys", strings.Join(change.Keys, ","), "client", r.Conn.RemoteAddr(), "note", change.Note)
+	r.Reply(&wire.Response{Remark: change.Note})
 }

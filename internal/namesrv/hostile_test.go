@@ -65,6 +65,7 @@ func TestHostile(t *testing.T) {
 		{&wire.Request{Code: wire.ReqRegisterTopicInNamesrv, Header: &header.TopicRequest{Topic: "T"}, Body: []byte(`{"queueDatas":[{"brokerName":"zz"}]}`)}, "zz"},
 		{field(wire.ReqWipeWritePermOfBroker), "brokerName"},
 		{field(wire.ReqAddWritePermOfBroker), "brokerName"},
+		{field(wire.ReqGetBrokerMemberGroup), "clusterName"},
 		{field(wire.ReqPutKVConfig, "key", "namespace"), "value"},
 		{field(wire.ReqGetKVConfig, "key"), "namespace"},
 		{field(wire.ReqDeleteKVConfig, "key"), "namespace"},
@@ -75,7 +76,7 @@ func TestHostile(t *testing.T) {
 			t.Errorf("%d: %s: answer %d %q, want one about %q", i, wire.CodeName(tt.req.Code), answer.Code, answer.Remark, tt.want)
 		}
 	}
-	for _, code := range []int32{wire.ReqSendMessageV2, wire.ReqUpdateNamesrvConfig, wire.ReqGetNamesrvConfig, wire.ReqGetBrokerMemberGroup} {
+	for _, code := range []int32{wire.ReqSendMessageV2, wire.ReqGetBrokerConfig, wire.ReqUpdateBrokerConfig} {
 		answer := raw.ask(t, &wire.Request{Code: code})
 		if answer.Code != wire.RequestCodeNotSupported || !strings.Contains(string(answer.Remark), wire.CodeName(code)) {
 			t.Errorf("%s: answer %d %q", wire.CodeName(code), answer.Code, answer.Remark)

@@ -24,16 +24,17 @@ import (
 // Options are what a Server is made of.
 type Options struct {
 	Config config.Namesrv
-	Values config.Values // all keys of the configuration; no request shows or changes them yet
-	FS     vfs.FS        // holds kvConfigPath; nil is vfs.OS()
-	Logger *slog.Logger  // nil discards
+	Live   *config.Live[config.Namesrv] // Config and all keys, as they change while the server runs; nil: they don't
+	FS     vfs.FS                       // holds kvConfigPath; nil is vfs.OS()
+	Logger *slog.Logger                 // nil discards
 	// Listen opens the listener on Config's bindAddress:listenPort. nil is TCP.
 	Listen func(addr string) (net.Listener, error)
 }
 
 // Server is a name server. Its methods may be called from several goroutines.
 type Server struct {
-	cfg    config.Namesrv
+	cfg    config.Namesrv // as it was at the start
+	live   *config.Live[config.Namesrv]
 	log    *slog.Logger
 	remote *remoting.Server
 	kv     kvStore
@@ -57,8 +58,12 @@ func New(o Options) *Server {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	if o.Live == nil {
+		o.Live = config.Frozen(o.Config, config.Values{})
+	}
 	s := &Server{
-		cfg: o.Config, log: o.Logger,
+		live: o.Live,
+		cfg:  o.Config, log: o.Logger,
 		kv:     kvStore{fs: o.FS, path: o.Config.KVConfigPath},
 		kvLane: remoting.NewLane("namesrv-kv", 1, 256),
 		table:  newTable[*remoting.Conn](),
@@ -100,6 +105,9 @@ func (s *Server) Open() error {
 		return errors.Join(err, s.kv.close())
 	}
 	s.opened = true
+	if port := s.Addr().Port(); port != 0 {
+		s.live.Choose("listenPort", strconv.Itoa(int(port)))
+	}
 	return nil
 }
 

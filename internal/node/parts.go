@@ -19,17 +19,17 @@ func (s openNow) Open(context.Context) error { return s.Server.Open() }
 
 func (n *node) newNamesrv() server {
 	return openNow{namesrv.New(namesrv.Options{
-		Config: n.Config.Namesrv, Values: n.Config.NamesrvValues, FS: n.FS, Logger: n.Logger.With("server", "namesrv"),
+		Config: n.Config.Namesrv, Live: n.Config.LiveNamesrv(), FS: n.FS, Logger: n.Logger.With("server", "namesrv"),
 	})}
 }
 
 func (n *node) newBroker() (*broker.Broker, error) {
-	servers, values := n.nameServers(), n.Config.BrokerValues
+	servers, live := n.nameServers(), n.Config.LiveBroker()
 	if len(n.Config.Broker.Registration.NameServers) == 0 && len(servers) > 0 {
-		values = values.With("namesrvAddr", strings.Join(servers, ";"))
+		live.Choose("namesrvAddr", strings.Join(servers, ";"))
 	}
 	b := broker.New(broker.Options{
-		Config: n.Config.Broker, Values: values, FS: n.FS, Logger: n.Logger.With("server", "broker"), NameServers: servers,
+		Config: n.Config.Broker, Live: live, FS: n.FS, Logger: n.Logger.With("server", "broker"), NameServers: servers,
 	})
 	if err := n.metrics.Register(b.Metrics()); err != nil {
 		return nil, fmt.Errorf("broker: metrics: %w", err)

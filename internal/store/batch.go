@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/twostage/twostage/internal/store/commitlog"
 	"github.com/twostage/twostage/message"
 )
 
@@ -170,12 +171,22 @@ func (q *Queue) check() error {
 	return nil
 }
 
+// SetMaxMessageSize makes Config.MaxMessageSize another one, for batches to come. It is
+// an error for a size that no record can have.
+func (s *Store) SetMaxMessageSize(n int) error {
+	if n < 1 || int64(n) > commitlog.MaxRecordSize-recordOverhead {
+		return fmt.Errorf("store: MaxMessageSize is %d, 1 to %d is possible", n, commitlog.MaxRecordSize-recordOverhead)
+	}
+	s.maxMessage.Store(int64(n))
+	return nil
+}
+
 func (s *Store) checkSize(body, record int) error {
-	switch {
-	case body > s.cfg.MaxMessageSize:
-		return fmt.Errorf("%w: a body of %d bytes, the limit is %d (maxMessageSize)", ErrTooLarge, body, s.cfg.MaxMessageSize)
-	case record > s.cfg.MaxMessageSize+recordOverhead:
-		return fmt.Errorf("%w: a record of %d bytes, the limit is %d", ErrTooLarge, record, s.cfg.MaxMessageSize+recordOverhead)
+	switch most := int(s.maxMessage.Load()); {
+	case body > most:
+		return fmt.Errorf("%w: a body of %d bytes, the limit is %d (maxMessageSize)", ErrTooLarge, body, most)
+	case record > most+recordOverhead:
+		return fmt.Errorf("%w: a record of %d bytes, the limit is %d", ErrTooLarge, record, most+recordOverhead)
 	case int64(record) > s.log.MaxSize():
 		return fmt.Errorf("%w: a record of %d bytes does not fit into a log file of %d", ErrTooLarge, record, s.cfg.CommitLogFileSize)
 	}

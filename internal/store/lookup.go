@@ -109,7 +109,7 @@ func (s *Store) StoreTimeAt(q *Queue, offset int64) (int64, error) {
 // RocketMQ answers.
 func (s *Store) EarliestTime() int64 {
 	start := s.log.Min()
-	if min(s.log.End(), start+s.cfg.CommitLogFileSize)-start < 2*int64(s.cfg.MaxMessageSize) {
+	if min(s.log.End(), start+s.cfg.CommitLogFileSize)-start < 2*s.maxMessage.Load() {
 		return -1
 	}
 	_, ts, err := s.log.Head(start)

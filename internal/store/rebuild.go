@@ -68,6 +68,7 @@ func Rebuild(ctx context.Context, cfg Config, also func() error) (r *Rebuilt, er
 		return nil, errors.Join(fmt.Errorf("store: rebuild: there is no commit log in %s", cfg.CommitLog), err)
 	}
 	s := &Store{cfg: cfg, rebuilding: ctx}
+	s.maxMessage.Store(int64(cfg.MaxMessageSize))
 	s.queues.topics = make(map[string]map[int32]*Queue)
 	if s.lock, err = checkpoint.Lock(cfg.FS, cfg.Dir); err != nil {
 		return nil, fmt.Errorf("store: %w", err)

@@ -35,6 +35,8 @@ type retainer struct {
 	lagging bool // log files are gone and the views have not followed
 	unknown bool // how full the disk is could not be found out the last time
 
+	policy atomic.Pointer[retention.Policy] // nil: nothing is deleted
+
 	full      atomic.Pointer[error] // nil, or wraps ErrDiskFull
 	used      atomic.Uint64         // bits of a float64
 	deleted   atomic.Int64          // files
@@ -79,10 +81,10 @@ func (s *Store) runRetention(ctx context.Context) {
 // Flush, ErrNoSpace when queue entries of what should go have no space, or an I/O
 // error. The next round tries again. Without Config.Retention it does nothing.
 func (s *Store) Retain(asked bool) (Deletion, error) {
-	if s.cfg.Retention == nil {
+	r := &s.retain
+	if r.policy.Load() == nil {
 		return Deletion{}, nil
 	}
-	r := &s.retain
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
@@ -91,7 +93,7 @@ func (s *Store) Retain(asked bool) (Deletion, error) {
 	var gone Deletion
 	err := s.ReadOnly()
 	for err == nil {
-		p := *s.cfg.Retention
+		p := *r.policy.Load()
 		p.Batch -= gone.Files
 		files := s.oldest(p.Batch)
 		before := math.Float64frombits(r.used.Load())
@@ -108,6 +110,19 @@ func (s *Store) Retain(asked bool) (Deletion, error) {
 		err = errors.Join(err, s.follow())
 	}
 	return gone, err
+}
+
+// SetRetention makes Config.Retention another one from the next round on. It is an
+// error where that is nil, and for a policy that can't be.
+func (s *Store) SetRetention(p retention.Policy) error {
+	if err := p.Check(); err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	if s.retain.policy.Load() == nil {
+		return errors.New("store: it was opened without retention")
+	}
+	s.retain.policy.Store(&p)
+	return nil
 }
 
 // oldest returns at most n log files that may go, the oldest first.

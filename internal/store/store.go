@@ -38,10 +38,12 @@ type Store struct {
 	dispatch dispatcher
 	flush    flusher
 	retain   retainer
-	reads    readChecks
-	short    shortage
-	viewWake chan struct{}
-	recovery Recovery
+
+	maxMessage atomic.Int64 // Config.MaxMessageSize, as it is now
+	reads      readChecks
+	short      shortage
+	viewWake   chan struct{}
+	recovery   Recovery
 
 	viewFlush sync.Mutex // one flush of the views at a time
 
@@ -91,6 +93,7 @@ func Open(cfg Config) (_ *Store, err error) {
 		return nil, fmt.Errorf("store: %w", err)
 	}
 	s := &Store{cfg: cfg, viewWake: make(chan struct{}, 1), done: make(chan struct{}), doing: doing{epoch: time.Now()}}
+	s.maxMessage.Store(int64(cfg.MaxMessageSize))
 	s.queues.topics = make(map[string]map[int32]*Queue)
 	if s.lock, err = checkpoint.Lock(cfg.FS, cfg.Dir); err != nil {
 		return nil, fmt.Errorf("store: %w", err)
@@ -119,6 +122,7 @@ func (s *Store) start() {
 	s.work.Go(func() { s.flush.run(ctx) })
 	s.work.Go(func() { s.runViews(ctx) })
 	s.work.Go(func() { s.log.RunAhead(ctx) })
+	s.retain.policy.Store(s.cfg.Retention)
 	if s.cfg.Retention != nil {
 		s.look(*s.cfg.Retention, nil, false)
 		s.work.Go(func() { s.runRetention(ctx) })

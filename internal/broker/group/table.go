@@ -42,6 +42,8 @@ type Table struct {
 	snapshot atomic.Pointer[state]
 
 	changes *commit.Group[*draft]
+
+	autoCreate atomic.Bool // Config.AutoCreate, as it is now
 }
 
 // state is immutable once published.
@@ -70,6 +72,7 @@ var (
 // Open reads the table, or begins a new one where there is no file.
 func Open(cfg Config) (*Table, error) {
 	t := &Table{cfg: cfg, path: filepath.Join(cfg.Dir, "subscriptionGroup.json")}
+	t.autoCreate.Store(cfg.AutoCreate)
 	if err := vfs.MkdirAllSync(cfg.FS, cfg.Dir); err != nil {
 		return nil, fmt.Errorf("consumer groups: %w", err)
 	}
@@ -106,6 +109,9 @@ var own = []string{
 	message.GroupTools, message.GroupFilterServer, message.GroupSelfTestConsumer, message.GroupONSHTTPProxy,
 	message.GroupONSPull, message.GroupONSPermission, message.GroupONSOwner,
 }
+
+// SetAutoCreate decides whether groups are made that clients name.
+func (t *Table) SetAutoCreate(on bool) { t.autoCreate.Store(on) }
 
 // Get gives a group that exists. What it returns must not be changed.
 func (t *Table) Get(name string) (*body.SubscriptionGroupConfig, bool) {
@@ -150,7 +156,7 @@ func (t *Table) Ensure(name string) (*body.SubscriptionGroupConfig, error) {
 	if err := message.CheckGroup(name); err != nil {
 		return nil, err
 	}
-	if !t.cfg.AutoCreate && !message.IsSystemGroup(name) {
+	if !t.autoCreate.Load() && !message.IsSystemGroup(name) {
 		return nil, fmt.Errorf("%w: %s; create it with RocketMQ's mqadmin updateSubGroup -g %s, or set autoCreateSubscriptionGroup=true", ErrNoGroup, name, name)
 	}
 	var c *body.SubscriptionGroupConfig

@@ -78,7 +78,7 @@ func TestHeldPullLooksAtLittle(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p := &Pull{Log: log, Resets: &lateReset{}, Stats: uncounted{}, MaxCount: 32, MaxBytes: 1 << 20}
+		p := &Pull{Log: log, Resets: &lateReset{}, Stats: uncounted{}, Settings: limits(32, 1<<20)}
 		pl := pulling{p: p, group: "g", topic: "T", queue: q, offset: 3, max: 32, sel: sel}
 		res, resp, ok := pl.again(c.woken)
 		if !ok || log.asked != c.asked || resp.Code != c.code || len(res.Records) != c.records {

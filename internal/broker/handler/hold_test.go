@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/twostage/twostage/internal/broker/longpoll"
+	"github.com/twostage/twostage/internal/config"
 	"github.com/twostage/twostage/internal/remoting"
 	"github.com/twostage/twostage/internal/store"
 	"github.com/twostage/twostage/internal/vfs"
@@ -29,7 +30,7 @@ func TestPullThatIsSentElsewhere(t *testing.T) {
 	}
 	defer func() { _ = st.Close() }()
 	for _, from := range []int64{5, 7} {
-		pl := pulling{p: &Pull{Log: st, Resets: sends{}, MaxBytes: 1 << 10, MaxCount: 1}, group: "g", topic: "T", queue: st.Queue("T", 0), offset: from, sel: &Selection{}}
+		pl := pulling{p: &Pull{Log: st, Resets: sends{}, Settings: limits(1, 1<<10)}, group: "g", topic: "T", queue: st.Queue("T", 0), offset: from, sel: &Selection{}}
 		res, resp, ok := pl.get(pl.offset, 1)
 		if !ok || pl.sent != (from != 7) || pl.sent != (resp.Remark == "OFFSET_RESET") {
 			t.Errorf("from %d: sent elsewhere %v, answered %+v", from, pl.sent, resp)
@@ -73,4 +74,10 @@ func TestHoldSeesAReset(t *testing.T) {
 			t.Errorf("reset %v: the queue ends at %d", reset, holder.end)
 		}
 	}
+}
+
+// limits are settings of which only what one pull gets is set.
+func limits(messages, bytes int) Settings {
+	b := &config.Broker{Pull: config.Pull{MaxCountInMemory: messages, MaxBytesInMemory: bytes}}
+	return func() *config.Broker { return b }
 }

@@ -72,11 +72,8 @@ type Pull struct {
 	Stats   Stats
 	Filters *Filters
 
-	Readable    func() bool // the broker's own read permission
-	MaxCount    int         // messages of one pull
-	MaxBytes    int         // bytes of one pull
-	LongPolling bool
-	ShortPoll   time.Duration // how long to hold without long polling
+	Readable func() bool // the broker's own read permission
+	Settings Settings
 }
 
 // maxHold bounds how long a pull is held, whatever it asks for: clients ask for
@@ -149,8 +146,8 @@ func (p *Pull) holdTime(h *header.PullRequest) time.Duration {
 	switch {
 	case h.SysFlag&header.PullSuspend == 0:
 		return 0
-	case !p.LongPolling:
-		return p.ShortPoll
+	case !p.Settings().Pull.LongPolling:
+		return p.Settings().Pull.ShortPolling
 	}
 	return time.Duration(min(max(h.SuspendTimeoutMillis, 0), maxHold.Milliseconds())) * time.Millisecond
 }
@@ -286,11 +283,12 @@ func (pl *pulling) get(from int64, count int32) (res store.GetResult, resp *wire
 		return res, &wire.Response{Code: wire.PullOffsetMoved, Remark: "OFFSET_RESET",
 			Header: &header.PullResponse{NextBeginOffset: to, MinOffset: pl.queue.Min(), MaxOffset: pl.queue.Max()}}, true
 	}
-	most := pl.p.MaxBytes
+	limits := &pl.p.Settings().Pull
+	most := limits.MaxBytesInMemory
 	if pl.maxBytes > 0 {
 		most = min(most, pl.maxBytes)
 	}
-	res, err := pl.p.Log.Get(pl.queue, from, int(min(max(count, 1), int32(pl.p.MaxCount))), most, pl.sel.Store())
+	res, err := pl.p.Log.Get(pl.queue, from, int(min(max(count, 1), int32(limits.MaxCountInMemory))), most, pl.sel.Store())
 	if err != nil {
 		return res, &wire.Response{Code: wire.SystemError, Remark: err.Error()}, false
 	}

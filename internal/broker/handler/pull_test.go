@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twostage/twostage/internal/config"
 	"github.com/twostage/twostage/internal/wire/header"
 )
 
@@ -25,7 +26,8 @@ func TestHoldTime(t *testing.T) {
 		{header.PullSuspend, -1, false, 0},
 		{header.PullSuspend, 30_000, true, time.Second},
 	} {
-		p := &Pull{LongPolling: !tc.short, ShortPoll: time.Second}
+		b := &config.Broker{Pull: config.Pull{LongPolling: !tc.short, ShortPolling: time.Second}}
+		p := &Pull{Settings: func() *config.Broker { return b }}
 		if got := p.holdTime(&header.PullRequest{SysFlag: tc.flags, SuspendTimeoutMillis: tc.asked}); got != tc.expect {
 			t.Errorf("%+v: %v", tc, got)
 		}

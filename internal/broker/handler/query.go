@@ -21,9 +21,8 @@ type QueryLog interface {
 
 // Query serves QUERY_MESSAGE and VIEW_MESSAGE_BY_ID.
 type Query struct {
-	Log          QueryLog
-	MaxMessages  int // one query by key gives
-	MaxUniqueKey int // one query by UNIQ_KEY gives
+	Log      QueryLog
+	Settings Settings
 }
 
 // ByKey serves QUERY_MESSAGE. A query by UNIQ_KEY ignores the time window: not
@@ -33,9 +32,9 @@ func (q *Query) ByKey(r *remoting.Request) {
 	if !decode(r, &h) {
 		return
 	}
-	begin, end, most := h.BeginTimestamp, h.EndTimestamp, min(int(max(h.MaxNum, 1)), q.MaxMessages)
+	begin, end, most := h.BeginTimestamp, h.EndTimestamp, min(int(max(h.MaxNum, 1)), q.Settings().Query.MaxMessages)
 	if h.UniqueKey {
-		begin, end, most = 0, 1<<62, q.MaxUniqueKey
+		begin, end, most = 0, 1<<62, q.Settings().Query.MaxByUniqueKey
 	}
 	res, err := q.Log.Query(h.Topic, h.Key, most, begin, end)
 	if err != nil {

@@ -86,9 +86,8 @@ type Recall struct {
 	Log      Log
 	Topics   SendTopics
 	Delays   Delays
-	Enable   bool // recallMessageEnable
+	Settings Settings
 	Writable func() bool
-	Always   bool // allowRecallWhenBrokerNotWriteable
 	Broker   string
 	Region   string
 	Host     netip.AddrPort // of the record
@@ -107,11 +106,11 @@ func (s *Recall) Handle(r *remoting.Request) {
 	if !decode(r, &h) {
 		return
 	}
-	if !s.Enable {
+	if !s.Settings().Timers.Recall {
 		answer(wire.NoPermission, "recall failed, operation is forbidden (recallMessageEnable=false)", "")
 		return
 	}
-	if !s.Writable() && !s.Always {
+	if !s.Writable() && !s.Settings().Timers.RecallAlways {
 		answer(wire.ServiceNotAvailable, "recall failed, broker service not available (brokerPermission)", "")
 		return
 	}

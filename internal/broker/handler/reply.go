@@ -50,7 +50,6 @@ type Requesters interface {
 type Reply struct {
 	Send       *Send // its rules for topics, and its log
 	Requesters Requesters
-	Store      bool // storeReplyMessageEnable
 	NowMillis  func() int64
 	Logger     *slog.Logger
 
@@ -72,7 +71,7 @@ func (p *Reply) Handle(r *remoting.Request) {
 	o := &outcome{p: p, ticket: r.LightTicket(), topic: t.TopicName, answer: header.SendResponse{QueueID: queue, Every: p.Send.Every}}
 	o.left.Store(2)
 	p.push(r, &h, o.pushed)
-	if p.Store {
+	if p.Send.Settings().Topics.StoreReplies {
 		o.at, o.unstored = p.store(r, &h, t, queue)
 	}
 	o.end()
@@ -111,7 +110,7 @@ func (o *outcome) end() {
 	switch {
 	case o.unstored != nil:
 		o.p.Logger.Warn("a reply was not stored", "topic", o.topic, "error", o.unstored)
-	case o.p.Store:
+	case o.p.Send.Settings().Topics.StoreReplies:
 		o.answer.MsgID = message.AppendOffsetID(nil, o.p.Send.Host, o.at.PhysicalOffset)
 		o.answer.QueueOffset = o.at.QueueOffset
 	}
@@ -169,7 +168,7 @@ func (p *Reply) push(r *remoting.Request, h *header.SendRequest, done func(error
 
 // store appends the reply as it was sent.
 func (p *Reply) store(r *remoting.Request, h *header.SendRequest, t *body.TopicConfig, queue int32) (store.Appended, error) {
-	b := store.Batch{Wait: p.Send.Wait}
+	b := store.Batch{Wait: p.Send.Settings().Flush.SendWait}
 	err := b.Add(p.Send.Log.Queue(t.TopicName, queue), &message.Record{
 		Flag: h.Flag, SysFlag: message.SysFlag(h.SysFlag).WithTransaction(message.TransactionNone), BornTimestamp: h.BornTimestamp,
 		BornHost: r.Conn.RemoteAddr(), StoreHost: p.Send.Host, ReconsumeTimes: h.ReconsumeTimes, Body: r.Body, Properties: h.Properties,

@@ -45,7 +45,7 @@ type KnownGroups interface {
 // Reset serves INVOKE_BROKER_TO_RESET_OFFSET: to a time, to the end (timestamp
 // -1) or to an offset, of one queue or of all.
 //
-// As brokers of 5.x (OnServer) the broker sets the offsets itself, whether the
+// As brokers of 5.x (useServerSideResetOffset) the broker sets the offsets itself, whether the
 // group is online or not, and its consumers learn of it with their next pull. As
 // brokers of 4.9 it tells the consumers, who commit; consumers that broadcast, of
 // which each has its own offsets, are told in any case.
@@ -58,7 +58,7 @@ type Reset struct {
 	Pops    Putter
 	// LetGo ends the holds of pulls at queues of a topic.
 	LetGo    func(topic string, queues map[int32]int64)
-	OnServer bool
+	Settings Settings
 	Broker   string // its name
 	Logger   *slog.Logger
 }
@@ -82,7 +82,7 @@ func (s *Reset) Handle(r *remoting.Request) {
 		return
 	}
 	g, _ := s.Online.Consumers(h.Group)
-	if s.OnServer && g.Info.MessageModel != body.Broadcasting {
+	if s.Settings().Groups.ServerSideReset && g.Info.MessageModel != body.Broadcasting {
 		s.here(r, &h, t)
 		return
 	}
@@ -167,7 +167,7 @@ func (s *Reset) targets(r *remoting.Request, h *header.ResetOffsetRequest, t *bo
 			return nil, err
 		}
 		now, ok := s.Offsets.Query(h.Group, h.Topic, id)
-		if !ok && !s.OnServer {
+		if !ok && !s.Settings().Groups.ServerSideReset {
 			return nil, fmt.Errorf("THe consumer group <%s> not exist: it has no offset in queue %d of topic %s", h.Group, id, h.Topic)
 		}
 		if ok && !h.Force && to > now {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/twostage/twostage/internal/broker/txn"
+	"github.com/twostage/twostage/internal/config"
 	"github.com/twostage/twostage/internal/remoting"
 	"github.com/twostage/twostage/internal/store"
 	"github.com/twostage/twostage/internal/wire"
@@ -18,6 +19,10 @@ import (
 	"github.com/twostage/twostage/internal/wire/header"
 	"github.com/twostage/twostage/message"
 )
+
+// Settings gives the broker's configuration as it is now: some keys change while it
+// runs. It costs a load.
+type Settings func() *config.Broker
 
 // Log is what sending needs of the store.
 type Log interface {
@@ -85,17 +90,13 @@ type Send struct {
 	Delays Delays
 	Stats  Stats
 
-	Host               netip.AddrPort // the store host of records
-	Cluster            string
-	Broker             string         // the broker's name
-	Every              *wire.ExtConst // fields of every answer
-	MaxMessageSize     int
-	Writable           func() bool // the broker's own write permission
-	RejectTransactions bool
-	CheckTypes         bool                                   // messages of another type than their topic's are refused
-	SyncTimeout        time.Duration                          // how long a send waits for the disk
-	Wait               time.Duration                          // how long a send waits for the log to take it; 0: as long as it takes
-	Ordered            func(group string, now time.Time) bool // whether consumers of a group hold queue locks
+	Host     netip.AddrPort // the store host of records
+	Cluster  string
+	Broker   string         // the broker's name
+	Every    *wire.ExtConst // fields of every answer
+	Settings Settings
+	Writable func() bool                            // the broker's own write permission
+	Ordered  func(group string, now time.Time) bool // whether consumers of a group hold queue locks
 	// Created is told of topics that a send made.
 	Created func(*body.TopicConfig)
 }
@@ -153,7 +154,7 @@ func (s *Send) Handle(r *remoting.Request) {
 	if !ok {
 		return
 	}
-	if s.CheckTypes {
+	if s.Settings().Topics.CheckTypes {
 		if remark := wrongType(t, h, r.Body); remark != "" {
 			s.refuse(r, wire.MessageIllegal, remark)
 			return
@@ -210,7 +211,7 @@ func (s *Send) addOne(r *remoting.Request, c *Conn, t *body.TopicConfig, queue i
 		s.refuse(r, wire.MessageIllegal, "a message to the retry or dead letter topic "+name+" can't be transactional: send it without the property TRAN_MSG")
 		return
 	case info.prepared:
-		if s.RejectTransactions {
+		if s.Settings().Transactions.Reject {
 			s.refuse(r, wire.NoPermission, "this broker takes no transactional messages (rejectTransactionMessage=true)")
 			return
 		}
@@ -280,8 +281,8 @@ func (s *Send) plain(r *remoting.Request, rec *message.Record) bool {
 // addMany puts each message of a batch body into the batch. All are stored or
 // none is asked for: a body that can't be read is refused whole.
 func (s *Send) addMany(r *remoting.Request, c *Conn, name string, queue int32) {
-	if len(r.Body) > s.MaxMessageSize {
-		s.refuse(r, wire.MessageIllegal, "the batch has "+itoa(int64(len(r.Body)))+" bytes, at most "+itoa(int64(s.MaxMessageSize))+" fit (maxMessageSize): send it in parts")
+	if most := s.Settings().Store.MaxMessageSize; len(r.Body) > most {
+		s.refuse(r, wire.MessageIllegal, "the batch has "+itoa(int64(len(r.Body)))+" bytes, at most "+itoa(int64(most))+" fit (maxMessageSize): send it in parts")
 		return
 	}
 	n := 0

@@ -21,7 +21,8 @@ func (s *Send) EndOfBatch(rc *remoting.Conn) {
 }
 
 func (s *Send) flush(c *Conn) {
-	c.batch.Wait = s.Wait
+	flush := s.Settings().Flush
+	c.batch.Wait = flush.SendWait
 	err := s.Log.Append(&c.batch)
 	written := c.batch.Written()
 	syncs, syncsHalves := s.Log.SyncFlush(), s.Log.SyncFlush() || s.Halves.Sync()
@@ -53,7 +54,7 @@ func (s *Send) flush(c *Conn) {
 	c.pending = c.pending[:0]
 	c.batch.Reset()
 	if later != nil {
-		later.wait(s.Log, s.SyncTimeout)
+		later.wait(s.Log, flush.SyncTimeout)
 	}
 }
 

@@ -35,7 +35,7 @@ type SendBack struct {
 	Stats    Stats
 	Writable func() bool
 	Host     netip.AddrPort // of the records that are stored
-	Wait     time.Duration  // as in Send
+	Settings Settings
 	// MaxWait is how long Delays lets a message wait that names a time; 0: such
 	// ones are refused. Retries by a group's policy keep to it.
 	MaxWait time.Duration
@@ -174,7 +174,7 @@ func (s *SendBack) store(rec *message.Record, h *header.SendBackRequest, v retry
 	if visible {
 		q = s.Log.Queue(target, queue)
 	}
-	b := store.Batch{Wait: s.Wait}
+	b := store.Batch{Wait: s.Settings().Flush.SendWait}
 	if err := b.Add(q, &again); err != nil {
 		return err
 	}

@@ -275,6 +275,24 @@ func (t *Table) checkPut(c *body.TopicConfig) error {
 	return nil
 }
 
+// SetAutoCreate decides whether sends make topics: whether there is the topic TBW102, by
+// whose model. Errors are those of writing the file.
+func (t *Table) SetAutoCreate(on bool, queues int32) error {
+	return t.changes.Do(func(d *draft) error {
+		_, there := d.topics[message.TopicAutoCreate]
+		switch {
+		case on && !there:
+			c := body.NewTopicConfig(message.TopicAutoCreate)
+			c.ReadQueueNums, c.WriteQueueNums, c.Perm = queues, queues, PermInherit|PermRead|PermWrite
+			d.put(&c)
+		case !on && there:
+			delete(d.topics, message.TopicAutoCreate)
+			d.changes(message.TopicAutoCreate)
+		}
+		return nil
+	})
+}
+
 // System names the topics that belong to the broker, sorted, whether there are
 // messages in them or not.
 func (t *Table) System() []string {

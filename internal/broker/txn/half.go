@@ -23,7 +23,8 @@ type Pending struct {
 // properties keep its real topic and queue. The record's new properties are in
 // scratch, whose content is overwritten. p becomes what Stored wants to know.
 func (s *Service) Prepare(rec *message.Record, scratch []byte, p *Pending) *store.Queue {
-	*p = Pending{immunity: s.cfg.Timeout}
+	timeout := time.Duration(s.timeout.Load())
+	*p = Pending{immunity: timeout}
 	var group, key []byte
 	scratch = scratch[:0]
 	message.RangeProperties(rec.Properties, func(name, value []byte) bool {
@@ -37,7 +38,7 @@ func (s *Service) Prepare(rec *message.Record, scratch []byte, p *Pending) *stor
 		case message.PropertyUniqueKey:
 			key = value
 		case message.PropertyCheckImmunityInSeconds:
-			p.immunity = immunity(value, s.cfg.Timeout)
+			p.immunity = immunity(value, timeout)
 		}
 		scratch = appendRaw(scratch, name, value)
 		return true

@@ -110,10 +110,11 @@ type Service struct {
 	story  *story.Log
 	marks  noted // of KeepNotes, then of Close
 
-	opening  atomic.Bool // Run has not begun
-	lost     []opRecord  // outcomes that Repair carries out again
-	torn     bool        // Repair has failed
-	resuming sync.Mutex  // one at a time
+	timeout  atomic.Int64 // Config.Timeout, as it is now
+	opening  atomic.Bool  // Run has not begun
+	lost     []opRecord   // outcomes that Repair carries out again
+	torn     bool         // Repair has failed
+	resuming sync.Mutex   // one at a time
 	counts   counters
 }
 
@@ -127,6 +128,7 @@ func Open(cfg Config) (*Service, error) {
 		op:     cfg.Log.Queue(message.TopicOpHalf, 0),
 		parked: cfg.Log.Queue(message.TopicCheckMax, 0),
 	}
+	s.timeout.Store(int64(cfg.Timeout))
 	s.opening.Store(true)
 	if err := s.open(); err != nil {
 		if s.states != nil {

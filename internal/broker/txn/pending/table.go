@@ -46,12 +46,43 @@ type Table struct {
 // span is a run of half queue offsets.
 type span struct{ from, to int64 } // to is behind the last
 
-// New returns an empty table.
-func New(cfg Config) *Table {
+// sensible holds the values to what is possible.
+func (cfg Config) sensible() Config {
 	cfg.CheckMax = min(max(cfg.CheckMax, 0), 1<<24-1)
 	cfg.Interval = max(cfg.Interval, 1)
 	cfg.MaxAge = max(cfg.MaxAge, 0)
 	cfg.Rate = min(max(cfg.Rate, 0), math.MaxInt32)
+	return cfg
+}
+
+// Retune changes the rules (all but Config.Next) for what is pending too: a check
+// that is due stays due when it was, the pause after it is the new one; who is over the
+// new limits expires with the next Next. It takes as long as adding all again.
+func (t *Table) Retune(cfg Config) {
+	cfg = cfg.sensible()
+	cfg.Next = t.cfg.Next
+	unpaced := t.cfg.Rate == 0
+	t.cfg = cfg
+	for _, g := range t.groupNames {
+		if g.tokens = min(g.tokens, cfg.burst()); unpaced {
+			g.tokens = cfg.burst()
+		}
+	}
+	for _, x := range t.byExpiry.Items() {
+		t.nodes.at(x).expiryPos = 0
+	}
+	t.byExpiry = pq.Queue[ident, byExpiry]{Order: byExpiry{t}} // the old one is in another order
+	t.byOffset.from(math.MinInt64, func(x ident) bool {
+		if t.nodes.at(x).head == x {
+			t.arm(x)
+		}
+		return true
+	})
+}
+
+// New returns an empty table.
+func New(cfg Config) *Table {
+	cfg = cfg.sensible()
 	t := &Table{
 		cfg: cfg, now: math.MinInt64, spare: math.MinInt64, next: cfg.Next,
 		groupNames: map[string]*group{}, topicNames: map[string]*topic{},
