@@ -187,6 +187,7 @@ var ignoredBroker = []setting{
 
 var ignoredNamesrv = []setting{
 	{"productEnvName", kindText, "center"},
+	{"configStorePath", kindText, ""}, // the place of the file is that of --namesrv-config
 	{"clientRequestThreadPoolNums", kindInt, "8"},
 	{"defaultThreadPoolNums", kindInt, "16"},
 	{"clientRequestThreadPoolQueueCapacity", kindInt, "50000"},

@@ -90,9 +90,6 @@ var pendingBroker = []part{
 		{"statefulAuthorizationCacheMaxNum", kindInt, "10000"},
 		{"statefulAuthorizationCacheExpiredSecond", kindInt, "60"},
 	}},
-	{"remote configuration", "nothing can be changed over the wire", []setting{
-		{"configBlackList", kindText, "configBlackList;brokerConfigPath"},
-	}},
 	{"session tuning", "subscriptions of a group do not expire while it has members", []setting{
 		{"subscriptionExpiredTimeout", kindLong, "600000"},
 	}},
@@ -233,10 +230,6 @@ var pendingNamesrv = []part{
 		{"jRaftElectionTimeoutMs", kindInt, "1000"},
 		{"jRaftScanWaitTimeoutMs", kindInt, "1000"},
 		{"jRaftSnapshotIntervalSecs", kindInt, "3600"},
-	}},
-	{"remote name server configuration", "nothing can be changed over the wire", []setting{
-		{"configBlackList", kindText, "configBlackList;configStorePath;kvConfigPath"},
-		{"configStorePath", kindText, ""},
 	}},
 	{"waiting for service", "routes are answered from the start", []setting{
 		{"waitSecondsForService", kindInt, "45"},

@@ -40,6 +40,7 @@ const (
 	keyRootDir      = "storePathRootDir"
 	keyCommitLog    = "storePathCommitLog"
 	keyKVConfig     = "kvConfigPath"
+	keyBlackList    = "configBlackList"
 )
 
 const defaultDelayLevels = "1s 5s 10s 30s 1m 2m 3m 4m 5m 6m 7m 8m 9m 10m 20m 30m 1h 2h"
@@ -73,6 +74,9 @@ func usedBroker() []*key {
 		whole("registerBrokerTimeoutMills", "24000", 1, anyInt),
 		whole("registerNameServerPeriod", "30000", 1, anyInt),
 		flag("compressedRegister", "false"),
+
+		// changes while the broker runs
+		text(keyBlackList, "configBlackList;brokerConfigPath"),
 
 		// store
 		text(keyRootDir, ""),   // DATA/store
@@ -190,6 +194,7 @@ func usedNamesrv() []*key {
 	return []*key{
 		text(keyKVConfig, ""), // DATA/namesrv/kvConfig.json
 		flag("orderMessageEnable", "false"),
+		text(keyBlackList, "configBlackList;configStorePath;kvConfigPath"),
 		long("scanNotActiveBrokerInterval", "5000", 1, maxMillis),
 	}
 }

@@ -217,11 +217,16 @@ func unwrapped(errs []error) []error {
 }
 
 func (l *Live[T]) mayChange(k *key) bool {
+	if black, ok := l.now.Load().values.Lookup(keyBlackList); ok && slices.Contains(strings.Split(black.Text, ";"), k.name) {
+		return false
+	}
 	return slices.Contains(l.allow, k.name) || k.class == Ignored && k.kind != kindText
 }
 
 func whyFixed(k *key) string {
 	switch {
+	case slices.Contains(liveBroker, k.name) || slices.Contains(liveNamesrv, k.name):
+		return "configBlackList forbids it"
 	case k.class == Pending:
 		return "it tunes " + k.why + ", which is not there yet"
 	case k.class == Used || k.class == Refused && k.kind != kindText:

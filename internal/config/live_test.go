@@ -100,7 +100,7 @@ func TestLiveRefusals(t *testing.T) {
 		{"storePathRootDir=/etc", true, []string{"storePathRootDir", "restart"}},
 		{"rocketmqHome=/tmp;touch x", true, []string{"rocketmqHome", "never taken"}},
 		{"brokerConfigPath=/root/.ssh/authorized_keys", true, []string{"brokerConfigPath", "never taken"}},
-		{"configBlackList=x", true, []string{"configBlackList", "remote configuration"}},
+		{"configBlackList=x", true, []string{"configBlackList", "restart"}},
 		{"kvConfigPath=x", false, []string{"kvConfigPath", "unknown"}},
 		{"filterServerNums=1", true, []string{"filterServerNums"}},
 		{"listenPort=1\nflushDiskType=SYNC_FLUSH", true, []string{"listenPort", "flushDiskType"}},
@@ -196,6 +196,39 @@ func TestLiveNamesrv(t *testing.T) {
 	for _, key := range []string{"kvConfigPath", "configStorePath", "rocketmqHome", "listenPort", "productEnvName", "configBlackList"} {
 		if _, err := l.Update([]byte("orderMessageEnable=false\n" + key + "=x")); !errors.Is(err, ErrFixed) || !strings.Contains(err.Error(), key) || !l.Now().OrderMessages {
 			t.Errorf("%s: %v", key, err)
+		}
+	}
+}
+
+// configBlackList takes keys out of the list.
+func TestLiveBlackList(t *testing.T) {
+	l, _ := liveFile(t, "configBlackList=brokerPermission;deleteWhen", nil)
+	if _, err := l.Update([]byte("fileReservedTime=1\nbrokerPermission=4")); !errors.Is(err, ErrFixed) || !strings.Contains(err.Error(), "configBlackList forbids it") {
+		t.Errorf("%v", err)
+	}
+	if _, err := l.Update([]byte("fileReservedTime=1")); err != nil {
+		t.Error(err)
+	}
+}
+
+// The keys that change are those of the documentation.
+func TestLiveKeysAreDocumented(t *testing.T) {
+	text := readText(t, "../../docs/configuration.md")
+	_, section, found := strings.Cut(text, "## Changing a running server")
+	if !found {
+		t.Fatal("docs/configuration.md has no section about it")
+	}
+	section, _, _ = strings.Cut(section, "\n## ")
+	for _, key := range slices.Concat(liveBroker, liveNamesrv) {
+		if !strings.Contains(section, "`"+key+"`") {
+			t.Errorf("%s is not documented", key)
+		}
+	}
+	brokers, servers := brokerTable(), namesrvTable()
+	table, _, _ := strings.Cut(section, "\n\nThe request")
+	for _, word := range strings.Split(table, "`") {
+		if (brokers.named[word] != nil || servers.named[word] != nil) && !slices.Contains(liveBroker, word) && !slices.Contains(liveNamesrv, word) {
+			t.Errorf("%s is documented, but does not change", word)
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/twostage/twostage/internal/config"
 	"github.com/twostage/twostage/internal/remoting"
 	"github.com/twostage/twostage/internal/rpc"
 	"github.com/twostage/twostage/internal/vfs"
@@ -57,7 +58,8 @@ func command(t *testing.T, f *wiretest.Frame) *wire.Command {
 }
 
 func replay(t *testing.T, s *wiretest.Scenario, seen map[int32]int) {
-	w := start(t, vfs.NewMem(), nil)
+	configured, _ := fromFile(t, "orderMessageEnable=true\n")
+	w := start(t, vfs.NewMem(), configured)
 	stage := &stage{w: w, t: t, c: w.client(), node: newNode("broker-a", 0, 1)}
 	stage.node.BrokerAddr, stage.node.HAServerAddr = "127.0.0.1:20911", "127.0.0.1:20912"
 	// The name server of the recordings had seen an order configuration come and go.
@@ -199,11 +201,19 @@ func (s *stage) slaves(brokers []body.BrokerData) {
 }
 
 // compare compares all but what differs by intent: language, version, and the wording of
-// remarks. GET_NAMESRV_CONFIG is not there yet.
+// remarks; and of a configuration that it has the same keys.
 func compare(t *testing.T, req, want, have *wire.Command) {
 	if req.Code == wire.ReqGetNamesrvConfig {
-		if have.Code != wire.RequestCodeNotSupported || !strings.Contains(string(have.Remark), "GET_NAMESRV_CONFIG") {
-			t.Errorf("answer %d %q", have.Code, have.Remark)
+		w, errW := config.ParseProperties(want.Body)
+		h, errH := config.ParseProperties(have.Body)
+		if errW != nil || errH != nil || have.Code != want.Code || have.HasExt != want.HasExt || len(have.Remark) > 0 {
+			t.Errorf("answer %d %q, %v, %v", have.Code, have.Remark, errW, errH)
+		}
+		for _, e := range w {
+			known := slices.ContainsFunc(h, func(x config.Entry) bool { return x.Key == e.Key })
+			if !known && e.Key != "rocketmqHome" && e.Key != "configStorePath" { // which have no value here
+				t.Errorf("no key %s", e.Key)
+			}
 		}
 		return
 	}
