@@ -57,10 +57,13 @@ func TestRequestsAreDocumented(t *testing.T) {
 	defer client.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	serves := func(addr string, code int32, encoding wire.Encoding) bool {
+	serves := func(addr string, code int32, encoding wire.Encoding, why string) bool {
 		answer, err := client.Invoke(ctx, addr, &wire.Request{Code: code, Encoding: encoding})
 		if err != nil {
 			t.Fatalf("request %d to %s: %v", code, addr, err)
+		}
+		if !strings.Contains(string(answer.Remark), why) {
+			t.Errorf("request %d to %s is answered %q, which does not say why it is refused: %s", code, addr, answer.Remark, why)
 		}
 		return answer.Code != wire.RequestCodeNotSupported
 	}
@@ -78,8 +81,12 @@ func TestRequestsAreDocumented(t *testing.T) {
 	for _, code := range slices.Compact(codes) {
 		row, there := rows[code]
 		done := there && row.state == "done"
-		broker, namesrv := serves(r.fields["broker"], code, wire.JSON), serves(r.fields["namesrv"], code, wire.JSON)
-		if code > math.MaxInt16 && serves(r.fields["broker"], code, wire.Binary) != broker { // which has 16 bits of it
+		why := ""
+		if row.state == "refused" {
+			why = strings.ReplaceAll(row.why, "`", "")
+		}
+		broker, namesrv := serves(r.fields["broker"], code, wire.JSON, why), serves(r.fields["namesrv"], code, wire.JSON, why)
+		if code > math.MaxInt16 && serves(r.fields["broker"], code, wire.Binary, why) != broker { // which has 16 bits of it
 			t.Errorf("request %d: the broker serves it: %v; with a binary header not so", code, broker)
 		}
 		if broker != (done && strings.HasPrefix(row.asked, "broker")) && !(30_001 <= code && code <= 30_005) {

@@ -109,10 +109,11 @@ func notSupported(r *Request) {
 	if name == "" {
 		name = "unknown"
 	}
-	r.Reply(&wire.Response{
-		Code:   wire.RequestCodeNotSupported,
-		Remark: fmt.Sprintf("request code %d (%s) is not supported", r.Code, name),
-	})
+	remark := fmt.Sprintf("request code %d (%s) is not supported", r.Code, name)
+	if why := wire.Unserved(r.Code); why != "" {
+		remark += ": " + why
+	}
+	r.Reply(&wire.Response{Code: wire.RequestCodeNotSupported, Remark: remark})
 }
 
 // run calls the handler. A panic is a bug of ours: it is logged with its stack
