@@ -16,6 +16,9 @@ import (
 func (b *Broker) follow() {
 	b.live.Choose("listenPort", strconv.Itoa(int(b.advertised.Port())))
 	b.live.Choose("brokerIP1", b.advertised.Addr().String())
+	if b.cfg.Network.HAIP == "" {
+		b.live.Choose("brokerIP2", b.advertised.Addr().String())
+	}
 	was := b.live.Now()
 	b.live.OnChange(func(now *config.Broker) error {
 		err := b.change(was, now)

@@ -10,6 +10,7 @@ import (
 	"sort"
 	"strings"
 
+	"github.com/twostage/twostage/internal/config"
 	"github.com/twostage/twostage/internal/wire"
 	"github.com/twostage/twostage/internal/wire/fastjson"
 	"github.com/twostage/twostage/message"
@@ -71,6 +72,8 @@ func (c *comparer) command(code int32, want, have *wire.Command) {
 	switch {
 	case len(want.Body) == 0 || len(have.Body) == 0:
 		c.value("body", fmt.Sprint(len(want.Body))+" bytes", fmt.Sprint(len(have.Body))+" bytes")
+	case code == wire.ReqGetBrokerConfig, code == wire.ReqGetNamesrvConfig:
+		c.keys(want.Body, have.Body)
 	case code == wire.ReqPushReplyMessageToClient:
 		c.value("body", string(want.Body), string(have.Body))
 	case code == wire.ReqPullMessage, code == wire.ReqCheckTransactionState, code == wire.ReqViewMessageByID,
@@ -78,6 +81,30 @@ func (c *comparer) command(code int32, want, have *wire.Command) {
 		c.records(want.Body, have.Body)
 	default:
 		c.json(code, want.Body, have.Body)
+	}
+}
+
+// keys compares which keys a configuration has. The recorded values are those of another
+// machine; keys that only 5.x has are no difference.
+func (c *comparer) keys(want, have []byte) {
+	recorded, err := config.ParseProperties(want)
+	if err != nil {
+		c.found("body", "readable", "recorded: "+err.Error())
+		return
+	}
+	entries, err := config.ParseProperties(have)
+	if err != nil {
+		c.found("body", "readable", err.Error())
+		return
+	}
+	values := map[string]string{}
+	for _, e := range entries {
+		values[e.Key] = e.Value
+	}
+	for _, e := range recorded {
+		if _, ok := values[e.Key]; !ok {
+			c.found("body."+e.Key, e.Value, absent)
+		}
 	}
 }
 

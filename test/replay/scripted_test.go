@@ -5,6 +5,7 @@ package replay
 
 import (
 	"slices"
+	"strconv"
 
 	"github.com/twostage/twostage/internal/wire"
 	"github.com/twostage/twostage/internal/wire/body"
@@ -28,6 +29,22 @@ func frames(s *wiretest.Scenario) []wiretest.Frame {
 func (p *player) intervene(f *wiretest.Frame) {
 	p.t.Helper()
 	switch {
+	case p.s.Name == "mqadmin-producer" && f.Number == 1:
+		// The producers are those of the answer.
+		var all body.ProducerTableInfo
+		if err := body.Unmarshal(decode(p.t, &p.s.Frames[3]).Body, &all); err != nil {
+			p.t.Fatal(err)
+		}
+		for group, list := range all.Data {
+			for _, who := range list {
+				port, err := strconv.Atoi(who.RemoteIP[len("/127.0.0.1:"):])
+				if err != nil {
+					p.t.Fatal(err)
+				}
+				p.peer(port).must(p.t, &wire.Request{Code: wire.ReqHeartBeat, Language: wire.LanguageJava, Version: who.Version, Body: body.Marshal(&body.HeartbeatData{
+					ClientID: who.ClientID, ProducerDataSet: []body.ProducerData{{GroupName: group}}})})
+			}
+		}
 	case p.s.Name == "java-producer-errors" && f.Number == 7:
 		// An administrator makes the topic read only.
 		p.peer(2).must(p.t, createTopic("FrReadOnly", 1, 1, 4))

@@ -19,6 +19,9 @@ var (
 	pulls      = []int32{wire.ReqPullMessage}
 	replies    = []int32{wire.ReqPushReplyMessageToClient}
 	progress   = []int32{wire.ReqGetConsumeStats}
+	configs    = []int32{wire.ReqGetBrokerConfig, wire.ReqGetNamesrvConfig}
+	producers  = []int32{wire.ReqGetAllProducerInfo}
+	entries    = []int32{wire.ReqQueryConsumeQueue}
 	resets     = []int32{wire.ReqResetConsumerClientOffset}
 )
 
@@ -41,6 +44,12 @@ var runDependent = []*listed{
 	{Codes: []int32{wire.ReqGetEarliestMsgStoreTime}, At: "extFields.timestamp", Want: digits, Have: digits, Reason: "a store timestamp"},
 	{Codes: []int32{wire.ReqGetAllSubscriptionGroupConfig}, At: "body.dataVersion.*", Want: digits, Have: digits,
 		Reason: "counts and dates the groups of the session"},
+	{Codes: configs, At: "extFields.version", Want: "{\"counter\":0,\"timestamp\":*}", Have: "{\"counter\":0,\"timestamp\":*}", Reason: "when the broker was started"},
+	{Codes: producers, At: "body.data.*.lastUpdateTimestamp", Want: "[1-9]*", Have: "[1-9]*", Reason: "when it last said that it is there"},
+	{Codes: producers, At: "body.data.*.remoteIP", Want: "\"_127.0.0.1:*\"", Have: "\"_127.0.0.1:*\"", Reason: "the producer's port"},
+	{Codes: entries, At: "body.queueData[[]*.physicOffset", Want: digits, Have: digits, Reason: "where the message stands in the log"},
+	{Codes: entries, At: "body.queueData[[]*.physicSize", Want: digits, Have: digits, Reason: "the recording does not show the messages"},
+	{Codes: entries, At: "body.queueData[[]*.tagsCode", Want: digits, Have: digits, Reason: "the recording does not show the messages"},
 	{Codes: progress, At: "body.consumeTps", Want: "0.*", Have: "0", Reason: "how much was consumed in the last minute"},
 	{Codes: progress, At: "body.offsetTable.*.lastTimestamp", Want: "[1-9]*", Have: "[1-9]*", Reason: "a store timestamp"},
 	{Codes: replies, At: "extFields.storeTimestamp", Want: digits, Have: digits, Reason: "when the broker handed it on"},
@@ -65,7 +74,17 @@ var differences = []*listed{
 	{Codes: routes, At: "remark", Want: "No topic route info in name server for the topic: *faq*",
 		Have:   "No topic route info in name server for the topic: *: no registered broker has it",
 		Reason: "the remark says why and points to nobody's FAQ"},
-	{Codes: []int32{wire.ReqUpdateAndCreateTopic, wire.ReqEndTransaction, wire.ReqInvokeBrokerToResetOffset}, At: "remark", Want: "not set any response code", Have: "",
+	{Codes: configs, At: "body.*ThreadPoolNums", Have: absent, Reason: "how many threads Java would have depends on the machine: keys without a value are left out"},
+	{Codes: configs, At: "body.clientCallbackExecutorThreads", Have: absent, Reason: "likewise"},
+	{Codes: configs, At: "body.rocketmqHome", Have: absent, Reason: "there is no installation directory"},
+	{Codes: configs, At: "body.configStorePath", Have: absent, Reason: "the name server was started without a file"},
+	{Codes: configs, At: "body.messageStorePlugIn", Have: absent, Reason: "there are no plug-ins"},
+	{Codes: configs, At: "body.isEnableBatchPush", Have: absent, Reason: "5.x calls it enableBatchPush"},
+	{Codes: []int32{wire.ReqUpdateBrokerConfig}, At: "remark", Have: "it lasts until the next start: this broker was started without a configuration file",
+		Reason: "an answer says so when the change is not written"},
+	{Codes: routes, Scenario: "mqadmin-deleteExpiredCommitLog", At: "unexpected answer", Have: "0 ",
+		Reason: "the recording ended before the answer"},
+	{Codes: []int32{wire.ReqUpdateAndCreateTopic, wire.ReqEndTransaction, wire.ReqInvokeBrokerToResetOffset, wire.ReqQueryConsumeQueue}, At: "remark", Want: "not set any response code", Have: "",
 		Reason: "RocketMQ's initial remark, left in by mistake: the request has succeeded"},
 	{Codes: []int32{wire.ReqUpdateConsumerOffset, wire.ReqSendReplyMessage}, Scenario: "go-*", At: "unexpected answer", Have: "0 ",
 		Reason: "the Go client closed the connection before the answer could be recorded"},
