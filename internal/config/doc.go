@@ -28,7 +28,7 @@
 //
 // # Sources
 //
-// Defaults < file < environment < flags. In one source a key may be set once; the same key (or its other spelling)
+// Defaults < file < environment < flags < changes at run time (Live). In one source a key may be set once; the same key (or its other spelling)
 // with two values is an error, also in a file, where Java would take the last one in silence. The variable of a key
 // is TWOSTAGE_ and the key in upper case, underscores anywhere (TWOSTAGE_LISTENPORT, TWOSTAGE_LISTEN_PORT, and
 // TWOSTAGE_TLS_SERVER_MODE for tls.server.mode). An empty variable counts as not set. Keys of the name server take TWOSTAGE_NAMESRV_
@@ -44,8 +44,16 @@
 //
 // # Refusals
 //
-// This package opens no port, resolves no name and writes nothing; ReadFile is its only contact with the disk. It
-// does not know the command line: the caller passes flags as key and value. All errors are found in one go, each
+// This package opens no port and resolves no name; ReadFile, and WriteFile for Live, are its only contact with the
+// disk. It does not know the command line: the caller passes flags as key and value. All errors are found in one go, each
 // names the key, the place and what is accepted. Nothing here is safe to change while others read it; a *Config is
 // made once and then only read.
+//
+// # While a server runs
+//
+// Live holds the configuration of a running server as one immutable value. A change goes through Load again, with all
+// that was changed before above the other sources; so what is refused at a start is refused then, and who holds the old
+// value never sees half of a change. What may change is the list in keys_live.go, less configBlackList; paths, names,
+// addresses and commands are never in it (CVE-2023-33246, CVE-2023-37582 of RocketMQ). The change is in the file, synced,
+// before it is published.
 package config

@@ -9,7 +9,9 @@
 // of its own beside what belongs to one connection: the sends that one read
 // brought in are appended together ([Send.EndOfBatch]); the compiled SQL92
 // expressions ([Filters]), which can be made again at any time; and how many
-// replies wait for a client ([Reply]).
+// replies wait for a client ([Reply]); and when the configuration changed last
+// ([Config]). What may change while the broker runs is asked for anew each time
+// ([Settings]).
 //
 // Answers other than success carry a remark that says what was wrong and, where
 // there is something to do, what.
