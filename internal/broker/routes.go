@@ -98,7 +98,7 @@ func (b *Broker) wire() {
 		wire.ReqQuerySubscriptionByConsumer:          lane(queries, h.consumption.Subscription),
 		wire.ReqQueryConsumeTimeSpan:                 lane(queries, h.consumption.TimeSpan),
 		wire.ReqQueryConsumeQueue:                    lane(queries, h.consumption.Entries),
-		wire.ReqGetBrokerConfig:                      lane(admins, h.config.Get),
+		wire.ReqGetBrokerConfig:                      lane(queries, h.config.Get),
 		wire.ReqUpdateBrokerConfig:                   lane(admins, h.config.Update),
 		wire.ReqGetAllProducerInfo:                   lane(admins, h.client.AllProducers),
 

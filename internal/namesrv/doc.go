@@ -7,14 +7,15 @@
 // # What it owns
 //
 // On the wire the requests of [Server.Open]'s listener: 100 to 106, 205, 206, 216,
-// 217, 219, 224, 304, 311 to 313, 322, 327 and 904. Any other is answered 3
-// (REQUEST_CODE_NOT_SUPPORTED) with its name. On disk kvConfigPath, in the form
+// 217, 219, 224, 304, 311 to 313, 318, 319, 322, 327, 901 and 904. Any other is
+// answered 3 (REQUEST_CODE_NOT_SUPPORTED) with its name. On disk kvConfigPath, in the form
 // that RocketMQ 4.9.8 gives it, and its .bak:
 //
 //	{"configTable":{"NAMESPACE":{"KEY":"VALUE"}}}
 //
 // and beside it namesrv.lock, locked from [Server.Open] to [Server.Close].
-// A change of the configuration is answered after it has been synced. Routes are
+// A change of the configuration is answered after it has been synced; that of the
+// server's own keys (318) goes into its configuration file (config.Live). Routes are
 // in memory alone: brokers bring them back within their registration interval.
 //
 // # Structure
