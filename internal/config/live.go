@@ -173,15 +173,22 @@ func Refusal(err error) string {
 	return "nothing was changed: " + strings.ReplaceAll(err.Error(), "\n", "; ")
 }
 
+// maxChanges is how many keys one Update takes, and maxLength how long each and its value may be.
+const maxChanges, maxLength = 200, 200
+
 // check gives what entries ask for, by RocketMQ's names.
 func (l *Live[T]) check(entries []Entry) (map[string]string, error) {
 	if l.load == nil {
 		return nil, fmt.Errorf("%w: it was started without the sources of its configuration", ErrFixed)
 	}
+	if len(entries) > maxChanges {
+		return nil, fmt.Errorf("%d keys, at most %d change at once", len(entries), maxChanges)
+	}
 	t, asked := l.table(), map[string]string{}
 	var fixed, wrong []error
 	for _, e := range entries {
 		k := t.named[e.Key]
+		e.Key = e.Key[:min(len(e.Key), maxLength)]
 		switch {
 		case k == nil:
 			reason := "unknown key"
@@ -189,6 +196,8 @@ func (l *Live[T]) check(entries []Entry) (map[string]string, error) {
 				reason += "; did you mean " + near + "?"
 			}
 			wrong = append(wrong, &Error{Source: Source{Origin: FromChange}, Key: e.Key, Reason: reason})
+		case len(e.Value) > maxLength:
+			wrong = append(wrong, fmt.Errorf("%s: a value of %d bytes, at most %d are taken", e.Key, len(e.Value), maxLength))
 		case !l.mayChange(k):
 			fixed = append(fixed, fmt.Errorf("%s: %w: %s", e.Key, ErrFixed, whyFixed(k)))
 		default:

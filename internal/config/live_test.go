@@ -135,6 +135,11 @@ func TestLiveRefusals(t *testing.T) {
 			}
 		}
 	}
+	for _, body := range []string{strings.Repeat("nonsense=1\n", maxChanges+1), strings.Repeat("x", 1<<20), "deleteWhen=" + strings.Repeat("01;", 1<<17)} {
+		if _, err := l.Update([]byte(body)); err == nil || len(err.Error()) > 1000 {
+			t.Errorf("%d bytes: %.2000v", len(body), err)
+		}
+	}
 	if _, changes := l.Values(); changes != 0 || !l.Now().Topics.AutoCreate || l.Now().Identity.Permission != 6 || readText(t, name) != text {
 		t.Errorf("something was changed: %d, %+v, %s", changes, l.Now().Topics, readText(t, name))
 	}
