@@ -41,6 +41,20 @@ func (s *Store) Append(b *Batch) error {
 	if len(b.items) == 0 {
 		return nil
 	}
+	began := time.Since(s.doing.epoch)
+	err := s.append(b)
+	if b.written > 0 {
+		if s.cfg.SyncFlush {
+			s.flush.signal() // queues get what is durable
+		} else {
+			s.dispatch.signal()
+		}
+	}
+	s.puts.count(b, time.Since(s.doing.epoch)-began)
+	return err
+}
+
+func (s *Store) append(b *Batch) error {
 	wait, err := s.dispatch.waitForRoom(b.Wait)
 	if err != nil {
 		return err
@@ -50,13 +64,6 @@ func (s *Store) Append(b *Batch) error {
 	}
 	err = s.appendLocked(b)
 	s.mu.unlock()
-	if b.written > 0 {
-		if s.cfg.SyncFlush {
-			s.flush.signal() // queues get what is durable
-		} else {
-			s.dispatch.signal()
-		}
-	}
 	return err
 }
 
@@ -198,6 +205,15 @@ func (d *doing) begin(what int64) {
 }
 
 func (d *doing) end() { d.since.Store(0) }
+
+// lasted is for how long the writer has been at it, 0 when it writes nothing.
+func (d *doing) lasted() time.Duration {
+	since := d.since.Load()
+	if since == 0 {
+		return 0
+	}
+	return time.Since(d.epoch) - time.Duration(since-1)*time.Millisecond
+}
 
 func (d *doing) text() string {
 	since, what := d.since.Load(), d.what.Load()

@@ -41,6 +41,7 @@ type Batch struct {
 	buf     []byte
 	items   []item
 	written int
+	took    time.Duration
 }
 
 // item is one record of a batch.
@@ -91,6 +92,9 @@ func (b *Batch) Size() int { return len(b.buf) }
 // Written is how many of the records, from the first on, the last Append has
 // stored: Len after success.
 func (b *Batch) Written() int { return b.written }
+
+// Took is how long the last Append took, with its wait for the log.
+func (b *Batch) Took() time.Duration { return b.took }
 
 // Result says where record i came to stand. Valid when i < Written.
 func (b *Batch) Result(i int) Appended { return b.items[i].at }

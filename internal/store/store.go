@@ -44,6 +44,7 @@ type Store struct {
 	short      shortage
 	viewWake   chan struct{}
 	recovery   Recovery
+	puts       puts
 
 	viewFlush sync.Mutex // one flush of the views at a time
 
@@ -258,7 +259,8 @@ type Stats struct {
 	DamagedBytes        int64
 	DamagedReads        int64 // times that a read has passed over a damaged record since Open
 	Recovery            Recovery
-	Unflushed           int64 // End - Flushed
+	Unflushed           int64         // End - Flushed
+	Writing             time.Duration // for how long the present write to the log, or the change of its file, has lasted; 0: there is none
 
 	DiskUsed         float64 // 0 to 1, as last measured; negative when not known; 0 without Config.Retention
 	DiskFull         bool    // Append refuses: see DiskFull
@@ -271,7 +273,7 @@ func (s *Store) Stats() Stats {
 	st := Stats{Min: s.log.Min(), End: s.log.End(), Flushed: s.log.Synced(), Dispatched: s.dispatch.dispatched.Load(),
 		Indexed: s.dispatch.indexed.Load(), FirstTime: s.EarliestTime(), LastTime: s.log.LastTimestamp(),
 		DamagedRanges: len(s.recovery.Damage), Recovery: s.recovery}
-	st.Unflushed, st.DamagedReads = st.End-st.Flushed, s.reads.count.Load()
+	st.Unflushed, st.DamagedReads, st.Writing = st.End-st.Flushed, s.reads.count.Load(), s.doing.lasted()
 	st.DiskUsed, st.DiskFull = math.Float64frombits(s.retain.used.Load()), s.DiskFull() != nil
 	st.DeletedFiles, st.DeletedUnexpired = s.retain.deleted.Load(), s.retain.unexpired.Load()
 	for _, d := range s.recovery.Damage {
