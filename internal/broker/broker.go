@@ -23,6 +23,7 @@ import (
 	"github.com/twostage/twostage/internal/broker/offset"
 	"github.com/twostage/twostage/internal/broker/pop"
 	"github.com/twostage/twostage/internal/broker/popwait"
+	"github.com/twostage/twostage/internal/broker/stats"
 	"github.com/twostage/twostage/internal/broker/timer"
 	"github.com/twostage/twostage/internal/broker/topic"
 	"github.com/twostage/twostage/internal/broker/txn"
@@ -69,16 +70,17 @@ type Broker struct {
 	noted   *popwait.Hub // notifications that wait
 	assign  *assign.Service
 	locks   *lock.Table
-	stats   *stats
-	rates   *rates
+	stats   *stats.Stats
 	server  *remoting.Server
 	vip     *remoting.Server
 	client  *remoting.Client
 	naming  *naming
 	spread  *spread
 
-	requests requests
-	replay   []txn.Replayed // outcomes that the recovery has read
+	requests   requests
+	booted     int64          // when it was opened, ms
+	unconsumed atomic.Int64   // messages that were deleted before a group had consumed them, for each group
+	replay     []txn.Replayed // outcomes that the recovery has read
 
 	advertised netip.AddrPort
 	life       sync.Mutex // held by Open and by Close
@@ -99,7 +101,7 @@ func New(o Options) *Broker {
 		o.Live = config.Frozen(o.Config, o.Values)
 	}
 	return &Broker{
-		o: o, live: o.Live, cfg: o.Config, log: o.Logger, locks: lock.New(), holds: longpoll.New[*store.Queue](maxHeld, o.Logger), stats: newStats(),
+		o: o, live: o.Live, cfg: o.Config, log: o.Logger, locks: lock.New(), holds: longpoll.New[*store.Queue](maxHeld, o.Logger), stats: stats.New(stats.Config{Cluster: o.Config.Identity.Cluster, Now: time.Now}),
 		popHeld: popwait.New(waitLimits(o.Config.PopWait), false, o.Logger), noted: popwait.New(waitLimits(o.Config.PopWait), true, o.Logger),
 	}
 }
@@ -131,7 +133,8 @@ func (b *Broker) Open(ctx context.Context) error {
 	if err := b.openServices(); err != nil {
 		return err
 	}
-	b.rates = newRates(b.stats, time.Now())
+	b.booted = b.o.NowMillis()
+	b.stats.Begin(b.counted())
 	b.wire()
 	b.follow()
 	b.opened.Store(true)
@@ -158,7 +161,7 @@ func (b *Broker) Run(ctx context.Context) error {
 	g.Go("moves from pop to pull", b.runMover(b.pops))
 	g.Go("routes for assignments", b.assign.Run)
 	g.Go("client expiry", b.expire)
-	g.Go("rates", b.rates.run)
+	g.Go("stats", b.stats.Run)
 	g.Go("address check", b.dialSelf)
 	g.Go("topic spread", b.spread.run)
 	g.Go("registration", b.naming.run)

@@ -32,6 +32,7 @@ type handlers struct {
 	pops        *handler.Pop
 	share       *handler.Assign
 	config      *handler.Config
+	stats       *handler.Stats
 }
 
 func (b *Broker) handlers() handlers {
@@ -65,7 +66,7 @@ func (b *Broker) handlers() handlers {
 	h.end = &handler.Transaction{Decisions: b.txn}
 	h.inspect = &handler.Inspect{Transactions: b.txn, Broker: c.Identity.Name}
 	h.admin = &handler.Admin{Topics: b.topics, Groups: b.groups, Offsets: b.offsets, Queues: b.store, Published: b.naming.publish, Settle: b.settle,
-		Pops: b.pops, Deleted: b.letGoDeleted}
+		Pops: b.pops, Stats: b.stats, Deleted: b.letGoDeleted}
 
 	h.reset = &handler.Reset{Log: b.store, Topics: b.topics, Groups: b.groups, Online: b.session, Offsets: b.offsets, Pops: b.pops, LetGo: b.letGo,
 		Settings: settings, Broker: c.Identity.Name, Logger: b.log}
@@ -73,7 +74,9 @@ func (b *Broker) handlers() handlers {
 		Broker: c.Identity.Name, Address: b.Advertised()}
 	h.clone = &handler.Clone{Log: b.store, Topics: b.topics, Subs: b.session, Offsets: b.offsets, Pops: b.pops}
 	h.relay = &handler.Relay{Members: b.session, Log: b.store, Topics: b.topics, Groups: b.groups, Broker: c.Identity.Name}
-	h.progress = &handler.Progress{Log: b.store, Topics: b.topics, Subs: b.session, Offsets: b.offsets, PerSecond: b.rates.perSecond, Broker: c.Identity.Name}
+	h.progress = &handler.Progress{Log: b.store, Topics: b.topics, Groups: b.groups, Subs: b.session, Offsets: b.offsets, PerSecond: b.stats.GroupPerSecond,
+		Broker: c.Identity.Name, Addr: b.Advertised()}
+	h.stats = &handler.Stats{Log: b.store, Topics: b.topics, Counters: b.stats, Runtime: b.runtimeInfo, Broker: c.Identity.Name}
 	h.reply = &handler.Reply{Send: h.send, Requesters: b.session, NowMillis: b.o.NowMillis, Logger: b.log}
 
 	h.notify = &handler.Notify{Topics: b.topics, Groups: b.groups, Ready: b.pops, Waiter: b.noted, Held: b.popHeld.Held, Readable: readable}

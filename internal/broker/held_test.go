@@ -56,9 +56,9 @@ func TestHeldPullEndsWithItsConnection(t *testing.T) {
 	if err := <-stays; err != nil {
 		t.Error(err)
 	}
-	w.stats.out.each(func(k groupTopic, n, _ int64) {
+	w.stats.EachGroup(func(group, topic string, n, _ int64) {
 		if n != 1 {
-			t.Errorf("%d messages counted as given to %v, want 1", n, k)
+			t.Errorf("%d messages counted as given to %s of %s, want 1", n, group, topic)
 		}
 	})
 }

@@ -26,7 +26,7 @@ var (
 	descPermission = desc("broker_permission", "Permission of the broker: 4 read, 2 write.")
 	descTopics     = desc("topic_number", "Topics.")
 	descGroups     = desc("consumer_group_number", "Consumer groups.")
-	descIn         = desc("messages_in_total", "Messages that became visible to consumers of the topic since the start.", "topic")
+	descIn         = desc("messages_in_total", "Messages that came to the topic since the start; those that wait came to a system topic first.", "topic")
 	descInBytes    = desc("throughput_in_total", "Bytes of the records of those messages.", "topic")
 	descOut        = desc("messages_out_total", "Messages given to consumers since the start.", "topic", "consumer_group")
 	descOutBytes   = desc("throughput_out_total", "Bytes of records given to consumers since the start.", "topic", "consumer_group")
@@ -94,13 +94,13 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	for group, n := range b.session.Conflicting() {
 		gauge(descConflicts, float64(n), group)
 	}
-	b.stats.in.each(func(topic string, n, bytes int64) {
+	b.stats.EachTopic(func(topic string, n, bytes int64) {
 		total(descIn, float64(n), topic)
 		total(descInBytes, float64(bytes), topic)
 	})
-	b.stats.out.each(func(k groupTopic, n, bytes int64) {
-		total(descOut, float64(n), k.topic, k.group)
-		total(descOutBytes, float64(bytes), k.topic, k.group)
+	b.stats.EachGroup(func(group, topic string, n, bytes int64) {
+		total(descOut, float64(n), topic, group)
+		total(descOutBytes, float64(bytes), topic, group)
 	})
 	connections(b.session, gauge)
 
@@ -139,7 +139,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	total(descDamaged, float64(st.DamagedReads))
 	total(descDeleted, float64(st.DeletedFiles))
 	total(descUnexpired, float64(st.DeletedUnexpired))
-	total(descUnconsumed, float64(b.stats.unconsumed.Load()))
+	total(descUnconsumed, float64(b.unconsumed.Load()))
 }
 
 // latency is the histogram of one topic's commits.

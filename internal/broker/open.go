@@ -126,7 +126,7 @@ func (b *Broker) openServices() error {
 			_, err := b.topics.Ensure(name, 1, topic.PermRead|topic.PermWrite, 0)
 			return err
 		},
-		FS: b.o.FS, Dir: c.Store.Dir, NowMillis: b.o.NowMillis, Now: time.Now, Logger: b.log, Visible: b.stats.In,
+		FS: b.o.FS, Dir: c.Store.Dir, NowMillis: b.o.NowMillis, Now: time.Now, Logger: b.log, Came: b.stats.In,
 		Host: b.advertised, Sync: c.Transactions.Flush == config.SyncFlush || c.Flush.Policy == config.SyncFlush,
 		Timeout: c.Transactions.Timeout, Checks: c.Transactions.MaxChecks, Interval: c.Transactions.CheckInterval,
 		MaxAge: c.Transactions.MaxAge, Rate: c.Transactions.CheckRate,

@@ -4,9 +4,7 @@
 package broker
 
 import (
-	"fmt"
 	"testing"
-	"time"
 
 	"github.com/twostage/twostage/internal/rpc"
 	"github.com/twostage/twostage/internal/vfs"
@@ -56,29 +54,6 @@ func TestConsumeStats(t *testing.T) {
 		if got := b.OffsetTable[body.MessageQueue{Topic: tc.topic, BrokerName: "broker-a", QueueID: tc.queue}]; len(b.OffsetTable) != tc.queues || got != tc.want {
 			t.Errorf("%+v: %d queues, %s/%d %+v", tc.h, len(b.OffsetTable), tc.topic, tc.queue, got)
 		}
-	}
-}
-
-func TestRatesAreOfTheLastMinute(t *testing.T) {
-	s := newStats()
-	began := time.Unix(1000, 0)
-	r := newRates(s, began)
-	expect := func(after int, want string) {
-		t.Helper()
-		if got := fmt.Sprintf("%.2f", r.perSecond("g", "T")); got != want {
-			t.Errorf("after %d s: %s a second, want %s", after, got, want)
-		}
-	}
-	expect(0, "0.00")
-	s.Out("g", "T", 100, 1)
-	s.Out("g", "U", 7, 1)
-	for i, want := range []string{"10.00", "5.00", "3.33", "2.50", "2.00", "1.67", "0.00", "0.00"} {
-		after := (i + 1) * 10
-		r.sample(began.Add(time.Duration(after) * time.Second))
-		expect(after, want)
-	}
-	if len(r.samples) != rateSamples {
-		t.Errorf("%d samples", len(r.samples))
 	}
 }
 

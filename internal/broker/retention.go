@@ -87,7 +87,7 @@ func (b *Broker) timersBelow(d store.Deletion) error {
 		b.log.Error("how many messages wait for their time of delivery in log files that are deleted can't be read", "error", err)
 	}
 	if n > 0 {
-		b.stats.unconsumed.Add(n)
+		b.unconsumed.Add(n)
 		b.log.Error("messages that wait for their time of delivery are deleted, for lack of space: they are never delivered", "messages", n, "from", d.From, "end", d.End)
 	}
 	return nil
@@ -124,7 +124,7 @@ func (b *Broker) sayUnconsumed(d store.Deletion) {
 		return cmp.Or(cmp.Compare(b.messages, a.messages), cmp.Compare(a.group, b.group), cmp.Compare(a.topic, b.topic))
 	})
 	for i, u := range list {
-		b.stats.unconsumed.Add(u.messages)
+		b.unconsumed.Add(u.messages)
 		if i < maxNamed {
 			b.log.Error("messages that a group has not consumed are deleted, for lack of space", "group", u.group, "topic", u.topic, "messages", u.messages)
 		}

@@ -142,7 +142,7 @@ func TestFullDiskDeletesForcibly(t *testing.T) {
 	if strings.Contains(got, "group=done") || strings.Contains(got, "group=half-way") {
 		t.Errorf("the log names a group that has lost nothing:\n%s", got)
 	}
-	if n := w.stats.unconsumed.Load(); n != first-3 {
+	if n := w.unconsumed.Load(); n != first-3 {
 		t.Errorf("%d messages counted, want %d", n, first-3)
 	}
 }
@@ -217,8 +217,8 @@ func TestRetentionOfTimers(t *testing.T) {
 				if err != nil || d.Files != 1 || d.Unexpired != 1 {
 					t.Fatalf("deleted %+v, %v", d, err)
 				}
-				if want := fmt.Sprintf("they are never delivered\" messages=%d", n); !strings.Contains(log.String(), want) || w.stats.unconsumed.Load() < n {
-					t.Errorf("%d counted, the log does not say %q:\n%s", w.stats.unconsumed.Load(), want, log.String())
+				if want := fmt.Sprintf("they are never delivered\" messages=%d", n); !strings.Contains(log.String(), want) || w.unconsumed.Load() < n {
+					t.Errorf("%d counted, the log does not say %q:\n%s", w.unconsumed.Load(), want, log.String())
 				}
 				return
 			}

@@ -19,6 +19,7 @@ type table struct {
 	routes map[int32]remoting.Route
 	send   *handler.Send
 	ends   *handler.Transaction
+	lanes  lanes
 }
 
 func (b *Broker) table() *table { return b.requests.Load() }
@@ -51,7 +52,7 @@ func (b *Broker) wire() {
 	together := func(l *remoting.Lane, h func([]*remoting.Request)) remoting.Route {
 		return remoting.Route{Together: h, Lane: l}
 	}
-	b.requests.Store(&table{send: h.send, ends: h.end, routes: map[int32]remoting.Route{
+	b.requests.Store(&table{send: h.send, ends: h.end, lanes: lanes{query: queries, ack: popped, admin: admins}, routes: map[int32]remoting.Route{
 		wire.ReqSendMessage:      inline(h.send.Handle),
 		wire.ReqSendMessageV2:    inline(h.send.Handle),
 		wire.ReqSendBatchMessage: inline(h.send.Handle),
@@ -104,6 +105,10 @@ func (b *Broker) wire() {
 
 		wire.ReqInvokeBrokerToResetOffset:       lane(admins, h.reset.Handle),
 		wire.ReqGetConsumeStats:                 lane(queries, h.progress.Handle),
+		wire.ReqGetBrokerConsumeStats:           lane(queries, h.progress.All),
+		wire.ReqGetBrokerRuntimeInfo:            lane(queries, h.stats.RuntimeInfo),
+		wire.ReqGetTopicStatsInfo:               lane(queries, h.stats.Topic),
+		wire.ReqViewBrokerStatsData:             lane(queries, h.stats.Counter),
 		wire.ReqCloneGroupOffset:                lane(admins, h.clone.Clone),
 		wire.ReqQueryCorrectionOffset:           lane(queries, h.clone.Correct),
 		wire.ReqGetConsumerRunningInfo:          lane(relays, h.relay.RunningInfo),

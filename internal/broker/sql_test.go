@@ -81,9 +81,9 @@ func TestSQLFilterStatistics(t *testing.T) {
 	w.stored("T", 0)
 	c.subscribeSQL("g", "n > 6")
 	c.pull("g", "T", 0, 0, 0)
-	w.stats.out.each(func(k groupTopic, n, _ int64) {
+	w.stats.EachGroup(func(group, topic string, n, _ int64) {
 		if n != 3 {
-			t.Errorf("%d messages counted as given to %v, want 3", n, k)
+			t.Errorf("%d messages counted as given to %s of %s, want 3", n, group, topic)
 		}
 	})
 }

@@ -68,6 +68,9 @@ func NewOrderedLane(name string, workers, depth int) *Lane {
 // Name is the name given to NewLane.
 func (l *Lane) Name() string { return l.name }
 
+// Depth is how many requests may wait for a worker.
+func (l *Lane) Depth() int { return l.depth }
+
 // Waiting is how many requests wait for a worker.
 func (l *Lane) Waiting() int {
 	l.mu.Lock()

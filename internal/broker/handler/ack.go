@@ -42,6 +42,9 @@ func (p *Pop) ackAll(all []*remoting.Request, read func(*remoting.Request, []pop
 		var failed error
 		for _, a := range acks[first:end] {
 			failed = errors.Join(failed, a.Err)
+			if a.Err == nil && len(a.Offsets) > 0 {
+				p.Stats.Acked(a.Group, a.Topic, len(a.Offsets))
+			}
 		}
 		first = end
 		if failed != nil {

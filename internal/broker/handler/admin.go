@@ -77,6 +77,11 @@ type Admin struct {
 	// who works by what stands in them notes how far that is done, and makes no more
 	// of those topics when it has returned.
 	Settle func()
+	// Stats forgets what was counted.
+	Stats interface {
+		ForgetTopics(names ...string)
+		ForgetGroup(name string)
+	}
 	// Deleted runs after queues or a group were deleted: who waits there is answered.
 	Deleted func()
 
@@ -163,6 +168,7 @@ func (a *Admin) deleteTopic(r *remoting.Request, topic string) bool {
 	for _, name := range names {
 		a.Offsets.DeleteTopic(name)
 	}
+	a.Stats.ForgetTopics(names...)
 	if err := a.Offsets.Flush(); err != nil {
 		fail(r, wire.SystemError, "the topic is deleted, but not its consumers' offsets: %s; delete it again", err)
 		return false
@@ -227,6 +233,7 @@ func (a *Admin) DeleteGroup(r *remoting.Request) {
 		return
 	}
 	a.Deleted()
+	a.Stats.ForgetGroup(h.GroupName)
 	if h.RemoveOffset {
 		if err := a.Pops.ForgetGroup(h.GroupName); err != nil {
 			fail(r, wire.SystemError, "the group is deleted, but not what it has popped: %s; delete it again", err)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/twostage/twostage/internal/broker/longpoll"
 	"github.com/twostage/twostage/internal/filter"
@@ -30,8 +31,8 @@ func (l *looking) Get(q *store.Queue, from int64, count, bytes int, f store.Filt
 
 type uncounted struct{}
 
-func (uncounted) In(string, int, int)          {}
-func (uncounted) Out(string, string, int, int) {}
+func (uncounted) Out(string, string, int, int, time.Duration) {}
+func (uncounted) Missed(time.Duration)                        {}
 
 // TestHeldPullLooksAtLittle: a pull that is let go does not look again at what its
 // filter has turned down, and evaluates an expression for no message but the one

@@ -30,7 +30,7 @@ func TestPullThatIsSentElsewhere(t *testing.T) {
 	}
 	defer func() { _ = st.Close() }()
 	for _, from := range []int64{5, 7} {
-		pl := pulling{p: &Pull{Log: st, Resets: sends{}, Settings: limits(1, 1<<10)}, group: "g", topic: "T", queue: st.Queue("T", 0), offset: from, sel: &Selection{}}
+		pl := pulling{p: &Pull{Log: st, Resets: sends{}, Stats: uncounted{}, Settings: limits(1, 1<<10)}, group: "g", topic: "T", queue: st.Queue("T", 0), offset: from, sel: &Selection{}}
 		res, resp, ok := pl.get(pl.offset, 1)
 		if !ok || pl.sent != (from != 7) || pl.sent != (resp.Remark == "OFFSET_RESET") {
 			t.Errorf("from %d: sent elsewhere %v, answered %+v", from, pl.sent, resp)

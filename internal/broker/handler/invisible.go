@@ -25,5 +25,7 @@ func (p *Pop) ChangeInvisible(r *remoting.Request) {
 		r.Reply(popFailure(err))
 		return
 	}
+	p.Stats.Acked(h.ConsumerGroup, h.Topic, 1)
+	p.Stats.Popped(h.ConsumerGroup, h.Topic, 1)
 	succeed(r, &header.ChangeInvisibleResponse{PopTime: time, InvisibleTime: invisible, ReviveQID: handle.Revive})
 }

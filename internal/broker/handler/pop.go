@@ -6,6 +6,8 @@ package handler
 import (
 	"errors"
 	"net"
+	"strings"
+	"time"
 
 	"github.com/twostage/twostage/internal/broker/pop"
 	"github.com/twostage/twostage/internal/broker/popwait"
@@ -35,9 +37,16 @@ type Pop struct {
 	Filters   *Filters
 	Waiter    Waiter
 	Freed     func(group, topic string, queue int32) // more is left than a pop took
-	Stats     Stats
+	Stats     PopStats
 	Readable  func() bool // the broker's own read permission
 	NowMillis func() int64
+}
+
+// PopStats counts what is popped and acked.
+type PopStats interface {
+	PullStats
+	Popped(group, topic string, checkpoints int)
+	Acked(group, topic string, messages int)
 }
 
 // PopQueues finds queues.
@@ -164,16 +173,19 @@ func (pp *popping) hold(w *popwait.Wait, res *pop.Result) {
 
 // try pops, and answers unless there is nothing.
 func (pp *popping) try() (nothing pop.Result, answered bool) {
+	began := time.Now()
 	res, err := pp.p.Pops.Pop(pp.req)
 	if err != nil {
 		pp.ticket.Reply(popFailure(err))
 		return nothing, true
 	}
 	if len(res.Records) == 0 {
+		pp.p.Stats.Missed(time.Since(began))
 		res.Release()
 		return res, false
 	}
-	pp.p.Stats.Out(pp.req.Group, pp.req.Topic, len(res.Records), res.Bytes)
+	pp.p.Stats.Out(pp.req.Group, pp.req.Topic, len(res.Records), res.Bytes, time.Since(began))
+	pp.p.Stats.Popped(pp.req.Group, pp.req.Topic, strings.Count(res.StartOffsetInfo, ";")+1)
 	rest := res.Rest
 	pp.ticket.ReplyBody(&wire.Response{Code: wire.Success, Remark: store.Found.String(), Header: popHeader(&res)}, net.Buffers(res.Records), res.Release)
 	if rest > 0 && pp.p.Freed != nil {

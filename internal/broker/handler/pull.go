@@ -57,6 +57,14 @@ type Resets interface {
 	IsReset(group, topic string, queue int32) bool
 }
 
+// PullStats counts what consumers are given, in messages and bytes of records, and
+// how long it was looked for.
+type PullStats interface {
+	Out(group, topic string, messages, bytes int, took time.Duration)
+	// Missed counts a look that found nothing.
+	Missed(took time.Duration)
+}
+
 // Pull serves PULL_MESSAGE and LITE_PULL_MESSAGE.
 //
 // What a pull brings goes from the mapped log to the socket. Only for a
@@ -69,7 +77,7 @@ type Pull struct {
 	Holder  Holder
 	Offsets Offsets
 	Resets  Resets
-	Stats   Stats
+	Stats   PullStats
 	Filters *Filters
 
 	Readable func() bool // the broker's own read permission
@@ -288,12 +296,15 @@ func (pl *pulling) get(from int64, count int32) (res store.GetResult, resp *wire
 	if pl.maxBytes > 0 {
 		most = min(most, pl.maxBytes)
 	}
+	began := time.Now()
 	res, err := pl.p.Log.Get(pl.queue, from, int(min(max(count, 1), int32(limits.MaxCountInMemory))), most, pl.sel.Store())
 	if err != nil {
 		return res, &wire.Response{Code: wire.SystemError, Remark: err.Error()}, false
 	}
 	if len(res.Records) > 0 {
-		pl.p.Stats.Out(pl.group, pl.topic, len(res.Records), res.Bytes)
+		pl.p.Stats.Out(pl.group, pl.topic, len(res.Records), res.Bytes, time.Since(began))
+	} else {
+		pl.p.Stats.Missed(time.Since(began))
 	}
 	return res, &wire.Response{
 		Code: pullCode(res.Status, from), Remark: res.Status.String(),

@@ -70,12 +70,12 @@ type Delays interface {
 	Rewrite(topic string, queue int32, props, scratch []byte) (q *store.Queue, out []byte, ok bool, err error)
 }
 
-// Stats counts what goes through the broker, in messages and bytes of records.
-type Stats interface {
-	// In counts what consumers of the topic can see from now on.
+// SendStats counts what comes to topics, in messages and bytes of records.
+type SendStats interface {
 	In(topic string, messages, bytes int)
-	// Out counts what consumers were given.
-	Out(group, topic string, messages, bytes int)
+	// Sent is In for several requests that were stored together, each of which took
+	// so long.
+	Sent(topic string, requests, messages, bytes int, took time.Duration)
 }
 
 // Send serves SEND_MESSAGE, SEND_MESSAGE_V2 and SEND_BATCH_MESSAGE.
@@ -88,7 +88,7 @@ type Send struct {
 	Groups Groups
 	Halves Halves
 	Delays Delays
-	Stats  Stats
+	Stats  SendStats
 
 	Host     netip.AddrPort // the store host of records
 	Cluster  string
@@ -130,7 +130,7 @@ type pendingSend struct {
 	isHalf       bool
 	noWait       bool   // WAIT=false: answered before it is on disk
 	recall       []byte // by which it can be taken back; nil: it can't
-	visible      string // the topic where consumers see it at once; "": it is half, or waits
+	came         string // the topic where it counts: its own, or that of what waits
 }
 
 func connOf(r *remoting.Request) *Conn {
@@ -194,7 +194,7 @@ func (s *Send) addOne(r *remoting.Request, c *Conn, t *body.TopicConfig, queue i
 			c.head.Properties = withOrigin(message.ParseProperties(c.head.Properties))
 		}
 	}
-	p := pendingSend{first: c.batch.Len(), count: 1, queue: queue, visible: target}
+	p := pendingSend{first: c.batch.Len(), count: 1, queue: queue, came: target}
 	props, info := s.properties(c, c.head.Properties)
 	p.noWait = info.noWait
 	rec := &c.rec
@@ -227,10 +227,10 @@ func (s *Send) addOne(r *remoting.Request, c *Conn, t *body.TopicConfig, queue i
 			}
 		}
 		rec.Topic, rec.QueueID, rec.Properties = []byte(name), queue, props
-		p.visible = ""
 		p.isHalf = true
 		q = s.Halves.Prepare(rec, c.half[:0], &c.begun)
 		p.half = c.begun
+		p.came = q.Topic()
 		c.half = rec.Properties[:0]
 		if n := len(rec.Properties); n > message.MaxPropertiesLength-txn.PropertyRoom {
 			s.refuse(r, wire.MessageIllegal, "the properties of the half message have "+itoa(int64(n))+" bytes with those of the broker, at most "+
@@ -247,7 +247,7 @@ func (s *Send) addOne(r *remoting.Request, c *Conn, t *body.TopicConfig, queue i
 			return
 		case ok:
 			q, rec.Properties, c.delayed = wait, out, out
-			p.visible = ""
+			p.came = wait.Topic()
 			if wait.Topic() == message.TopicTimer {
 				p.recall = s.recallHandle(target, out)
 			}
@@ -304,7 +304,7 @@ func (s *Send) addMany(r *remoting.Request, c *Conn, name string, queue int32) {
 	shared := appendCluster(append(c.half[:0], c.head.Properties...), s.Cluster)
 	c.half = shared
 	q := s.Log.Queue(name, queue)
-	p := pendingSend{first: c.batch.Len(), queue: queue, visible: name, noWait: info.noWait}
+	p := pendingSend{first: c.batch.Len(), queue: queue, came: name, noWait: info.noWait}
 	err = message.RangeBatch(r.Body, func(flag int32, body, props []byte) error {
 		rec := c.rec
 		rec.Flag, rec.Body = flag, body

@@ -25,6 +25,7 @@ func (s *Send) flush(c *Conn) {
 	c.batch.Wait = flush.SendWait
 	err := s.Log.Append(&c.batch)
 	written := c.batch.Written()
+	s.count(c, written)
 	syncs, syncsHalves := s.Log.SyncFlush(), s.Log.SyncFlush() || s.Halves.Sync()
 	var later *flushWait
 	for i := range c.pending {
@@ -37,7 +38,6 @@ func (s *Send) flush(c *Conn) {
 		if p.isHalf {
 			s.Halves.Stored(at, c.batch.Encoded(p.first), &p.half)
 		}
-		s.count(c, p)
 		if (syncs || syncsHalves && p.isHalf) && !p.noWait {
 			if later == nil {
 				later = &flushWait{every: s.Every}
@@ -58,16 +58,25 @@ func (s *Send) flush(c *Conn) {
 	}
 }
 
-// count counts what consumers can see from now on.
-func (s *Send) count(c *Conn, p *pendingSend) {
-	if p.visible == "" {
-		return
+// count counts the sends whose records were all written, those of one topic that
+// follow each other together.
+func (s *Send) count(c *Conn, written int) {
+	took := c.batch.Took()
+	requests, messages, size := 0, 0, 0
+	for i := range c.pending {
+		p := &c.pending[i]
+		if p.first+p.count > written {
+			continue
+		}
+		requests, messages = requests+1, messages+p.count
+		for i := range p.count {
+			size += int(c.batch.Result(p.first + i).Size)
+		}
+		if i+1 == len(c.pending) || c.pending[i+1].came != p.came {
+			s.Stats.Sent(p.came, requests, messages, size, took)
+			requests, messages, size = 0, 0, 0
+		}
 	}
-	size := 0
-	for i := range p.count {
-		size += int(c.batch.Result(p.first + i).Size)
-	}
-	s.Stats.In(p.visible, p.count, size)
 }
 
 // ids appends the offset ids of a send's records, joined by commas.

@@ -25,6 +25,12 @@ type SendBackLog interface {
 	Record(physicalOffset int64) (rec []byte, release func(), err error)
 }
 
+// BackStats counts what is sent back.
+type BackStats interface {
+	SendStats
+	SentBack(group, topic string)
+}
+
 // SendBack serves CONSUMER_SEND_MSG_BACK: a message that a consumer could not
 // deal with is stored again, for a later try or among the dead letters.
 type SendBack struct {
@@ -32,7 +38,7 @@ type SendBack struct {
 	Topics   SendTopics
 	Groups   Groups
 	Delays   Delays
-	Stats    Stats
+	Stats    BackStats
 	Writable func() bool
 	Host     netip.AddrPort // of the records that are stored
 	Settings Settings
@@ -98,6 +104,11 @@ func (s *SendBack) Handle(r *remoting.Request) {
 		fail(r, code, "%s", remark)
 		return
 	}
+	from := string(rec.Topic)
+	if v, ok := message.Property(rec.Properties, message.PropertyRetryTopic); ok {
+		from = string(v)
+	}
+	s.Stats.SentBack(g.GroupName, from)
 	r.Reply(&wire.Response{Code: wire.Success})
 }
 
@@ -158,7 +169,6 @@ func (s *SendBack) store(rec *message.Record, h *header.SendBackRequest, v retry
 	// record is an ordinary one.
 	again.SysFlag = again.SysFlag.WithTransaction(message.TransactionNone)
 	var q *store.Queue
-	visible := true
 	if v.DeadLetter { // they never wait
 		again.Properties = withOrigin(props)
 	} else {
@@ -168,10 +178,10 @@ func (s *SendBack) store(rec *message.Record, h *header.SendBackRequest, v retry
 			return err
 		}
 		if ok {
-			q, again.Properties, visible = wait, delayed, false
+			q, again.Properties = wait, delayed
 		}
 	}
-	if visible {
+	if q == nil {
 		q = s.Log.Queue(target, queue)
 	}
 	b := store.Batch{Wait: s.Settings().Flush.SendWait}
@@ -181,8 +191,6 @@ func (s *SendBack) store(rec *message.Record, h *header.SendBackRequest, v retry
 	if err := s.Log.Append(&b); err != nil {
 		return err
 	}
-	if visible { // else it counts when its time has come
-		s.Stats.In(target, 1, int(b.Result(0).Size))
-	}
+	s.Stats.In(q.Topic(), 1, int(b.Result(0).Size)) // what waits counts again when its time has come
 	return nil
 }

@@ -51,7 +51,7 @@ type ending struct {
 	from    End
 	done    func(code int32, remark string)
 	ops     int    // index of its first op record in the batch
-	visible string // where consumers see the first record; "": nowhere at once
+	came    string // the topic of the first record; "": that is an op record
 	size    int    // of that record, bytes
 	stored  bool   // the outcome's own record is in the log already
 	at      int64  // when it was asked for, if that is told in the story, wall clock
@@ -284,8 +284,8 @@ func (s *Service) settled(list []ending) {
 	for i := range list {
 		e := &list[i]
 		s.count(e, now)
-		if e.visible != "" && s.cfg.Visible != nil {
-			s.cfg.Visible(e.visible, 1, e.size)
+		if e.came != "" && s.cfg.Came != nil {
+			s.cfg.Came(e.came, 1, e.size)
 		}
 		if e.told() {
 			kind := story.Answered

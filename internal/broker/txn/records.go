@@ -45,11 +45,11 @@ func (s *Service) addOutcome(ends *Ends, e *ending) error {
 	switch {
 	case e.stored || d.Outcome == Rollback:
 	case d.Outcome == Commit:
-		visible, err := s.addCommitted(b, &d.Half)
+		came, err := s.addCommitted(b, &d.Half)
 		if err != nil {
 			return err
 		}
-		e.visible, own = visible, true
+		e.came, own = came, true
 	case d.Outcome == Discard:
 		err := s.addParked(b, &d.Half)
 		if errors.Is(err, errDamaged) { // there is nothing to park, and never will be
@@ -60,7 +60,7 @@ func (s *Service) addOutcome(ends *Ends, e *ending) error {
 		if err != nil {
 			return err
 		}
-		e.visible, own = message.TopicCheckMax, true
+		e.came, own = message.TopicCheckMax, true
 	}
 	e.size, e.ops = b.Size()-start, b.Len()
 	if broken("lost-op") {
@@ -142,9 +142,9 @@ var recordPool = sync.Pool{New: func() any { return new(message.Record) }}
 
 // addCommitted adds the message that a half message becomes: the same body,
 // properties, born time and host; the real topic and queue; the half record's
-// offset, by which a recovery can tell whose outcome it is. A delay begins now:
-// visible is "" then, else the topic.
-func (s *Service) addCommitted(b *store.Batch, h *pending.Info) (visible string, err error) {
+// offset, by which a recovery can tell whose outcome it is. A delay begins now: came
+// is then the topic where it waits, else its own.
+func (s *Service) addCommitted(b *store.Batch, h *pending.Info) (came string, err error) {
 	err = s.withHalf(h.QueueOffset, h.Physical, func(half *message.Record) error {
 		topic, queue, err := realQueue(half)
 		if err != nil {
@@ -158,12 +158,13 @@ func (s *Service) addCommitted(b *store.Batch, h *pending.Info) (visible string,
 		}
 		if ok {
 			half.Properties = props
-			return b.Add(q, half)
+		} else {
+			q = s.cfg.Log.Queue(topic, queue)
 		}
-		visible = topic
-		return b.Add(s.cfg.Log.Queue(topic, queue), half)
+		came = q.Topic()
+		return b.Add(q, half)
 	})
-	return visible, err
+	return came, err
 }
 
 // addParked adds the copy of a half message that nobody decided about. Its

@@ -58,7 +58,7 @@ type Delays interface {
 	Rewrite(topic string, queue int32, props, scratch []byte) (q *store.Queue, out []byte, ok bool, err error)
 }
 
-// Config is what a Service needs; all of it but Visible is required.
+// Config is what a Service needs; all of it but Came is required.
 type Config struct {
 	Log       Log
 	Offsets   Offsets
@@ -70,9 +70,9 @@ type Config struct {
 	NowMillis func() int64     // wall clock, for people and for the age of what is found at the start
 	Now       func() time.Time // with monotonic reading: deadlines don't jump
 	Logger    *slog.Logger
-	// Visible, when set, is told of records that consumers of a topic see from now
-	// on, from the goroutine that stored them; bytes are those of the records.
-	Visible func(topic string, messages, bytes int)
+	// Came, when set, is told of records that were stored in a topic, that of delayed
+	// ones included, from the goroutine that stored them; bytes are those of the records.
+	Came func(topic string, messages, bytes int)
 
 	Host     netip.AddrPort // of records
 	Sync     bool           // transactionFlushDiskType=SYNC_FLUSH, or flushDiskType=SYNC_FLUSH
