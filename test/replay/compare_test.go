@@ -151,6 +151,10 @@ func withoutSession(code int32, v any) any {
 		if list, ok := object["topicList"].([]any); ok {
 			object["topicList"] = slices.DeleteFunc(list, func(name any) bool { return made(fmt.Sprint(name)) })
 		}
+	case code == wire.ReqGetBrokerConsumeStats:
+		if list, ok := object["consumeStatsList"].([]any); ok {
+			object["consumeStatsList"] = withoutOwnGroups(list)
+		}
 	case code == wire.ReqGetAllSubscriptionGroupConfig:
 		if table, ok := object["subscriptionGroupTable"].(map[string]any); ok {
 			for name := range table {

@@ -49,6 +49,10 @@ var admins = map[string]online{
 	"mqadmin-deleteTopic":                 {},
 	"mqadmin-producerConnection-offline":  {},
 	"mqadmin-consumerConnection-offline":  {},
+	"mqadmin-brokerStatus":                {},
+	"mqadmin-clusterList":                 {},
+	"mqadmin-topicStatus":                 {},
+	"mqadmin-brokerConsumeStats":          {},
 	"mqadmin-consumer-status-from-client": {conn: 3, group: "FrAdmGroup", id: "127.0.0.1@4707#4535209641754", topic: "FrAdm"},
 }
 

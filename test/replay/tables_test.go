@@ -9,6 +9,9 @@ import "github.com/twostage/twostage/internal/wire"
 const (
 	digits = "[0-9]*"
 	hexID  = "7F000001????????????????????????"
+
+	distributed = "\"[[]*=0ms]:[0-9]* [[]0~10ms]:[0-9]* [[]10~50ms]:[0-9]* [[]50~100ms]:[0-9]* [[]100~200ms]:[0-9]* [[]200~500ms]:[0-9]* " +
+		"[[]500ms~1s]:[0-9]* [[]1~2s]:[0-9]* [[]2~3s]:[0-9]* [[]3~4s]:[0-9]* [[]4~5s]:[0-9]* [[]5~10s]:[0-9]* [[]10s~]:[0-9]* \""
 )
 
 var (
@@ -23,6 +26,8 @@ var (
 	producers  = []int32{wire.ReqGetAllProducerInfo}
 	entries    = []int32{wire.ReqQueryConsumeQueue}
 	resets     = []int32{wire.ReqResetConsumerClientOffset}
+	runtime    = []int32{wire.ReqGetBrokerRuntimeInfo}
+	ofBroker   = []int32{wire.ReqGetBrokerConsumeStats}
 )
 
 // runDependent is what can't be the same in two runs. Its form is.
@@ -52,6 +57,15 @@ var runDependent = []*listed{
 	{Codes: entries, At: "body.queueData[[]*.tagsCode", Want: digits, Have: digits, Reason: "the recording does not show the messages"},
 	{Codes: progress, At: "body.consumeTps", Want: "0.*", Have: "0", Reason: "how much was consumed in the last minute"},
 	{Codes: progress, At: "body.offsetTable.*.lastTimestamp", Want: "[1-9]*", Have: "[1-9]*", Reason: "a store timestamp"},
+	{Codes: ofBroker, At: "body.consumeStatsList[[]*", Want: "0.*", Have: "0", Reason: "how much was consumed in the last minute"},
+	{Codes: ofBroker, At: "body.consumeStatsList[[]*.lastTimestamp", Want: "[1-9]*", Have: "[1-9]*", Reason: "a store timestamp"},
+	{Codes: []int32{wire.ReqGetTopicStatsInfo}, At: "body.offsetTable.*.lastUpdateTimestamp", Want: "[1-9]*", Have: "[1-9]*", Reason: "a store timestamp"},
+	{Codes: runtime, At: "body.table.*", Want: "\"[0-9]*\"", Have: "\"[0-9]*\"", Reason: "a figure of the broker"},
+	{Codes: runtime, At: "body.table.runtime", Want: "\"[[] 0 days, 0 hours, * minutes, * seconds ]\"", Have: "\"[[] 0 days, 0 hours, 0 minutes, * seconds ]\"", Reason: "for how long it has run"},
+	{Codes: runtime, At: "body.table.putMessageDistributeTime", Want: distributed, Have: distributed, Reason: "how long puts took"},
+	{Codes: runtime, At: "body.table.commitLogDirCapacity", Want: "\"Total : * ?iB, Free : * ?iB.\"", Have: "\"Total : * ?iB, Free : * ?iB.\"", Reason: "of the disk"},
+	{Codes: runtime, At: "body.table.commitLogDiskRatio_*", Want: "\"[01].*\"", Have: absent, Reason: "the directory of the recording"},
+	{Codes: runtime, At: "body.table.commitLogDiskRatio_*", Want: absent, Have: "\"[01].*\"", Reason: "the directory of the replay"},
 	{Codes: replies, At: "extFields.storeTimestamp", Want: digits, Have: digits, Reason: "when the broker handed it on"},
 	{Codes: replies, At: "record.properties.PUSH_REPLY_TIME", Want: "=" + digits, Have: "=" + digits, Reason: "when the broker handed it on"},
 	{Codes: replies, At: "extFields.bornHost", Want: "127.0.0.1:[0-9]*", Have: "127.0.0.1:[0-9]*", Reason: "the replier's port"},
@@ -69,6 +83,8 @@ var runDependent = []*listed{
 var differences = []*listed{
 	{At: "language", Want: "JAVA", Have: "GO", Reason: "answers and pushes name the language of the server"},
 	{At: "version", Want: "409", Have: "473", Reason: "Twostage announces 5.3, the recording is of 4.9.8"},
+	{Codes: runtime, At: "body.table.brokerVersionDesc", Want: "\"V4_9_8\"", Have: "\"V5_3_0\"", Reason: "Twostage announces 5.3, the recording is of 4.9.8"},
+	{Codes: runtime, At: "body.table.*", Want: absent, Reason: "the keys of 5.x, and the memory for exportMetrics"},
 	{Codes: []int32{wire.ReqGetAllTopicListFromNameServer}, At: "body.topicList[[]]", Want: absent, Have: "\"rmq_sys_*\"",
 		Reason: "the topics of what 5.3 brokers have, such as timers"},
 	{Codes: routes, At: "remark", Want: "No topic route info in name server for the topic: *faq*",

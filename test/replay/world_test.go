@@ -20,6 +20,7 @@ import (
 type world struct {
 	topics  map[string]body.QueueData
 	queues  map[queueKey]*content
+	groups  []string
 	offsets map[offsetKey]string // committed before
 }
 
@@ -107,6 +108,8 @@ func deriveWorld(t *testing.T, s *wiretest.Scenario) *world {
 			w.viewed(t, ans)
 		case wire.ReqGetConsumeStats:
 			w.progress(t, req, ans, committed)
+		case wire.ReqGetTopicStatsInfo, wire.ReqGetBrokerConsumeStats:
+			w.figures(t, req, ans)
 		case wire.ReqGetMaxOffset:
 			w.atLeast(queueKey{ext(req, "topic"), ext(req, "queueId")}, number(ext(ans, "offset")))
 		case wire.ReqQueryConsumerOffset:
@@ -237,6 +240,9 @@ func (w *world) build(t *testing.T, broker *peer) map[string]string {
 	physical := map[string]string{}
 	for topic, q := range w.topics {
 		broker.must(t, createTopic(topic, q.ReadQueueNums, q.WriteQueueNums, q.Perm))
+	}
+	for _, group := range w.groups {
+		broker.must(t, &wire.Request{Code: wire.ReqUpdateAndCreateSubscriptionGroup, Body: body.Marshal(&body.SubscriptionGroupConfig{GroupName: group, ConsumeEnable: true, RetryQueueNums: 1})})
 	}
 	for k, c := range w.queues {
 		for i := range c.count {

@@ -44,7 +44,10 @@ func (s *Stats) Topic(r *remoting.Request) {
 		fail(r, wire.TopicNotExist, "topic[%s] not exist", h.Topic)
 		return
 	}
-	res := body.TopicStatsTable{OffsetTable: map[body.MessageQueue]body.TopicOffset{}, TopicPutTps: s.Counters.TopicPerSecond(t.TopicName)}
+	res := body.TopicStatsTable{OffsetTable: map[body.MessageQueue]body.TopicOffset{}}
+	if r.Version >= wire.VersionV500 {
+		res.TopicPutTps = s.Counters.TopicPerSecond(t.TopicName)
+	}
 	for id := range max(t.ReadQueueNums, t.WriteQueueNums) {
 		res.OffsetTable[body.MessageQueue{Topic: t.TopicName, BrokerName: s.Broker, QueueID: id}] = s.ends(t.TopicName, id)
 	}
