@@ -76,7 +76,7 @@ func (b *Broker) handlers() handlers {
 	h.relay = &handler.Relay{Members: b.session, Log: b.store, Topics: b.topics, Groups: b.groups, Broker: c.Identity.Name}
 	h.progress = &handler.Progress{Log: b.store, Topics: b.topics, Groups: b.groups, Subs: b.session, Offsets: b.offsets, PerSecond: b.stats.GroupPerSecond,
 		Broker: c.Identity.Name, Addr: b.Advertised()}
-	h.stats = &handler.Stats{Log: b.store, Topics: b.topics, Counters: b.stats, Runtime: b.runtimeInfo, Broker: c.Identity.Name}
+	h.stats = &handler.Stats{Log: b.store, Topics: b.topics, Counters: b.stats, Offsets: b.offsets, Runtime: b.runtimeInfo, Broker: c.Identity.Name, NowMillis: b.o.NowMillis}
 	h.reply = &handler.Reply{Send: h.send, Requesters: b.session, NowMillis: b.o.NowMillis, Logger: b.log}
 
 	h.notify = &handler.Notify{Topics: b.topics, Groups: b.groups, Ready: b.pops, Waiter: b.noted, Held: b.popHeld.Held, Readable: readable}

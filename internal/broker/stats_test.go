@@ -317,3 +317,26 @@ func TestBrokerConsumeStats(t *testing.T) {
 		t.Errorf("ordered: %s %d", got, diff)
 	}
 }
+
+// TestFallBehind: how far a group is behind is told of now, from its offset.
+func TestFallBehind(t *testing.T) {
+	w, c := resetWorld(t, vfs.NewMem()) // four messages of 1 to 4 s in two queues; it is 10 s
+	w.offset("g", 1, 2)
+	records := w.stored("T", 1)
+	for key, want := range map[string][2]int64{ // bytes, ms
+		"1@T@g": {w.store.MaxPhysical() - records[2].PhysicalOffset, 7000},
+		"0@T@g": {},
+	} {
+		for i, name := range []string{"GROUP_GET_FALL_SIZE", "GROUP_GET_FALL_TIME"} {
+			d, err := rpc.BrokerStats(w.ctx, c, w.addr, name, key)
+			if err != nil || d.StatsMinute.Sum != want[i] || d.StatsDay != d.StatsMinute {
+				t.Errorf("%s %s: %+v, %v, want %d", name, key, d, err, want[i])
+			}
+		}
+	}
+	for _, key := range []string{"9@T@g", "1@T@other", "1@None@g", "T@g", "x@T@g", "", "@@", "4294967297@T@g"} {
+		if _, err := rpc.BrokerStats(w.ctx, c, w.addr, "GROUP_GET_FALL_SIZE", key); code(err) != wire.SystemError || !strings.Contains(err.Error(), "queue@topic@group") {
+			t.Errorf("%q: %v", key, err)
+		}
+	}
+}
