@@ -142,7 +142,7 @@ func (b *Broker) waitInfo(i info) {
 	for name, lane := range map[string]*remoting.Lane{"query": l.query, "ack": l.ack, "adminBroker": l.admin} {
 		i.num(name+"ThreadPoolQueueSize", int64(lane.Waiting()))
 		i.num(name+"ThreadPoolQueueCapacity", int64(lane.Depth()))
-		i.num(name+"ThreadPoolQueueHeadWaitTimeMills", 0)
+		i.num(name+"ThreadPoolQueueHeadWaitTimeMills", lane.Waited().Milliseconds())
 	}
 }
 

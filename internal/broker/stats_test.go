@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -38,8 +39,8 @@ timerCongestNum timerDequeueTps timerEnqueueTps timerOffsetBehind timerReadBehin
 // TestRuntimeInfo: every key of RocketMQ is there, in the form in which its tools and
 // its exporter read it, with what happened.
 func TestRuntimeInfo(t *testing.T) {
-	now := int64(1_700_000_000_000)
-	w := startAt(t, vfs.NewMem(), func() int64 { return now })
+	var now atomic.Int64
+	w := walled(t, vfs.NewMem(), &now)
 	c := w.client()
 	c.heartbeat("c", "g", "T", "*")
 	for range 8 {
@@ -51,7 +52,7 @@ func TestRuntimeInfo(t *testing.T) {
 		t.Fatal(p.Code)
 	}
 	c.pull("g", "T", 0, 8, 0)
-	now += (24*3600 + 2*3600 + 3*60 + 4) * 1000
+	now.Add((24*3600 + 2*3600 + 3*60 + 4) * 1000)
 	info, err := rpc.RuntimeInfo(w.ctx, c, w.addr)
 	if err != nil {
 		t.Fatal(err)
@@ -147,13 +148,14 @@ func TestSizesAreWrittenAsRocketMQDoes(t *testing.T) {
 
 // TestTopicStats: the ends of all queues, and when the last message came.
 func TestTopicStats(t *testing.T) {
-	now := int64(1000)
-	w := startAt(t, vfs.NewMem(), func() int64 { return now })
+	var now atomic.Int64
+	w := startAt(t, vfs.NewMem(), now.Load)
 	c := w.client()
 	if err := rpc.CreateTopic(w.ctx, c, w.addr, &header.CreateTopicRequest{Topic: "T", ReadQueueNums: 3, WriteQueueNums: 2, Perm: 6}); err != nil {
 		t.Fatal(err)
 	}
-	for _, now = range []int64{2000, 3000} {
+	for _, at := range []int64{2000, 3000} {
+		now.Store(at)
 		c.send(sendHeader("T"), "x")
 	}
 	w.stored("T", 0)

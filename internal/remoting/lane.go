@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/twostage/twostage/internal/wire"
 )
@@ -39,6 +40,7 @@ type job struct {
 	h        Handler
 	all      []*Request
 	together func([]*Request)
+	since    time.Time // when it began to wait for a worker
 }
 
 func (j *job) requests() int64 { return int64(max(len(j.all), 1)) }
@@ -78,6 +80,17 @@ func (l *Lane) Waiting() int {
 	return l.n + l.held
 }
 
+// Waited is for how long the next request that a worker takes has waited for one, 0
+// when none waits.
+func (l *Lane) Waited() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.n == 0 {
+		return 0
+	}
+	return time.Since(l.ring[l.head].since)
+}
+
 // Rejected is how many requests were refused because the lane was full.
 func (l *Lane) Rejected() int64 { return l.rejected.Load() }
 
@@ -113,6 +126,7 @@ func (l *Lane) push(j job) {
 	if l.n == len(l.ring) {
 		l.grow()
 	}
+	j.since = time.Now()
 	l.ring[(l.head+l.n)%len(l.ring)] = j
 	l.n++
 }

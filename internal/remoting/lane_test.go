@@ -52,8 +52,9 @@ func TestLaneDoesNotDelayInline(t *testing.T) {
 		if got := p.read(); got.Opaque != 9 {
 			t.Errorf("inline behind a full lane: %+v", got)
 		}
-		if st := s.Stats(); st.LaneRequests != 5 || st.LaneRejects != 1 || lane.Waiting() != 3 || lane.Rejected() != 1 {
-			t.Errorf("stats %+v, %d waiting, %d rejected", st, lane.Waiting(), lane.Rejected())
+		time.Sleep(3 * time.Second) // of the bubble
+		if st := s.Stats(); st.LaneRequests != 5 || st.LaneRejects != 1 || lane.Waiting() != 3 || lane.Rejected() != 1 || lane.Waited() != 3*time.Second || NewLane("idle", 1, 1).Waited() != 0 {
+			t.Errorf("stats %+v, %d waiting for %v, %d rejected", st, lane.Waiting(), lane.Waited(), lane.Rejected())
 		}
 		close(b.goOn)
 		var bodies []string
