@@ -11,6 +11,7 @@ import (
 
 	"github.com/twostage/twostage/internal/wire"
 	"github.com/twostage/twostage/internal/wire/body"
+	"github.com/twostage/twostage/internal/wire/header"
 	"github.com/twostage/twostage/message"
 )
 
@@ -71,4 +72,15 @@ func withoutOwnGroups(list []any) []any {
 		}
 		return ok
 	})
+}
+
+// consumed pulls what is in the two queues of a topic, as the group did before
+// mqadmin asked how much that was.
+func (p *player) consumed(topic, group string) {
+	p.t.Helper()
+	for queue := range 2 {
+		p.peer(2).must(p.t, &wire.Request{Code: wire.ReqPullMessage, Fields: fields("consumerGroup", group, "topic", topic, "queueId", strconv.Itoa(queue),
+			"queueOffset", "0", "maxMsgNums", "32", "sysFlag", strconv.Itoa(int(header.PullSubscription)), "commitOffset", "0", "suspendTimeoutMillis", "0",
+			"subscription", "*", "subVersion", "0", "expressionType", "TAG")})
+	}
 }

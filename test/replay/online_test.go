@@ -53,6 +53,7 @@ var admins = map[string]online{
 	"mqadmin-clusterList":                 {},
 	"mqadmin-topicStatus":                 {},
 	"mqadmin-brokerConsumeStats":          {},
+	"mqadmin-statsAll":                    {topic: "FrAdm"},
 	"mqadmin-consumer-status-from-client": {conn: 3, group: "FrAdmGroup", id: "127.0.0.1@4707#4535209641754", topic: "FrAdm"},
 }
 

@@ -48,6 +48,8 @@ func (p *player) intervene(f *wiretest.Frame) {
 	case p.s.Name == "java-producer-errors" && f.Number == 7:
 		// An administrator makes the topic read only.
 		p.peer(2).must(p.t, createTopic("FrReadOnly", 1, 1, 4))
+	case p.s.Name == "mqadmin-statsAll" && f.Number == 9:
+		p.consumed("FrAdm", "FrAdmGroup")
 	case p.s.Name == "java-request-reply" && f.Number == 32:
 		// The requester's heartbeat is cut.
 		leaves := decode(p.t, &p.s.Frames[34])

@@ -178,7 +178,8 @@ func (s *Stats) ForgetTopics(names ...string) {
 	s.forget(func(topic string) bool { return gone[topic] }, func(string) bool { return false })
 }
 
-// ForgetGroup drops what is counted for a group, and its dead letters with it.
+// ForgetGroup drops what is counted for a group; what came to its own topics goes with
+// those.
 func (s *Stats) ForgetGroup(name string) {
 	s.forget(func(string) bool { return false }, func(group string) bool { return group == name })
 }
