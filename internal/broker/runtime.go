@@ -108,15 +108,16 @@ func (b *Broker) storeInfo(i info) {
 	for _, lv := range b.delays.States() {
 		i.str("scheduleMessageOffset_"+strconv.Itoa(lv.Level), strconv.FormatInt(lv.Next, 10)+","+strconv.FormatInt(max(lv.Max, lv.Next), 10))
 	}
-	i.num("timerReadBehind", 0)
-	i.num("timerCongestNum", 0)
-	i.num("timerOffsetBehind", 0)
 	r := b.stats.Rates()
 	i.float("timerEnqueueTps", r.TimerIn[0])
 	i.float("timerDequeueTps", r.TimerOut[0])
-	if b.timers != nil {
-		i.num("timerOffsetBehind", b.timers.Behind())
+	var late, waiting, behind int64
+	if t := b.timers; t != nil {
+		late, waiting, behind = int64(t.Late()/time.Second), t.Waiting(), t.Behind()
 	}
+	i.num("timerReadBehind", late)
+	i.num("timerCongestNum", waiting)
+	i.num("timerOffsetBehind", behind)
 }
 
 // diskRatio is how full a file system is, 0 to 1; -1 when that can't be told.

@@ -6,6 +6,7 @@ package broker
 import (
 	"maps"
 	"math"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -47,7 +48,11 @@ func TestRuntimeInfo(t *testing.T) {
 		c.send(sendHeader("T"), strings.Repeat("x", 100))
 	}
 	c.send(sendHeader("T", "DELAY", "3"), "waits")
+	c.send(sendHeader("T", "TIMER_DELAY_SEC", "3600"), "waits, too")
 	w.stored("T", 0)
+	for w.timers.Waiting() != 1 && w.ctx.Err() == nil {
+		runtime.Gosched() // it is put into the wheel
+	}
 	if p := c.pull("g", "T", 0, 0, 0); p.Code != wire.Success {
 		t.Fatal(p.Code)
 	}
@@ -72,10 +77,10 @@ func TestRuntimeInfo(t *testing.T) {
 	}
 	puts := w.store.Puts()
 	for key, want := range map[string]float64{
-		"putMessageTimesTotal": 9, "msgPutTotalTodayNow": 9, "putMessageFailedTimes": 0, "putMessageSizeTotal": float64(puts.Bytes),
-		"putMessageAverageSize": float64(puts.Bytes) / 9, "msgGetTotalTodayNow": 8, "commitLogMaxOffset": float64(w.store.MaxPhysical()),
+		"putMessageTimesTotal": 10, "msgPutTotalTodayNow": 10, "putMessageFailedTimes": 0, "putMessageSizeTotal": float64(puts.Bytes),
+		"putMessageAverageSize": float64(puts.Bytes) / 10, "msgGetTotalTodayNow": 8, "commitLogMaxOffset": float64(w.store.MaxPhysical()),
 		"commitLogMinOffset": 0, "brokerVersion": 473, "bootTimestamp": 1_700_000_000_000, "earliestMessageTimeStamp": -1,
-		"dispatchBehindBytes": 0, "remainTransientStoreBufferNumbs": math.MaxInt32, "startAcceptSendRequestTimeStamp": 0,
+		"dispatchBehindBytes": 0, "timerCongestNum": 1, "timerOffsetBehind": 0, "timerReadBehind": 0, "remainTransientStoreBufferNumbs": math.MaxInt32, "startAcceptSendRequestTimeStamp": 0,
 	} {
 		if got := number(key); math.Abs(got-want) > 0.001 {
 			t.Errorf("%s: %q, want %v", key, info[key], want)
@@ -104,7 +109,7 @@ func TestRuntimeInfo(t *testing.T) {
 		}
 		sum += count
 	}
-	if len(buckets) != 13 || sum != 9 || !strings.HasPrefix(info["putMessageDistributeTime"], "[<=0ms]:") || number("putLatency99") <= 0 {
+	if len(buckets) != 13 || sum != 10 || !strings.HasPrefix(info["putMessageDistributeTime"], "[<=0ms]:") || number("putLatency99") <= 0 {
 		t.Errorf("%d puts in %q, 99%% below %s", sum, info["putMessageDistributeTime"], info["putLatency99"])
 	}
 	for key, v := range info { // the others are for machines

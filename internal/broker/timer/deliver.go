@@ -71,9 +71,12 @@ func (s *Service) deliverDue(d *delivery, far bool) (int64, error) {
 			return now, s.damaged(err)
 		}
 		if len(s.cur.items) > 0 {
-			if top := s.cur.items[0].due; top > now {
+			top := s.cur.items[0].due
+			if top > now {
+				s.overdue.Store(0)
 				return min(top, s.prepare(now)), nil
 			}
+			s.overdue.Store(top)
 			s.renew(s.read, now)
 			if err := s.deliverBatch(d, now); err != nil || s.broken != nil {
 				return now, err
@@ -81,6 +84,7 @@ func (s *Service) deliverDue(d *delivery, far bool) (int64, error) {
 			return now, nil
 		}
 		if now < (s.read+1)*s.precision {
+			s.overdue.Store(0)
 			return s.prepare(now), nil
 		}
 		if passed++; passed > manySlot {
@@ -93,6 +97,9 @@ func (s *Service) deliverDue(d *delivery, far bool) (int64, error) {
 // advance goes on to the next slot, or to that of now when there are no units in
 // between.
 func (s *Service) advance() {
+	if slot, err := s.wheel.Get(s.read); err == nil {
+		s.waiting.Add(-int64(slot.Num))
+	}
 	s.read++
 	if s.read > s.last {
 		s.read = max(s.read, s.clock.Now()/s.precision)

@@ -149,14 +149,15 @@ func (s *Service) place(due int64, u *timerfile.Unit, rec *message.Record) error
 	if slot.First < 0 {
 		slot.First = pos
 	}
+	one := int32(1)
 	if recall {
-		slot.Num--
-	} else {
-		slot.Num++
+		one = -1
 	}
+	slot.Num += one
 	if err := s.wheel.Put(number, slot); err != nil {
 		return err
 	}
+	s.waiting.Add(int64(one))
 	s.dirty = true
 	if recall {
 		s.recalls.last = pos + 1

@@ -95,8 +95,11 @@ func (s *Service) open(c *timerfile.Checkpoint, ok bool) error {
 		err = s.takeOver(c)
 	}
 	if err == nil {
-		err = s.wheel.Range(func(number int64, _ timerfile.Slot) error {
+		err = s.wheel.Range(func(number int64, slot timerfile.Slot) error {
 			s.last = max(s.last, number)
+			if number >= s.read {
+				s.waiting.Add(int64(slot.Num))
+			}
 			return nil
 		})
 	}

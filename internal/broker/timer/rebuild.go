@@ -50,6 +50,7 @@ func (s *Service) rebuild() error {
 	}
 	s.position.Store(s.q.Min()) // all of them hold their log files until they are in the wheel again
 	s.written.Store(0)
+	s.waiting.Store(0)
 	if err := timerfile.RemoveView(s.cfg.FS, s.cfg.Dir); err != nil {
 		return err
 	}

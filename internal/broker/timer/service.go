@@ -75,6 +75,8 @@ type Service struct {
 	delivered, recalled, skipped, rolled atomic.Int64
 	position                             atomic.Int64 // put, for who asks
 	reached                              atomic.Int64 // read, for who asks
+	overdue                              atomic.Int64 // ms, of what is being delivered; 0: nothing is due
+	waiting                              atomic.Int64 // messages in the slots from read on
 	written                              atomic.Int64 // units before that position are in the files, for who asks
 	suspect                              atomic.Bool  // who asked has found a damaged unit
 
@@ -322,6 +324,19 @@ func (s *Service) Rolled() int64 { return s.rolled.Load() }
 // Behind is the number of entries of message.TopicTimer that are not in the
 // wheel yet.
 func (s *Service) Behind() int64 { return max(s.q.Max()-s.position.Load(), 0) }
+
+// Waiting is the number of messages in the wheel whose slot is not over; what has been
+// taken back does not count.
+func (s *Service) Waiting() int64 { return max(s.waiting.Load(), 0) }
+
+// Late is for how long the message that is delivered next has been due, 0 when none is.
+func (s *Service) Late() time.Duration {
+	due := s.overdue.Load()
+	if due == 0 {
+		return 0
+	}
+	return time.Duration(max(s.clock.Now()-due, 0)) * time.Millisecond
+}
 
 // Position is the first entry of message.TopicTimer that is not in the wheel.
 func (s *Service) Position() int64 { return s.position.Load() }
