@@ -23,6 +23,7 @@ import (
 const (
 	variableData    = "TWOSTAGE_DATA"
 	variableNamesrv = "TWOSTAGE_NAMESRV"
+	variableNotify  = "NOTIFY_SOCKET" // systemd's
 )
 
 // Exit codes.
@@ -127,7 +128,7 @@ func rootCommand(p Process) *cobra.Command {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usagef("%w", err) })
-	root.AddCommand(serverCommand(p), topicCommand(p), groupCommand(p), txCommand(p), storeCommand(p), benchCommand(p), versionCommand(p))
+	root.AddCommand(serverCommand(p), topicCommand(p), groupCommand(p), txCommand(p), storeCommand(p), healthCommand(p), benchCommand(p), versionCommand(p))
 	root.Args = noun
 	root.RunE = help
 	return root

@@ -22,6 +22,9 @@
 // bound to every address, HOST is 127.0.0.1. DIR is the rest of the line and
 // may hold blanks.
 //
+// A service manager that gave a socket (systemd's NOTIFY_SOCKET) is told READY=1
+// after the line, and STOPPING=1 before the first part stops.
+//
 // # HTTP
 //
 //	/healthz  200 as long as the process serves

@@ -24,7 +24,7 @@ import (
 // not ready, as when no name server answers.
 const readyPatience = 3 * time.Second
 
-// Options says what to run. All fields are required but Data.
+// Options says what to run. All fields are required but Data and NotifySocket.
 type Options struct {
 	Config *config.Config
 	Role   config.Role
@@ -32,6 +32,10 @@ type Options struct {
 	Stdout io.Writer // gets the ready line and nothing else
 	Logger *slog.Logger
 	FS     vfs.FS
+
+	// NotifySocket is systemd's, which is told when everything serves and when it
+	// begins to stop; "" when no service manager asked for that.
+	NotifySocket string
 }
 
 // server is a part of the node that listens.
@@ -97,8 +101,15 @@ func (n *node) start(ctx context.Context) error {
 		return ctx.Err()
 	}
 	n.health.started.Store(true)
-	_, err := fmt.Fprintln(n.Stdout, n.readyLine())
-	return err
+	if _, err := fmt.Fprintln(n.Stdout, n.readyLine()); err != nil {
+		return err
+	}
+	n.tellManager("READY=1\nSTATUS=" + n.readyLine())
+	n.group.Defer("service manager", func() error { // the last one added is the first to stop
+		n.tellManager("STOPPING=1\nSTATUS=stopping")
+		return nil
+	})
+	return nil
 }
 
 // serve opens a server and runs it as a part of the group.
