@@ -182,6 +182,7 @@ func TestServiceManagerIsGone(t *testing.T) {
 
 // What the health checks of containers run.
 func TestHealthCommand(t *testing.T) {
+	t.Parallel()
 	s := proctest.Start(t, all(t.TempDir())...)
 	if out := must(t, "health", s.HTTP); out != "ready\n" {
 		t.Errorf("health: %q", out)
