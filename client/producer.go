@@ -31,6 +31,8 @@ type ProducerConfig struct {
 	// CompressAbove is the size in bytes above which bodies are compressed with
 	// zlib. Default 4096; negative: never.
 	CompressAbove int
+	// Spans, when set, makes a span of each send; see [Spans].
+	Spans Spans
 }
 
 func (c ProducerConfig) complete() (ProducerConfig, error) {
@@ -187,7 +189,9 @@ func (p *Producer) greeted(ctx context.Context, addr string) (*remoting.Conn, er
 // ctx. A topic that does not exist is created by the brokers if they do that. m
 // is not changed. Errors match ErrNameServer, ErrNoRoute, ErrNotWritable,
 // ErrClosed, an *AnswerError, those of message.Message.Check, or those of ctx.
-func (p *Producer) Send(ctx context.Context, m *message.Message) (*SendResult, error) {
+func (p *Producer) Send(ctx context.Context, m *message.Message) (res *SendResult, failed error) {
+	m, done := p.traced(ctx, m)
+	defer func() { done(res, failed) }()
 	e, err := p.envelope(m)
 	if err != nil {
 		return nil, err
@@ -226,7 +230,9 @@ func (p *Producer) Send(ctx context.Context, m *message.Message) (*SendResult, e
 }
 
 // SendTo is Send to one queue, and tries once.
-func (p *Producer) SendTo(ctx context.Context, q Queue, m *message.Message) (*SendResult, error) {
+func (p *Producer) SendTo(ctx context.Context, q Queue, m *message.Message) (res *SendResult, failed error) {
+	m, done := p.traced(ctx, m)
+	defer func() { done(res, failed) }()
 	if q.Topic != m.Topic {
 		return nil, fmt.Errorf("client: queue of topic %q for a message of topic %q", q.Topic, m.Topic)
 	}

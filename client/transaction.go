@@ -194,7 +194,9 @@ func (p *TransactionProducer) SendInTransaction(ctx context.Context, m *message.
 
 // sendHalf sends a half message once. It goes on to another broker only where
 // nothing of it can have been sent.
-func (p *TransactionProducer) sendHalf(ctx context.Context, m *message.Message) (*SendResult, error) {
+func (p *TransactionProducer) sendHalf(ctx context.Context, m *message.Message) (res *SendResult, failed error) {
+	m, done := p.traced(ctx, m)
+	defer func() { done(res, failed) }()
 	e, err := p.envelope(m)
 	if err != nil {
 		return nil, err

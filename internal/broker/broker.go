@@ -32,6 +32,7 @@ import (
 	"github.com/twostage/twostage/internal/remoting"
 	"github.com/twostage/twostage/internal/session"
 	"github.com/twostage/twostage/internal/store"
+	"github.com/twostage/twostage/internal/trace"
 	"github.com/twostage/twostage/internal/vfs"
 )
 
@@ -46,6 +47,8 @@ type Options struct {
 	NameServers []string // host:port each; none: clients must know the address
 	// NowMillis is the wall clock, in milliseconds since 1970 [the machine's].
 	NowMillis func() int64
+	// Tracer makes spans of messages [nil: none].
+	Tracer *trace.Tracer
 }
 
 // Broker is one broker. Open, then Run; Close ends either.

@@ -45,11 +45,13 @@ func (b *Broker) handlers() handlers {
 		Log: b.store, Topics: b.topics, Groups: b.groups, Halves: b.txn, Delays: b.waits(), Stats: b.stats,
 		Host: b.advertised, Cluster: c.Identity.Cluster, Broker: c.Identity.Name, Every: header.EveryAnswer(c.Identity.Region, c.Trace.On),
 		Settings: settings, Writable: writable, Created: b.spread.add, Ordered: b.locks.Held,
+		Tracer: b.o.Tracer,
 	}
 	filters := handler.NewFilters(c.Pull.PropertyFilter)
 	h.pull = &handler.Pull{
 		Log: b.store, Topics: b.topics, Groups: b.groups, Subs: b.session, Holder: b.holds, Offsets: b.offsets, Resets: b.offsets, Stats: b.stats, Filters: filters,
 		Readable: readable, Settings: settings,
+		Tracer: b.o.Tracer,
 	}
 	h.offsets = &handler.Offset{Log: b.store, Topics: b.topics, Offsets: b.offsets}
 	h.query = &handler.Query{Log: b.store, Settings: settings}
@@ -82,7 +84,7 @@ func (b *Broker) handlers() handlers {
 	h.notify = &handler.Notify{Topics: b.topics, Groups: b.groups, Ready: b.pops, Waiter: b.noted, Held: b.popHeld.Held, Readable: readable}
 	h.pops = &handler.Pop{
 		Pops: b.pops, Topics: b.topics, Groups: b.groups, Queues: b.store, Filters: filters, Waiter: b.popHeld, Freed: b.freed, Stats: b.stats,
-		Readable: readable, NowMillis: b.o.NowMillis,
+		Readable: readable, NowMillis: b.o.NowMillis, Tracer: b.o.Tracer,
 	}
 	h.config = handler.NewConfig(b.live, b.o.NowMillis, b.log)
 	h.share = &handler.Assign{Assignments: b.assign, Topics: b.topics, Groups: b.groups}

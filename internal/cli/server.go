@@ -80,7 +80,7 @@ func (f *serverFlags) run(ctx context.Context, p Process) error {
 	if err != nil {
 		return err
 	}
-	return node.Run(ctx, node.Options{Config: cfg, Role: role, Data: data, Stdout: p.Stdout, Logger: logger, FS: vfs.OS(), NotifySocket: p.variable(variableNotify, "")})
+	return node.Run(ctx, node.Options{Config: cfg, Role: role, Data: data, Stdout: p.Stdout, Logger: logger, FS: vfs.OS(), Version: version(), NotifySocket: p.variable(variableNotify, "")})
 }
 
 // load reads all sources of the configuration.

@@ -200,11 +200,18 @@ type Query struct {
 	MaxByUniqueKey int // defaultQueryMaxNum
 }
 
-// Trace is about message traces, which are messages of a topic.
+// Trace is about message traces, which are messages of a topic, and spans, which
+// go to a collector.
 type Trace struct {
 	On          bool   // traceOn: answers to sends tell the client that it may trace
 	TopicEnable bool   // traceTopicEnable: the topic exists
 	Topic       string // msgTraceTopicName
+
+	// Spans of OpenTelemetry.
+	Endpoint  string            // otlpTracesEndpoint: URL of the collector; "": none are made
+	Headers   map[string]string // otlpTracesHeaders: of requests to it
+	OneIn     int               // otlpTracesOneIn: of so many messages without a trace one begins one; 0: none
+	PerSecond int               // otlpTracesPerSecond: spans, at most
 }
 
 // Metrics is the Prometheus listener of RocketMQ 5, beside /metrics of the HTTP listener.

@@ -21,6 +21,12 @@ func text(name, def string, oneOf ...string) *key {
 	return &key{name: name, kind: kindText, def: def, class: Used, oneOf: oneOf}
 }
 
+// secret is a key whose value is never printed.
+func secret(k *key) *key {
+	k.secret = true
+	return k
+}
+
 const (
 	anyInt = math.MaxInt32
 	// maxMillis bounds every time in milliseconds to a year, so that no sum of times overflows.
@@ -121,6 +127,10 @@ func usedBroker() []*key {
 		flag("traceTopicEnable", "false"),
 		text("msgTraceTopicName", "RMQ_SYS_TRACE_TOPIC"),
 		flag("traceOn", "true"),
+		text("otlpTracesEndpoint", ""), // "" makes no spans
+		secret(text("otlpTracesHeaders", "")),
+		whole("otlpTracesOneIn", "0", 0, anyInt),
+		whole("otlpTracesPerSecond", "1000", 1, anyInt),
 
 		// groups
 		flag("autoCreateSubscriptionGroup", "true"),

@@ -68,7 +68,7 @@ func TestDefaults(t *testing.T) {
 		PopWait: PopWait{MaxWaits: 100_000, MaxKeys: 100_000, MaxPerKey: 1024, ForceEvery: 800},
 		Assign:  Assign{Balance: true, RouteInterval: 30 * time.Second, DefaultMode: "PULL", ShareQueues: -1},
 		Query:   Query{MaxMessages: 64, MaxByUniqueKey: 32},
-		Trace:   Trace{On: true, Topic: "RMQ_SYS_TRACE_TOPIC"},
+		Trace:   Trace{On: true, Topic: "RMQ_SYS_TRACE_TOPIC", PerSecond: 1000},
 		Metrics: Metrics{Port: 5557},
 	}
 	if !reflect.DeepEqual(c.Broker, want) {
@@ -177,6 +177,10 @@ func TestWrongValues(t *testing.T) {
 		{"deleteWhen=4am", []string{"deleteWhen=4am: accepted are hours from 00 to 23"}},
 		{"diskMaxUsedSpaceRatio=101", []string{"diskMaxUsedSpaceRatio=101", "from 1 to 100"}},
 		{"diskSpaceWarningLevelRatio=80", []string{"diskSpaceWarningLevelRatio=80: must not be below diskSpaceCleanForciblyRatio (85)"}},
+		{"otlpTracesEndpoint=collector:4318", []string{"otlpTracesEndpoint=collector:4318", "http://HOST:PORT"}},
+		{"otlpTracesEndpoint=http://u:p@collector:4318", []string{"http://HOST:PORT"}},
+		{"otlpTracesHeaders=secret-without-a-name", []string{"NAME=VALUE"}},
+		{"otlpTracesPerSecond=0", []string{"otlpTracesPerSecond=0"}},
 		{"checkCRCOnRead=sometimes", []string{"checkCRCOnRead=sometimes: accepted are NONE, COLD, ALL"}},
 		{"flushDiskType=SYNC", []string{"flushDiskType=SYNC: accepted are ASYNC_FLUSH, SYNC_FLUSH"}},
 		{"sendMessageThreadPoolNums=many", []string{"sendMessageThreadPoolNums=many", "whole number"}},

@@ -126,6 +126,10 @@ func (s *settings) broker() Broker {
 			On:          s.flag("traceOn"),
 			TopicEnable: s.flag("traceTopicEnable"),
 			Topic:       s.name("msgTraceTopicName"),
+			Endpoint:    s.collector("otlpTracesEndpoint"),
+			Headers:     s.headers("otlpTracesHeaders"),
+			OneIn:       s.int("otlpTracesOneIn"),
+			PerSecond:   s.int("otlpTracesPerSecond"),
 		},
 		Metrics: Metrics{
 			Prometheus: s.prometheus(),

@@ -57,6 +57,7 @@ var table = []row{
 	{path: "internal/wire/wiretest", forTests: true},
 	{path: "internal/filter", layer: 1, never: []string{"internal"}, pure: true},
 	{path: "internal/skew", layer: 1, never: []string{"internal"}, pure: true},
+	{path: "internal/trace", layer: 2, never: []string{"internal"}},
 	{path: "internal/auth", layer: 1, never: []string{"internal"}, pure: true},
 
 	{path: "internal/remoting", layer: 2, goroutines: "a reader a connection, short-lived writers, lane workers; it waits for all of them in Close"},

@@ -24,7 +24,8 @@ import (
 // not ready, as when no name server answers.
 const readyPatience = 3 * time.Second
 
-// Options says what to run. All fields are required but Data and NotifySocket.
+// Options says what to run. All fields are required but Data, Version
+// and NotifySocket.
 type Options struct {
 	Config *config.Config
 	Role   config.Role
@@ -32,6 +33,9 @@ type Options struct {
 	Stdout io.Writer // gets the ready line and nothing else
 	Logger *slog.Logger
 	FS     vfs.FS
+
+	// Version is what the spans of traces say of the server.
+	Version string
 
 	// NotifySocket is systemd's, which is told when everything serves and when it
 	// begins to stop; "" when no service manager asked for that.

@@ -28,8 +28,12 @@ func (n *node) newBroker() (*broker.Broker, error) {
 	if len(n.Config.Broker.Registration.NameServers) == 0 && len(servers) > 0 {
 		live.Choose("namesrvAddr", strings.Join(servers, ";"))
 	}
+	tracer, err := n.newTracer()
+	if err != nil {
+		return nil, err
+	}
 	b := broker.New(broker.Options{
-		Config: n.Config.Broker, Live: live, FS: n.FS, Logger: n.Logger.With("server", "broker"), NameServers: servers,
+		Config: n.Config.Broker, Live: live, FS: n.FS, Logger: n.Logger.With("server", "broker"), NameServers: servers, Tracer: tracer,
 	})
 	if err := n.metrics.Register(b.Metrics()); err != nil {
 		return nil, fmt.Errorf("broker: metrics: %w", err)

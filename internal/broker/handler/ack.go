@@ -5,13 +5,19 @@ package handler
 
 import (
 	"errors"
+	"time"
 
 	"github.com/twostage/twostage/internal/broker/pop"
 	"github.com/twostage/twostage/internal/remoting"
+	"github.com/twostage/twostage/internal/store"
 	"github.com/twostage/twostage/internal/wire"
 	"github.com/twostage/twostage/internal/wire/body"
 	"github.com/twostage/twostage/internal/wire/header"
 )
+
+// maxTraced is the bytes of a message that is read to trace its ack; the first
+// message of a read may be larger.
+const maxTraced = 1
 
 // Acks serves ACK_MESSAGE: those that came in one read of a connection are stored
 // together.
@@ -33,7 +39,11 @@ func (p *Pop) ackAll(all []*remoting.Request, read func(*remoting.Request, []pop
 			ends[i] = len(acks)
 		}
 	}
+	begun := p.Tracer.Now()
 	p.Pops.AckAll(acks)
+	if p.Tracer != nil {
+		p.traceAcks(acks, begun)
+	}
 	first := 0
 	for i, end := range ends {
 		if end == 0 {
@@ -52,6 +62,26 @@ func (p *Pop) ackAll(all []*remoting.Request, read func(*remoting.Request, []pop
 			continue
 		}
 		all[i].Reply(&wire.Response{Code: wire.Success})
+	}
+}
+
+// traceAcks reads what was acknowledged, which tells whether it is followed.
+func (p *Pop) traceAcks(acks []pop.Ack, begun time.Time) {
+	for _, a := range acks {
+		q := p.Queues.LookupQueue(a.Topic, a.Queue)
+		if q == nil {
+			continue
+		}
+		for _, offset := range a.Offsets {
+			res, err := p.Queues.Get(q, offset, 1, maxTraced, store.Filter{})
+			if err != nil {
+				continue // nor can anybody else read it
+			}
+			if len(res.Records) == 1 && res.QueueOffsets[0] == offset {
+				p.Tracer.Acked(a.Group, begun, res.Records[0], a.Err)
+			}
+			res.Release()
+		}
 	}
 }
 

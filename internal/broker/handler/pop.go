@@ -13,6 +13,7 @@ import (
 	"github.com/twostage/twostage/internal/broker/popwait"
 	"github.com/twostage/twostage/internal/remoting"
 	"github.com/twostage/twostage/internal/store"
+	"github.com/twostage/twostage/internal/trace"
 	"github.com/twostage/twostage/internal/wire"
 	"github.com/twostage/twostage/internal/wire/header"
 )
@@ -40,6 +41,7 @@ type Pop struct {
 	Stats     PopStats
 	Readable  func() bool // the broker's own read permission
 	NowMillis func() int64
+	Tracer    *trace.Tracer // nil: deliveries and acks are not traced
 }
 
 // PopStats counts what is popped and acked.
@@ -49,9 +51,10 @@ type PopStats interface {
 	Acked(group, topic string, messages int)
 }
 
-// PopQueues finds queues.
+// PopQueues finds queues, and for traces what was given out of them.
 type PopQueues interface {
 	LookupQueue(topic string, id int32) *store.Queue
+	Get(q *store.Queue, from int64, maxCount, maxBytes int, f store.Filter) (store.GetResult, error)
 }
 
 // tooLate is by how much a pop may come later than its client waits for it, in ms.
@@ -186,6 +189,7 @@ func (pp *popping) try() (nothing pop.Result, answered bool) {
 	}
 	pp.p.Stats.Out(pp.req.Group, pp.req.Topic, len(res.Records), res.Bytes, time.Since(began))
 	pp.p.Stats.Popped(pp.req.Group, pp.req.Topic, strings.Count(res.StartOffsetInfo, ";")+1)
+	pp.p.Tracer.Delivered("pop", pp.req.Group, began, res.Records)
 	rest := res.Rest
 	pp.ticket.ReplyBody(&wire.Response{Code: wire.Success, Remark: store.Found.String(), Header: popHeader(&res)}, net.Buffers(res.Records), res.Release)
 	if rest > 0 && pp.p.Freed != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/twostage/twostage/internal/broker/topic"
 	"github.com/twostage/twostage/internal/remoting"
 	"github.com/twostage/twostage/internal/store"
+	"github.com/twostage/twostage/internal/trace"
 	"github.com/twostage/twostage/internal/wire"
 	"github.com/twostage/twostage/internal/wire/body"
 	"github.com/twostage/twostage/internal/wire/header"
@@ -79,6 +80,7 @@ type Pull struct {
 	Resets  Resets
 	Stats   PullStats
 	Filters *Filters
+	Tracer  *trace.Tracer // nil: deliveries are not traced
 
 	Readable func() bool // the broker's own read permission
 	Settings Settings
@@ -303,6 +305,7 @@ func (pl *pulling) get(from int64, count int32) (res store.GetResult, resp *wire
 	}
 	if len(res.Records) > 0 {
 		pl.p.Stats.Out(pl.group, pl.topic, len(res.Records), res.Bytes, time.Since(began))
+		pl.p.Tracer.Delivered("pull", pl.group, began, res.Records)
 	} else {
 		pl.p.Stats.Missed(time.Since(began))
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/twostage/twostage/internal/config"
 	"github.com/twostage/twostage/internal/remoting"
 	"github.com/twostage/twostage/internal/store"
+	"github.com/twostage/twostage/internal/trace"
 	"github.com/twostage/twostage/internal/wire"
 	"github.com/twostage/twostage/internal/wire/body"
 	"github.com/twostage/twostage/internal/wire/header"
@@ -99,6 +100,7 @@ type Send struct {
 	Ordered  func(group string, now time.Time) bool // whether consumers of a group hold queue locks
 	// Created is told of topics that a send made.
 	Created func(*body.TopicConfig)
+	Tracer  *trace.Tracer // nil: sends are not traced
 }
 
 // maxBatchBytes is when gathered sends are appended without waiting for the end
@@ -128,9 +130,10 @@ type pendingSend struct {
 	queue        int32
 	half         txn.Pending // if isHalf
 	isHalf       bool
-	noWait       bool   // WAIT=false: answered before it is on disk
-	recall       []byte // by which it can be taken back; nil: it can't
-	came         string // the topic where it counts: its own, or that of what waits
+	noWait       bool           // WAIT=false: answered before it is on disk
+	recall       []byte         // by which it can be taken back; nil: it can't
+	came         string         // the topic where it counts: its own, or that of what waits
+	traced       *trace.Sending // nil: it is not followed
 }
 
 func connOf(r *remoting.Request) *Conn {
@@ -257,8 +260,11 @@ func (s *Send) addOne(r *remoting.Request, c *Conn, t *body.TopicConfig, queue i
 	default:
 		q, rec.Properties = s.Log.Queue(target, targetQueue), props
 	}
+	if s.Tracer != nil {
+		p.traced = s.follow(rec, target)
+	}
 	if err := c.batch.Add(q, rec); err != nil {
-		s.refuseUnstorable(r, err)
+		p.traced.Answered(s.refuseUnstorable(r, err))
 		return
 	}
 	p.ticket = r.LightTicket()
@@ -314,11 +320,14 @@ func (s *Send) addMany(r *remoting.Request, c *Conn, name string, queue int32) {
 		}
 		c.props = append(c.props, shared...)
 		rec.Properties = c.props
+		if s.Tracer != nil && p.traced == nil { // the spans of a batch are those of the first message that is followed
+			p.traced = s.follow(&rec, name)
+		}
 		return c.batch.Add(q, &rec)
 	})
 	if err != nil {
 		c.batch.Truncate(p.first)
-		s.refuseUnstorable(r, err)
+		p.traced.Answered(s.refuseUnstorable(r, err))
 		return
 	}
 	p.count = c.batch.Len() - p.first
@@ -329,14 +338,17 @@ func (s *Send) addMany(r *remoting.Request, c *Conn, name string, queue int32) {
 func (s *Send) unstored(p *pendingSend, err error) {
 	code, remark := storeFailure(err)
 	p.ticket.Reply(&wire.Response{Code: code, Remark: remark, Header: &header.SendResponse{Every: s.Every}})
+	p.traced.Answered(code, remark)
 }
 
-func (s *Send) refuseUnstorable(r *remoting.Request, err error) {
-	code, remark := storeFailure(err)
+// refuseUnstorable answers a send that can't be stored, and says how.
+func (s *Send) refuseUnstorable(r *remoting.Request, err error) (code int32, remark string) {
+	code, remark = storeFailure(err)
 	if errors.Is(err, message.ErrProperties) || errors.Is(err, message.ErrTopic) || errors.Is(err, message.ErrBody) || errors.Is(err, message.ErrBatch) {
 		code, remark = wire.MessageIllegal, err.Error()
 	}
 	s.refuse(r, code, remark)
+	return code, remark
 }
 
 // refuse answers a send that stored nothing.

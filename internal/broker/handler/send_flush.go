@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/twostage/twostage/internal/remoting"
+	"github.com/twostage/twostage/internal/trace"
 	"github.com/twostage/twostage/internal/wire"
 	"github.com/twostage/twostage/internal/wire/header"
 	"github.com/twostage/twostage/message"
@@ -23,6 +24,9 @@ func (s *Send) EndOfBatch(rc *remoting.Conn) {
 func (s *Send) flush(c *Conn) {
 	flush := s.Settings().Flush
 	c.batch.Wait = flush.SendWait
+	if s.Tracer != nil {
+		appending(c)
+	}
 	err := s.Log.Append(&c.batch)
 	written := c.batch.Written()
 	s.count(c, written)
@@ -38,6 +42,9 @@ func (s *Send) flush(c *Conn) {
 		if p.isHalf {
 			s.Halves.Stored(at, c.batch.Encoded(p.first), &p.half)
 		}
+		if p.traced != nil {
+			p.traced.Stored(p.queue, at.QueueOffset, at.PhysicalOffset)
+		}
 		if (syncs || syncsHalves && p.isHalf) && !p.noWait {
 			if later == nil {
 				later = &flushWait{every: s.Every}
@@ -49,6 +56,9 @@ func (s *Send) flush(c *Conn) {
 		c.ids = s.ids(c.ids[:0], c, p)
 		c.answer = header.SendResponse{MsgID: c.ids, QueueID: p.queue, QueueOffset: at.QueueOffset, RecallHandle: p.recall, Every: s.Every}
 		p.ticket.Reply(&wire.Response{Code: wire.Success, Header: &c.answer})
+		if p.traced != nil {
+			p.traced.Answered(wire.Success, "")
+		}
 	}
 	clear(c.pending)
 	c.pending = c.pending[:0]
@@ -104,10 +114,11 @@ type flushedSend struct {
 	queue  int32
 	offset int64
 	recall []byte
+	traced *trace.Sending
 }
 
 func (w *flushWait) add(p *pendingSend, ids []byte, offset, end int64) {
-	w.sends = append(w.sends, flushedSend{ticket: p.ticket, ids: ids, queue: p.queue, offset: offset, recall: p.recall})
+	w.sends = append(w.sends, flushedSend{ticket: p.ticket, ids: ids, queue: p.queue, offset: offset, recall: p.recall, traced: p.traced})
 	w.end = max(w.end, end)
 }
 
@@ -134,6 +145,7 @@ func (w *flushWait) answer(code int32, remark string) {
 			s.ticket.Reply(&wire.Response{Code: code, Remark: remark, Header: &header.SendResponse{
 				MsgID: s.ids, QueueID: s.queue, QueueOffset: s.offset, RecallHandle: s.recall, Every: w.every,
 			}})
+			s.traced.Answered(code, remark)
 		}
 	})
 }

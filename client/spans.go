@@ -1,0 +1,54 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package client
+
+import (
+	"context"
+	"maps"
+
+	"github.com/twostage/twostage/message"
+)
+
+// Spans makes spans of what a producer does: the link to a tracing library, of
+// which this package knows none. Several goroutines may call it at a time.
+//
+// With OpenTelemetry, Sending starts a span of the kind producer and gives its
+// traceparent; whoever consumes the message starts a span under the context that
+// [message.ParseTraceparent] reads from its property traceparent. A broker that
+// traces ([otlpTracesEndpoint]) adds its own spans under the same context.
+//
+// [otlpTracesEndpoint]: https://github.com/twostage/twostage/blob/main/docs/configuration.md
+type Spans interface {
+	// Sending begins the span of one send, of all its attempts. The message must
+	// not be changed. ctx is that of the send. The context goes into the message's
+	// properties as traceparent, in place of one that is there; a zero one leaves
+	// them alone. done, which may be nil, is called once with the send's result.
+	Sending(ctx context.Context, m *message.Message) (c message.TraceContext, tracestate string, done func(*SendResult, error))
+}
+
+// traced gives the message as it is sent, and what to call with the result.
+func (p *Producer) traced(ctx context.Context, m *message.Message) (*message.Message, func(*SendResult, error)) {
+	nothing := func(*SendResult, error) {}
+	if p.cfg.Spans == nil {
+		return m, nothing
+	}
+	c, state, done := p.cfg.Spans.Sending(ctx, m)
+	if done == nil {
+		done = nothing
+	}
+	if c == (message.TraceContext{}) {
+		return m, done
+	}
+	with := *m
+	with.Properties = maps.Clone(m.Properties)
+	if with.Properties == nil {
+		with.Properties = message.Properties{}
+	}
+	with.Properties[message.PropertyTraceparent] = c.String()
+	delete(with.Properties, message.PropertyTracestate)
+	if state != "" {
+		with.Properties[message.PropertyTracestate] = state
+	}
+	return &with, done
+}
