@@ -65,7 +65,7 @@ func (b *Broker) handlers() handlers {
 		Log: b.store, Topics: b.topics, Delays: b.waits(), Settings: settings, Writable: writable,
 		Broker: c.Identity.Name, Region: c.Identity.Region, Host: b.advertised, MaxDelay: c.Timers.MaxDelay.Milliseconds(), Now: b.o.NowMillis,
 	}
-	h.end = &handler.Transaction{Decisions: b.txn}
+	h.end = &handler.Transaction{Decisions: b.txn, Log: b.store, Tracer: b.o.Tracer}
 	h.inspect = &handler.Inspect{Transactions: b.txn, Broker: c.Identity.Name}
 	h.admin = &handler.Admin{Topics: b.topics, Groups: b.groups, Offsets: b.offsets, Queues: b.store, Published: b.naming.publish, Settle: b.settle,
 		Pops: b.pops, Stats: b.stats, Deleted: b.letGoDeleted}

@@ -7,6 +7,7 @@
 //	producer's span <── traceparent in the message's properties
 //	  ├── send TOPIC      from the arrival of the send to its answer
 //	  │     └── store TOPIC   from the append until the message is as safe as the answer says
+//	  ├── commit TOPIC    or rollback TOPIC: its transaction's outcome, until that is on disk
 //	  ├── deliver TOPIC   each time a consumer is given the message, by pull or pop
 //	  └── ack TOPIC       a popped message, acknowledged
 //

@@ -131,6 +131,23 @@ func (t *Tracer) Acked(group string, begun time.Time, record []byte, failed erro
 	}
 }
 
+// Decided makes a span of a producer's decision about a half message, since begun,
+// if it is followed. failed is why it was not carried out, or nil.
+func (t *Tracer) Decided(commit bool, group string, begun time.Time, half []byte, failed error) {
+	if t == nil {
+		return
+	}
+	var rec message.Record
+	if _, err := message.DecodeRecord(half, &rec, false); err != nil {
+		return
+	}
+	operation := "rollback"
+	if commit {
+		operation = "commit"
+	}
+	t.given(operation, begun, &rec, failed, attribute.String("messaging.producer.group.name", group))
+}
+
 // given makes a span of a stored message.
 func (t *Tracer) given(operation string, begun time.Time, rec *message.Record, failed error, more ...attribute.KeyValue) {
 	ctx, _, ok := followed(rec.Properties)
@@ -142,6 +159,9 @@ func (t *Tracer) given(operation string, begun time.Time, rec *message.Record, f
 		return
 	}
 	topic := string(rec.Topic)
+	if real, ok := rec.Property(message.PropertyRealTopic); ok { // of a half message
+		topic = string(real)
+	}
 	attributes := append(about(topic, operation, rec.Properties), place(rec.QueueID, rec.QueueOffset)...)
 	_, span := t.tracer.Start(ctx, operation+" "+topic, otel.WithTimestamp(begun), otel.WithSpanKind(otel.SpanKindServer), otel.WithAttributes(append(attributes, more...)...))
 	if rec.ReconsumeTimes > 0 {

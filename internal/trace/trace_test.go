@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -129,6 +130,9 @@ func TestSpans(t *testing.T) {
 	tr.Delivered("pull", "billing", tr.Now(), [][]byte{rec, record(nil)})
 	tr.Acked("billing", tr.Now(), rec, nil)
 	tr.Acked("billing", tr.Now(), rec, errors.New("too late"))
+	half := message.AppendProperty(properties(parent), message.PropertyRealTopic, "payments")
+	tr.Decided(true, "tills", tr.Now(), record(half), nil)
+	tr.Decided(false, "tills", tr.Now(), record(half), errors.New("it is committed"))
 	if err := tr.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +144,11 @@ func TestSpans(t *testing.T) {
 	if len(deliver) != 1 || len(ack) != 2 || ack[0].Status.GetCode() == ack[1].Status.GetCode() {
 		t.Fatalf("deliver %v, ack %v", deliver, ack)
 	}
-	for _, s := range append(append(send, deliver...), ack...) {
+	commit, rollback := c.named("commit payments"), c.named("rollback payments")
+	if len(commit) != 1 || len(rollback) != 1 || rollback[0].Status.GetMessage() != "it is committed" {
+		t.Fatalf("commit %v, rollback %v", commit, rollback)
+	}
+	for _, s := range slices.Concat(send, deliver, ack, commit, rollback) {
 		if !bytes.Equal(s.TraceId, parent.TraceID[:]) || !bytes.Equal(s.ParentSpanId, parent.SpanID[:]) {
 			t.Errorf("%s is of trace %s below %s", s.Name, hex.EncodeToString(s.TraceId), hex.EncodeToString(s.ParentSpanId))
 		}
@@ -151,7 +159,7 @@ func TestSpans(t *testing.T) {
 	if c.headers.Get("Authorization") != "Bearer x" {
 		t.Errorf("headers %v", c.headers)
 	}
-	if st := tr.Stats(); st != (Stats{Spans: 5}) {
+	if st := tr.Stats(); st != (Stats{Spans: 7}) {
 		t.Errorf("%+v", st)
 	}
 }

@@ -4,8 +4,12 @@
 package handler
 
 import (
+	"errors"
+	"time"
+
 	"github.com/twostage/twostage/internal/broker/txn"
 	"github.com/twostage/twostage/internal/remoting"
+	"github.com/twostage/twostage/internal/trace"
 	"github.com/twostage/twostage/internal/wire"
 	"github.com/twostage/twostage/internal/wire/header"
 	"github.com/twostage/twostage/message"
@@ -26,6 +30,13 @@ type Decisions interface {
 // connection are stored together; EndOfBatch must run after them.
 type Transaction struct {
 	Decisions Decisions
+	Log       HalfLog       // for traces
+	Tracer    *trace.Tracer // nil: decisions are not traced
+}
+
+// HalfLog reads half messages.
+type HalfLog interface {
+	Record(physicalOffset int64) (rec []byte, release func(), err error)
 }
 
 // EndOfBatch stores the decisions that the last read brought in.
@@ -60,7 +71,25 @@ func (t *Transaction) End(r *remoting.Request) {
 		return
 	}
 	ticket := r.Ticket()
+	begun := t.Tracer.Now()
 	t.Decisions.Gather(&connOf(r).ends, e, func(code int32, remark string) {
 		ticket.Reply(&wire.Response{Code: code, Remark: remark})
+		if t.Tracer != nil {
+			t.decided(e, begun, code, remark)
+		}
 	})
+}
+
+// decided reads the half message, which tells whether it is followed.
+func (t *Transaction) decided(e txn.End, begun time.Time, code int32, remark string) {
+	rec, release, err := t.Log.Record(e.Physical)
+	if err != nil {
+		return // there is no such half message: the answer says so
+	}
+	defer release()
+	var failed error
+	if code != wire.Success {
+		failed = errors.New(remark)
+	}
+	t.Tracer.Decided(e.Outcome == txn.Commit, e.Group, begun, rec, failed)
 }
