@@ -22,6 +22,9 @@
 // connection, for the broker asks it over that connection for the outcome of
 // transactions that it has heard nothing about.
 //
+// With [ProducerConfig.Spans] a message carries the trace context of its send; the
+// package links no tracing library.
+//
 // # Guarantees
 //
 //   - Send tries again, on another broker where there is one: a message whose

@@ -10,6 +10,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -29,8 +30,8 @@ type object struct {
 }
 
 type metadata struct {
-	Name   string
-	Labels map[string]string
+	Name                string
+	Labels, Annotations map[string]string
 }
 
 type spec struct {
@@ -187,6 +188,10 @@ func TestKubernetes(t *testing.T) {
 			}
 			checkPod(t, s, set)
 			c := set.Template.Spec.Containers[0]
+			scrape := set.Template.Metadata.Annotations
+			if status, _, err := rig.Get(s.HTTP, scrape["prometheus.io/path"]); status != 200 || err != nil || !slices.Contains(c.Ports, port{"http", atoi(t, scrape["prometheus.io/port"])}) {
+				t.Errorf("Prometheus is sent to %v: %d %v", scrape, status, err)
+			}
 			for _, p := range service.Ports {
 				if !slices.Contains(c.Ports, port{p.TargetPort, p.Port}) {
 					t.Errorf("the service's port %+v is none of the container", p)
@@ -194,6 +199,15 @@ func TestKubernetes(t *testing.T) {
 			}
 		})
 	}
+}
+
+func atoi(t *testing.T, s string) int {
+	t.Helper()
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 func checkPod(t *testing.T, s *proctest.Server, set spec) {
