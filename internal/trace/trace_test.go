@@ -190,6 +190,19 @@ func TestNotFollowed(t *testing.T) {
 	}
 }
 
+// A message that is not followed costs a look at its properties.
+func TestNotFollowedAllocatesNothing(t *testing.T) {
+	tr := newTracer(t, newCollector(t), nil)
+	p := message.AppendProperty(nil, message.PropertyUniqueKey, "KEY")
+	records := [][]byte{record(p), record(p)}
+	if n := testing.AllocsPerRun(100, func() {
+		tr.Sending("orders", p, 5, netip.AddrPort{})
+		tr.Delivered("pull", "billing", begin, records)
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
 // One in so many messages without a trace begins one, with which it is stored.
 func TestOneIn(t *testing.T) {
 	c := newCollector(t)
