@@ -57,9 +57,11 @@ var table = []row{
 	{path: "internal/wire/wiretest", forTests: true},
 	{path: "internal/filter", layer: 1, never: []string{"internal"}, pure: true},
 	{path: "internal/skew", layer: 1, never: []string{"internal"}, pure: true},
-	{path: "internal/trace", layer: 2, never: []string{"internal"}},
+	{path: "internal/secure", layer: 1, never: []string{"internal", "message"}, thirdParty: nothing},
+	{path: "internal/secure/securetest", forTests: true},
 	{path: "internal/auth", layer: 1, never: []string{"internal"}, pure: true},
 
+	{path: "internal/trace", layer: 2, never: []string{"internal"}},
 	{path: "internal/remoting", layer: 2, goroutines: "a reader a connection, short-lived writers, lane workers; it waits for all of them in Close"},
 	{
 		path: "internal/store", layer: 2, also: []string{"internal/store/*", "internal/store/segment", "internal/store/consumequeue", "internal/store/retention"}, never: storeNever,

@@ -4,9 +4,7 @@
 package remoting
 
 import (
-	"errors"
 	"net"
-	"os"
 	"time"
 )
 
@@ -71,50 +69,20 @@ func (c *Conn) writeBatch(b *batch, now time.Time) (wrote bool, err error) {
 func (c *Conn) writeSpan(b *batch, from, to int, parts []part, now time.Time) error {
 	if len(parts) > 0 {
 		b.gather(from, to, parts)
-		return c.untilTaken(now, func() (int64, error) { return b.bufs.WriteTo(c.nc) })
+		if c.tls != nil {
+			return c.tls.writeAll(b.vec)
+		}
+		return c.patience.untilTaken(now, func() (int64, error) { return b.bufs.WriteTo(c.nc) })
 	}
 	rest := b.head[from:to]
-	return c.untilTaken(now, func() (int64, error) {
+	if c.tls != nil {
+		return c.tls.write(rest)
+	}
+	return c.patience.untilTaken(now, func() (int64, error) {
 		n, err := c.nc.Write(rest)
 		rest = rest[n:]
 		return int64(n), err
 	})
-}
-
-// untilTaken repeats write, which does what is left, until it is done.
-//
-// A write that its deadline ends says how many bytes went, not when. So deadlines
-// come twice in a WriteTimeout: bytes count as taken at the deadline after them,
-// which is at most half a WriteTimeout late, and never early. The first one may
-// have been set by an earlier write, so that most writes set none.
-func (c *Conn) untilTaken(now time.Time, write func() (int64, error)) error {
-	if !c.writeDeadline.After(now) {
-		c.armWrite(now)
-	}
-	var taken time.Time // when the peer is known to have taken something; zero before the first deadline
-	for {
-		n, err := write()
-		if err == nil {
-			return nil
-		}
-		if !errors.Is(err, os.ErrDeadlineExceeded) {
-			return err
-		}
-		now = time.Now() // the caller's may be as old as a slow handler
-		if n > 0 || taken.IsZero() {
-			taken = now
-		}
-		if now.Sub(taken) >= c.ep.limits.WriteTimeout {
-			return ErrStalled
-		}
-		c.armWrite(now)
-	}
-}
-
-// armWrite sets the deadline of this write and of those that follow soon.
-func (c *Conn) armWrite(now time.Time) {
-	c.writeDeadline = now.Add((c.ep.limits.WriteTimeout + 1) / 2)
-	c.nc.SetWriteDeadline(c.writeDeadline) // fails only on a closed connection, as the write will
 }
 
 func (b *batch) gather(from, to int, parts []part) {

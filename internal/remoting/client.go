@@ -109,7 +109,15 @@ func (cl *Client) dial(addr string, l *link) {
 		cl.forget(addr, l)
 		return
 	}
-	l.conn = cl.ep.newConn(nc)
+	conn := cl.ep.newConn(nc)
+	conn.rd.begun = true
+	if err := cl.secure(ctx, conn, addr); err != nil {
+		nc.Close() // its error is of no use: the connection is given up
+		l.err = fmt.Errorf("remoting: connect to %s: %w", addr, err)
+		cl.forget(addr, l)
+		return
+	}
+	l.conn = conn
 	l.conn.onGone = func() { cl.forget(addr, l) }
 	cl.ep.start(l.conn)
 }

@@ -5,10 +5,12 @@ package remoting
 
 import (
 	"context"
+	"crypto/tls"
 	"log/slog"
 	"net"
 	"time"
 
+	"github.com/twostage/twostage/internal/secure"
 	"github.com/twostage/twostage/internal/wire"
 )
 
@@ -118,14 +120,37 @@ type ServerConfig struct {
 	OnFault func(*Conn)
 	// MaxConns bounds open connections; one more is closed at once. Zero: no bound.
 	MaxConns int
+	// MaxConnsPerAddr bounds the open connections of one address; one more is closed
+	// at once. Zero: no bound.
+	MaxConnsPerAddr int
+	// TLS says what the port speaks. Zero: plaintext only.
+	TLS ServerTLS
 	// DrainTimeout bounds how long Close waits for requests in flight. Default 5 s.
 	DrainTimeout time.Duration
 	Limits
 	Logger *slog.Logger
 }
 
+// ServerTLS says whether a server speaks TLS. A connection is TLS when its first
+// byte is that of a handshake, so that one port may serve both.
+type ServerTLS struct {
+	Mode secure.Mode
+	// Config gives the configuration of the next handshake; it is called for each,
+	// from many goroutines. Required unless Mode is secure.Disabled.
+	Config func() (*tls.Config, error)
+	// HandshakeTimeout closes a connection that began a handshake and did not end it
+	// in that time. Default 10 s.
+	HandshakeTimeout time.Duration
+	// MaxHandshakes bounds the handshakes that are under way; a connection that begins
+	// one more is closed. Default 256.
+	MaxHandshakes int
+}
+
 // ClientConfig configures a Client. Every field may be zero.
 type ClientConfig struct {
+	// TLS gives the configuration for a connection to addr; nil: plaintext. The
+	// handshake is part of the dial.
+	TLS func(addr string) (*tls.Config, error)
 	// Dial connects to an address. Default: TCP.
 	Dial func(ctx context.Context, addr string) (net.Conn, error)
 	// Routes, Unknown, OnOpen, OnClose and EndOfBatch are as for a server: they

@@ -58,8 +58,9 @@ type Conn struct {
 	inflightBytes atomic.Int64
 	pending       atomic.Int64 // bytes appended and not yet written
 
-	writeDeadline time.Time // belongs to who owns writing
-	rd            reader    // belongs to the reader goroutine
+	patience patience   // belongs to who owns writing
+	rd       reader     // belongs to the reader goroutine
+	tls      *tlsStream // nil: plaintext; set before anything is written, see begin
 
 	mu          sync.Mutex // innermost: nothing is locked, called back or waited for under it
 	dead        bool
@@ -89,6 +90,8 @@ func (ep *endpoint) newConn(nc net.Conn) *Conn {
 		freeSlot: -1,
 	}
 	c.writeFn = c.drainOut
+	c.inBatch = ep.secure.undecided() // until begin
+	c.patience = patience{nc: nc, limit: ep.limits.WriteTimeout}
 	return c
 }
 

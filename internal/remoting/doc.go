@@ -15,6 +15,14 @@
 //	                                                  |          |
 //	socket <- one write <- batch of answers <- Reply / Ticket.Reply / Push(If) / Invoke / Call
 //
+// A server that speaks TLS looks at the first byte of a connection: that of a
+// handshake makes it a secured one, with package crypto/tls between the socket and
+// the buffers. Nothing is written before that is known. Deadlines stay on the
+// socket, below TLS, because a write that one ends in the middle of a record would
+// break the stream; all records that have arrived are read together, so that
+// batches are as large as without; bodies are copied into full records, and a page
+// that can't be read costs the connection. Plaintext pays one comparison a read.
+//
 // One reader goroutine per connection handles the complete frames of a read in a
 // row: requests of inline routes right there, those of lane routes as copies in
 // a [Lane], which keeps their order if it is made to, with Route.Together all of a
@@ -38,7 +46,8 @@
 //     ReplyBody is called exactly once whatever becomes of the answer.
 //   - Requests of inline routes and their answers allocate nothing here.
 //   - No goroutine is left after Close, unless it says so with an error.
-//   - An open connection without traffic costs a goroutine and a buffer of 4 KiB.
+//   - An open connection without traffic costs a goroutine and a buffer of 4 KiB, a
+//     secured one another buffer of 4 KiB and what crypto/tls holds.
 //
 // # Back-pressure
 //
@@ -72,6 +81,7 @@
 //
 // Frames outside 4..MaxFrame, unknown header encodings, headers above
 // wire.MaxHeader and headers that do not decode: the connection is closed,
-// counted, and logged once with the peer's address and the reason. It speaks no
-// TLS yet and says so when a peer begins with it.
+// counted, and logged once with the peer's address and the reason; so are
+// connections that do not speak what the port does (ServerTLS), handshakes that
+// fail or take too long, and those above MaxHandshakes.
 package remoting

@@ -21,8 +21,13 @@ func (c *Conn) drainAndLinger() {
 	}) {
 		return
 	}
-	half, ok := c.nc.(interface{ CloseWrite() error })
-	if !ok || half.CloseWrite() != nil {
+	var half interface{ CloseWrite() error }
+	if c.tls != nil {
+		half = c.tls
+	} else {
+		half, _ = c.nc.(interface{ CloseWrite() error })
+	}
+	if half == nil || half.CloseWrite() != nil {
 		return
 	}
 	c.nc.SetReadDeadline(time.Now().Add(lingerOnClose)) // fails only on a closed connection

@@ -17,7 +17,7 @@ import (
 // Stats counts what went wrong or was refused since the start.
 type Stats struct {
 	Conns        int   // open now
-	Refused      int64 // connections above MaxConns
+	Refused      int64 // connections above MaxConns or MaxConnsPerAddr
 	BadFrames    int64 // connections closed because of what they sent
 	IdleClosed   int64 // connections closed by IdleTimeout
 	SlowClosed   int64 // connections closed by WriteTimeout or HardBacklog, or stuck at a bound
@@ -26,11 +26,18 @@ type Stats struct {
 	LateAnswers  int64 // answers to nobody: Invoke had given up
 	ReadMemory   int64 // bytes of read buffers beyond 256 KiB each
 	LaneRequests int64 // requests queued or running in lanes
+
+	TLSConns        int64 // connections that were secured
+	TLSFailed       int64 // handshakes that failed or took too long
+	TLSBusy         int64 // connections closed because MaxHandshakes were under way
+	TLSRefused      int64 // connections closed because they began TLS where it is disabled
+	PlaintextClosed int64 // connections closed because they were plaintext where TLS is enforced
 }
 
 // endpoint is what the connections of one Server or Client share.
 type endpoint struct {
 	server  bool
+	secure  ServerTLS // of a server
 	limits  Limits
 	routes  func(code int32) (Route, bool)
 	unknown Handler
@@ -48,6 +55,7 @@ type endpoint struct {
 	refused, badFrames, idleClosed, slowClosed atomic.Int64
 	panics, laneRejects, lateAnswers           atomic.Int64
 	readMemory, jobs                           atomic.Int64
+	tls                                        tlsCounts
 	jobsIdle                                   chan struct{} // capacity 1: jobs has become zero
 
 	mu    sync.Mutex
@@ -88,6 +96,12 @@ func (ep *endpoint) stats() Stats {
 		LateAnswers:  ep.lateAnswers.Load(),
 		ReadMemory:   ep.readMemory.Load(),
 		LaneRequests: ep.jobs.Load(),
+
+		TLSConns:        ep.tls.secured.Load(),
+		TLSFailed:       ep.tls.failed.Load(),
+		TLSBusy:         ep.tls.busy.Load(),
+		TLSRefused:      ep.tls.refused.Load(),
+		PlaintextClosed: ep.tls.plaintext.Load(),
 	}
 }
 

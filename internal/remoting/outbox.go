@@ -247,7 +247,7 @@ func (c *Conn) write(now time.Time, batches int) (owns bool) {
 }
 
 func (c *Conn) writeFailed(err error) {
-	if err == ErrStalled {
+	if errors.Is(err, ErrStalled) {
 		c.ep.slowClosed.Add(1)
 		c.failLogged(fmt.Errorf("%w for %v", err, c.ep.limits.WriteTimeout))
 		return

@@ -75,7 +75,7 @@ func (c *Conn) writeConditional(b *batch, now time.Time) (wrote bool, err error)
 		parts = parts[n:]
 		run := runOf(conds)
 		conds, at = conds[len(run):], run[len(run)-1].to
-		if err := c.untilTaken(now, func() (int64, error) { return 0, c.awaitRoom() }); err != nil {
+		if err := c.patience.untilTaken(now, func() (int64, error) { return 0, c.awaitRoom() }); err != nil {
 			return wrote, err
 		}
 		to, err := c.keepValid(b, run)

@@ -27,6 +27,7 @@ type reader struct {
 	lastRead time.Time // bytes came
 	busyAt   time.Time // a read filled a quarter of the buffer
 	partial  time.Time // the first bytes of the frame that is still arriving came
+	begun    bool      // the first bytes came and told what the peer speaks
 
 	dec wire.Decoder
 	cmd wire.Command
@@ -45,7 +46,7 @@ func (c *Conn) serve() {
 	if cause == nil {
 		cause = c.readLoop()
 	}
-	if cause == errStopping {
+	if cause == errStopping && (c.rd.begun || !c.ep.secure.undecided()) {
 		c.drainAndLinger()
 	}
 	c.closeFor(cause)
@@ -76,6 +77,8 @@ func (c *Conn) closeFor(cause error) {
 	case errors.Is(cause, ErrBadFrame):
 		c.ep.badFrames.Add(1)
 		c.failLogged(cause)
+	case errors.Is(cause, ErrHandshake), errors.Is(cause, ErrPlaintext):
+		c.failLogged(cause)
 	case errors.Is(cause, ErrStuck):
 		c.ep.slowClosed.Add(1)
 		c.failLogged(cause)
@@ -93,8 +96,17 @@ func (c *Conn) readLoop() error {
 		if err := c.armRead(); err != nil {
 			return err
 		}
-		n, err := c.nc.Read(rd.buf[rd.w:])
+		n, err := c.read(rd.buf[rd.w:])
 		now := time.Now()
+		if n > 0 && !rd.begun {
+			secured, err := c.begin(rd.buf[:n], now)
+			if err != nil {
+				return err
+			}
+			if secured {
+				continue
+			}
+		}
 		if n > 0 {
 			if rd.w == rd.r {
 				rd.partial = now
@@ -128,6 +140,14 @@ func (c *Conn) readLoop() error {
 			return err
 		}
 	}
+}
+
+// read reads what the peer said, out of TLS where it speaks that.
+func (c *Conn) read(p []byte) (int, error) {
+	if c.tls != nil {
+		return c.tls.read(p)
+	}
+	return c.nc.Read(p)
 }
 
 func (c *Conn) isClosed() bool {
@@ -373,7 +393,7 @@ func guess(b []byte) string {
 		return " (this looks like the PROXY protocol, which is not configured here)"
 	}
 	if b[0] == 0x16 && b[1] == 3 {
-		return " (this looks like TLS, which is not configured here)"
+		return " (this looks like TLS, which is disabled here: see tls.server.mode)"
 	}
 	return ""
 }

@@ -10,6 +10,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"github.com/twostage/twostage/internal/secure"
 )
 
 const refusedLogEvery = 10 * time.Second
@@ -41,6 +43,7 @@ func NewServer(cfg ServerConfig) *Server {
 	ep.routes, ep.unknown = cfg.Routes, cfg.Unknown
 	ep.onOpen, ep.onClose, ep.onBatch = cfg.OnOpen, cfg.OnClose, cfg.EndOfBatch
 	ep.onFault = cfg.OnFault
+	ep.secure = cfg.TLS.withDefaults()
 	return &Server{cfg: cfg, ep: ep, closing: make(chan struct{}), closed: make(chan struct{})}
 }
 
@@ -54,6 +57,9 @@ func (s *Server) Listen() error {
 	}
 	if s.ln != nil {
 		return nil
+	}
+	if s.cfg.TLS.Mode != secure.Disabled && s.cfg.TLS.Config == nil {
+		return fmt.Errorf("remoting: listen on %s: TLS is %s, but there is no configuration of it", s.cfg.Addr, s.cfg.TLS.Mode)
 	}
 	ln, err := s.cfg.Listen(s.cfg.Addr)
 	if err != nil {
