@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -199,23 +200,42 @@ func TestReplyBodyOverTLS(t *testing.T) {
 	}
 }
 
-// A connection that was busy gives its buffers back.
-func TestRecordBufferShrinks(t *testing.T) {
+// Reads end where records end, whatever comes at once; a connection that was busy
+// gives its buffer back.
+func TestRecordConn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		mem, conns := NewMemNetwork(), make(chan *Conn, 1)
-		_, addr := serve(t, mem, ServerConfig{
-			TLS: selfSigned(t, secure.Enforcing), OnOpen: func(c *Conn) { conns <- c },
-			Routes: table(map[int32]Route{codeEcho: {Handler: func(*Request) {}}}),
-		})
-		p, c := dialTLS(t, mem, addr), <-conns
-		p.send(frame(codeEcho, 1, strings.Repeat("x", 1<<20)))
-		synctest.Wait()
-		if n := len(c.tls.raw.buf); n != maxRecordRead {
-			t.Errorf("a busy connection reads %d bytes at once", n)
+		a, b := MemPipe(netip.MustParseAddrPort("127.0.0.1:1"), netip.MustParseAddrPort("127.0.0.1:2"))
+		defer a.Close()
+		defer b.Close()
+		var all []byte
+		sizes := []int{0, 1, 16 << 10, 3, 60 << 10, 16 << 10, 5, 16 << 10}
+		for _, n := range sizes {
+			all = append(all, 23, 3, 3, byte(n>>8), byte(n))
+			all = append(all, make([]byte, n)...)
 		}
-		time.Sleep(5 * time.Second)
-		synctest.Wait()
-		if n := len(c.tls.raw.buf); n != minReadBuffer {
+		go func() { _, _ = b.Write(all) }() // an error shows in what is read
+		rc := &recordConn{Conn: a, buf: make([]byte, minReadBuffer)}
+		buf, most := make([]byte, 7000), 0
+		for i, n := range sizes {
+			for left := recordHeader + n; left > 0; {
+				got, err := rc.Read(buf)
+				if err != nil || got > left {
+					t.Fatalf("record %d: read %d bytes of %d, %v", i, got, left, err)
+				}
+				left -= got
+				most = max(most, len(rc.buf))
+			}
+		}
+		if most != maxRecordRead {
+			t.Errorf("read %d bytes at once at most", most)
+		}
+		if err := a.SetReadDeadline(time.Now().Add(time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := rc.Read(buf); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("read %d bytes, %v", n, err)
+		}
+		if n := len(rc.buf); n != minReadBuffer {
 			t.Errorf("a quiet connection holds %d bytes", n)
 		}
 	})
