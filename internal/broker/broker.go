@@ -6,6 +6,7 @@ package broker
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -45,6 +46,10 @@ type Options struct {
 	// Live is Config and Values as they change while the broker runs [they don't].
 	Live        *config.Live[config.Broker]
 	NameServers []string // host:port each; none: clients must know the address
+	// TLS is what the ports speak. Zero: plaintext.
+	TLS remoting.ServerTLS
+	// ClientTLS is that of connections to other servers. nil: plaintext.
+	ClientTLS func(addr string) (*tls.Config, error)
 	// NowMillis is the wall clock, in milliseconds since 1970 [the machine's].
 	NowMillis func() int64
 	// Tracer makes spans of messages [nil: none].

@@ -13,6 +13,7 @@ import (
 
 // newServer makes a listener of the broker.
 func (b *Broker) newServer(addr string) *remoting.Server {
+	limits := b.cfg.Limits
 	return remoting.NewServer(remoting.ServerConfig{
 		OnFault: func(*remoting.Conn) { b.store.CheckAllReads() },
 		Addr:    addr,
@@ -28,9 +29,24 @@ func (b *Broker) newServer(addr string) *remoting.Server {
 			t.send.EndOfBatch(c)
 			t.ends.EndOfBatch(c)
 		},
-		Limits: remoting.Limits{IdleTimeout: b.cfg.Network.IdleTimeout},
+		MaxConns: limits.Connections, MaxConnsPerAddr: limits.PerAddress, TLS: b.o.TLS,
+		Limits: remoting.Limits{
+			IdleTimeout: b.cfg.Network.IdleTimeout, MaxInflightBytes: limits.InflightBytes, MaxReadMemory: limits.ArrivingBytes,
+		},
 		Logger: b.log,
 	})
+}
+
+// Connections counts what the broker's listeners accepted and refused.
+func (b *Broker) Connections() (all remoting.Stats) {
+	if !b.opened.Load() {
+		return all
+	}
+	all = b.server.Stats()
+	if b.vip != nil {
+		all.Add(b.vip.Stats())
+	}
+	return all
 }
 
 func (b *Broker) listenAddr(port int) string {

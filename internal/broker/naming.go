@@ -60,7 +60,7 @@ func newNaming(b *Broker) *naming {
 	for _, addr := range b.o.NameServers {
 		n.servers = append(n.servers, &nameServer{n: n, addr: addr, kick: make(chan struct{}, 1), ended: make(chan struct{}), sending: -1, sent: -1})
 	}
-	b.client = remoting.NewClient(remoting.ClientConfig{Logger: b.log})
+	b.client = remoting.NewClient(remoting.ClientConfig{Logger: b.log, TLS: b.o.ClientTLS})
 	return n
 }
 

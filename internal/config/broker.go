@@ -26,6 +26,9 @@ type Broker struct {
 	Query        Query
 	Trace        Trace
 	Metrics      Metrics
+	TLS          TLS
+	Limits       Limits
+	Creations    Creations
 }
 
 // Identity is who the broker is in its cluster. Its id is 0: it is a master.
@@ -221,6 +224,12 @@ type Metrics struct {
 	Port       int    // metricsPromExporterPort; 0 picks a free one
 }
 
+// Creations limit what one address may create in a minute, and at once; 0: no limit.
+type Creations struct {
+	Topics int // topicCreationsPerMinute
+	Groups int // groupCreationsPerMinute
+}
+
 // Namesrv is what the name server needs.
 type Namesrv struct {
 	BindAddress   string        // bindAddress
@@ -229,4 +238,6 @@ type Namesrv struct {
 	KVConfigPath  string        // kvConfigPath
 	OrderMessages bool          // orderMessageEnable: routes carry the order configuration of the topic
 	ScanInterval  time.Duration // scanNotActiveBrokerInterval: how often silent brokers are looked for
+	TLS           TLS
+	Limits        Limits
 }

@@ -10,7 +10,7 @@
 // and AuthConfig, the name server file those of NamesrvConfig, the two Netty classes and ControllerConfig. The table
 // is the union of 4.9.8 and 5.x, and of keys that 5.0 to 5.3 had for a while; where defaults differ, 5.x wins
 // (registerBrokerTimeoutMills 24000, transactionCheckInterval 30000). A key is what RocketMQ has a setter for. Twostage's own
-// keys are httpListenPort and httpBindAddress.
+// keys are httpListenPort, httpBindAddress, tls.client.serverName and limits that RocketMQ does not have.
 //
 // Every key has one class, decided key by key in keys_*.go:
 //
@@ -44,8 +44,9 @@
 //
 // # Refusals
 //
-// This package opens no port and resolves no name; ReadFile, and WriteFile for Live, are its only contact with the
-// disk. It does not know the command line: the caller passes flags as key and value. All errors are found in one go, each
+// This package opens no port and resolves no name; ReadFile, which Load calls for tls.config.file, and WriteFile for
+// Live are its only contact with the disk. It does not know the command line: the caller passes flags as key and value.
+// All errors are found in one go, each
 // names the key, the place and what is accepted. Nothing here is safe to change while others read it; a *Config is
 // made once and then only read.
 //

@@ -26,11 +26,11 @@ var secrets = map[string]bool{
 	"initAuthenticationUser": true, "innerClientAuthenticationCredentials": true, "socksProxyConfig": true,
 	"metricsGrpcExporterHeader": true, "objectStoreAccessKey": true, "objectStoreSecretKey": true,
 	"ossAccessKey": true, "ossSecretKey": true, "tls.server.keyPassword": true, "tls.client.keyPassword": true,
+	"otlpTracesHeaders": true,
 }
 
 const (
 	noAccess     = "access control is not there yet: every client may do everything"
-	noTLS        = "TLS is not there yet: traffic is in clear text"
 	noReplica    = "replication is not there yet: there is one copy of the data"
 	noController = "the controller and its automatic failover are not there yet"
 	noDLedger    = "DLedger replication is not there yet"
@@ -180,24 +180,8 @@ var storePlaces = []struct{ name, below string }{
 	{"abortFile", "abort"},
 }
 
-// refusedServer are of both files. RocketMQ takes the tls ones from system properties and tls.properties only.
+// refusedServer are of both files.
 var refusedServer = []refusal{
-	{"useTLS", kindBool, "false", noTLS},
-	{"tls.enable", kindBool, "false", noTLS},
-	{"tls.server.mode", kindText, "disabled", noTLS},
-	{"tls.config.file", kindText, "", noTLS},
-	{"tls.test.mode.enable", kindBool, "false", noTLS},
-	{"tls.server.need.client.auth", kindText, "none", noTLS},
-	{"tls.server.keyPath", kindText, "", noTLS},
-	{"tls.server.keyPassword", kindText, "", noTLS},
-	{"tls.server.certPath", kindText, "", noTLS},
-	{"tls.server.authClient", kindBool, "false", noTLS},
-	{"tls.server.trustCertPath", kindText, "", noTLS},
-	{"tls.client.keyPath", kindText, "", noTLS},
-	{"tls.client.keyPassword", kindText, "", noTLS},
-	{"tls.client.certPath", kindText, "", noTLS},
-	{"tls.client.authServer", kindBool, "false", noTLS},
-	{"tls.client.trustCertPath", kindText, "", noTLS},
 	{"socksProxyConfig", kindText, "{}", "connections through a SOCKS proxy are not there"},
 }
 

@@ -18,13 +18,7 @@ func long(name, def string, lo, hi int64) *key {
 }
 
 func text(name, def string, oneOf ...string) *key {
-	return &key{name: name, kind: kindText, def: def, class: Used, oneOf: oneOf}
-}
-
-// secret is a key whose value is never printed.
-func secret(k *key) *key {
-	k.secret = true
-	return k
+	return &key{name: name, kind: kindText, def: def, class: Used, oneOf: oneOf, secret: secrets[name]}
 }
 
 const (
@@ -47,6 +41,10 @@ const (
 	keyCommitLog    = "storePathCommitLog"
 	keyKVConfig     = "kvConfigPath"
 	keyBlackList    = "configBlackList"
+	keyTLSMode      = "tls.server.mode"
+	keyTLSFile      = "tls.config.file"
+	keyTLSTest      = "tls.test.mode.enable"
+	keyTLSCert      = "tls.server.certPath"
 )
 
 const defaultDelayLevels = "1s 5s 10s 30s 1m 2m 3m 4m 5m 6m 7m 8m 9m 10m 20m 30m 1h 2h"
@@ -64,6 +62,9 @@ var aliases = [][2]string{
 // usedBroker are the keys of the broker file that Twostage acts on.
 func usedBroker() []*key {
 	return []*key{
+		whole("topicCreationsPerMinute", "10000", 0, anyInt),
+		whole("groupCreationsPerMinute", "10000", 0, anyInt),
+
 		// identity
 		text("brokerClusterName", "DefaultCluster"),
 		text(keyBrokerName, ""), // host name, else DEFAULT_BROKER
@@ -128,7 +129,7 @@ func usedBroker() []*key {
 		text("msgTraceTopicName", "RMQ_SYS_TRACE_TOPIC"),
 		flag("traceOn", "true"),
 		text("otlpTracesEndpoint", ""), // "" makes no spans
-		secret(text("otlpTracesHeaders", "")),
+		text("otlpTracesHeaders", ""),
 		whole("otlpTracesOneIn", "0", 0, anyInt),
 		whole("otlpTracesPerSecond", "1000", 1, anyInt),
 
@@ -209,7 +210,8 @@ func usedNamesrv() []*key {
 	}
 }
 
-// usedServer are the keys of NettyServerConfig that both servers act on, and Twostage's own.
+// usedServer are the keys that both servers act on: of NettyServerConfig, of TlsSystemConfig, which RocketMQ takes from
+// system properties and tls.properties only, and Twostage's own.
 func usedServer(listenPort string) []*key {
 	return []*key{
 		whole(keyListenPort, listenPort, 0, maxPort),
@@ -217,5 +219,27 @@ func usedServer(listenPort string) []*key {
 		whole("serverChannelMaxIdleTimeSeconds", "120", 1, maxMillis/1000),
 		whole("httpListenPort", "8082", 0, maxPort),
 		text("httpBindAddress", ""), // as bindAddress
+		whole("maxConnections", "100000", 0, anyInt),
+		whole("maxConnectionsPerAddress", "0", 0, anyInt),
+		whole("maxInflightBytesPerConnection", "67108864", 1<<20, anyInt),
+		long("maxArrivingBytes", "536870912", 16<<20, 1<<40),
+
+		text(keyTLSMode, "permissive", "disabled", "permissive", "enforcing"),
+		text(keyTLSFile, ""),
+		flag(keyTLSTest, "true"), // no effect where certPath and keyPath are set
+		text(keyTLSCert, ""),
+		text("tls.server.keyPath", ""),
+		text("tls.server.keyPassword", ""),
+		text("tls.server.trustCertPath", ""),
+		text("tls.server.need.client.auth", "none", "none", "optional", "require"),
+		flag("tls.server.authClient", "false"),
+		flag("useTLS", "false"), // as tls.enable
+		flag("tls.enable", "false"),
+		text("tls.client.certPath", ""),
+		text("tls.client.keyPath", ""),
+		text("tls.client.keyPassword", ""),
+		text("tls.client.trustCertPath", ""),
+		flag("tls.client.authServer", "false"),
+		text("tls.client.serverName", ""), // the host that is connected to
 	}
 }

@@ -129,6 +129,8 @@ func Load(s Sources) (*Config, error) {
 		servers.putAll(FromFlag, s.NamesrvFlags)
 		servers.putAll(FromChange, s.namesrvChanges)
 	}
+	brokers.tlsFile()
+	servers.tlsFile()
 	brokers.verify()
 	servers.verify()
 
@@ -157,6 +159,7 @@ func Load(s Sources) (*Config, error) {
 		c.HTTP = brokers.http(c.Broker.Network.BindAddress)
 		if s.Role == RoleAll {
 			servers.refuseHTTP()
+			brokers.tlsTo(c.Broker, c.Namesrv)
 		}
 	}
 	if err := errors.Join(inOrder(append(brokers.errs, servers.errs...))...); err != nil {

@@ -44,6 +44,8 @@ func wantError(t *testing.T, s Sources, pieces ...string) {
 
 func TestDefaults(t *testing.T) {
 	c := mustLoad(t, Sources{HostName: "box", DataDir: "/d"})
+	tls := TLS{Mode: "permissive", SelfSigned: true, ClientAuth: "none"}
+	limits := Limits{Connections: 100_000, InflightBytes: 64 << 20, ArrivingBytes: 512 << 20}
 	want := Broker{
 		Identity:     Identity{Cluster: "DefaultCluster", Name: "box", Region: "DefaultRegion", Permission: 6},
 		Network:      Network{BindAddress: "0.0.0.0", ListenPort: 10911, HAPort: 10912, IdleTimeout: 2 * time.Minute},
@@ -69,13 +71,13 @@ func TestDefaults(t *testing.T) {
 		Assign:  Assign{Balance: true, RouteInterval: 30 * time.Second, DefaultMode: "PULL", ShareQueues: -1},
 		Query:   Query{MaxMessages: 64, MaxByUniqueKey: 32},
 		Trace:   Trace{On: true, Topic: "RMQ_SYS_TRACE_TOPIC", PerSecond: 1000},
-		Metrics: Metrics{Port: 5557},
+		Metrics: Metrics{Port: 5557}, TLS: tls, Limits: limits, Creations: Creations{Topics: 10000, Groups: 10000},
 	}
 	if !reflect.DeepEqual(c.Broker, want) {
 		t.Errorf("broker\n got %+v\nwant %+v", c.Broker, want)
 	}
 	wantNS := Namesrv{BindAddress: "0.0.0.0", ListenPort: 9876, IdleTimeout: 2 * time.Minute, KVConfigPath: "/d/namesrv/kvConfig.json",
-		ScanInterval: 5 * time.Second}
+		ScanInterval: 5 * time.Second, TLS: tls, Limits: limits}
 	if c.Namesrv != wantNS {
 		t.Errorf("name server\n got %+v\nwant %+v", c.Namesrv, wantNS)
 	}

@@ -136,6 +136,9 @@ func (s *settings) broker() Broker {
 			Host:       s.host("metricsPromExporterHost"),
 			Port:       s.int("metricsPromExporterPort"),
 		},
+		TLS:       s.tls(),
+		Limits:    s.limits(),
+		Creations: Creations{Topics: s.int("topicCreationsPerMinute"), Groups: s.int("groupCreationsPerMinute")},
 	}
 }
 
@@ -204,6 +207,8 @@ func (s *settings) namesrv() Namesrv {
 		KVConfigPath:  s.text(keyKVConfig),
 		OrderMessages: s.flag("orderMessageEnable"),
 		ScanInterval:  s.millis("scanNotActiveBrokerInterval"),
+		TLS:           s.tls(),
+		Limits:        s.limits(),
 	}
 }
 

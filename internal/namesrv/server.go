@@ -27,6 +27,8 @@ type Options struct {
 	Live   *config.Live[config.Namesrv] // Config and all keys, as they change while the server runs; nil: they don't
 	FS     vfs.FS                       // holds kvConfigPath; nil is vfs.OS()
 	Logger *slog.Logger                 // nil discards
+	// TLS is what the port speaks. Zero: plaintext.
+	TLS remoting.ServerTLS
 	// Listen opens the listener on Config's bindAddress:listenPort. nil is TCP.
 	Listen func(addr string) (net.Listener, error)
 }
@@ -69,13 +71,18 @@ func New(o Options) *Server {
 		table:  newTable[*remoting.Conn](),
 	}
 	s.current.Store(s.table.now)
+	limits := o.Config.Limits
 	s.remote = remoting.NewServer(remoting.ServerConfig{
 		Addr:    net.JoinHostPort(o.Config.BindAddress, strconv.Itoa(o.Config.ListenPort)),
 		Listen:  o.Listen,
 		Routes:  s.routes,
 		OnClose: s.connClosed,
-		Limits:  remoting.Limits{IdleTimeout: o.Config.IdleTimeout},
-		Logger:  o.Logger,
+		TLS:     o.TLS,
+		Limits: remoting.Limits{
+			IdleTimeout: o.Config.IdleTimeout, MaxInflightBytes: limits.InflightBytes, MaxReadMemory: limits.ArrivingBytes,
+		},
+		MaxConns: limits.Connections, MaxConnsPerAddr: limits.PerAddress,
+		Logger: o.Logger,
 	})
 	return s
 }
@@ -110,6 +117,9 @@ func (s *Server) Open() error {
 	}
 	return nil
 }
+
+// Connections counts what the listener accepted and refused.
+func (s *Server) Connections() remoting.Stats { return s.remote.Stats() }
 
 // Addr is the listener's address, the zero value before Open.
 func (s *Server) Addr() netip.AddrPort {

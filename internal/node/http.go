@@ -74,6 +74,9 @@ func (n *node) serveHTTP() error {
 	switch {
 	case err == nil:
 		n.http = ln.Addr().(*net.TCPAddr).AddrPort()
+		if ln, err = n.overTLS(ln); err != nil {
+			return fmt.Errorf("http: %w", err)
+		}
 		runHTTP(n.group, n.Logger, "http", ln, mux)
 	case c.Explicit || !taken(err):
 		return fmt.Errorf("http: %w\nhttpListenPort=%d or httpBindAddress is to blame: choose others with %s httpListenPort=PORT (0 picks a free one)", err, c.Port, n.setFlag())
@@ -100,6 +103,9 @@ func (n *node) servePrometheus(metrics http.Handler) error {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", metrics)
 	n.Logger.Info("metrics are served", "addr", reachable(ln.Addr().(*net.TCPAddr).AddrPort()))
+	if ln, err = n.overTLS(ln); err != nil {
+		return fmt.Errorf("metrics: %w", err)
+	}
 	runHTTP(n.group, n.Logger, "metrics", ln, mux)
 	return nil
 }

@@ -58,6 +58,8 @@ type node struct {
 	health  *health
 	inspect *transactions
 
+	connections *connections
+
 	namesrv, broker, http netip.AddrPort
 }
 
@@ -65,6 +67,8 @@ type node struct {
 // returns when all have stopped. That ctx ended is no error.
 func Run(ctx context.Context, o Options) error {
 	n := &node{Options: o, group: lifecycle.NewGroup(ctx, o.Logger), metrics: newRegistry(), health: &health{}, inspect: &transactions{}}
+	n.connections = &connections{}
+	n.metrics.MustRegister(n.connections)
 	n.report()
 	if err := n.start(ctx); err != nil {
 		stopped := n.group.Stop()
@@ -83,7 +87,10 @@ func (n *node) start(ctx context.Context) error {
 		return err
 	}
 	if n.Role != config.RoleBroker {
-		s := n.newNamesrv()
+		s, err := n.newNamesrv()
+		if err != nil {
+			return err
+		}
 		if err := n.serve(ctx, "name server", s); err != nil {
 			return portError(err, "name server", n.Config.Namesrv.ListenPort, "--namesrv-set listenPort=PORT")
 		}

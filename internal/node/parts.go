@@ -17,10 +17,16 @@ type openNow struct{ *namesrv.Server }
 
 func (s openNow) Open(context.Context) error { return s.Server.Open() }
 
-func (n *node) newNamesrv() server {
-	return openNow{namesrv.New(namesrv.Options{
-		Config: n.Config.Namesrv, Live: n.Config.LiveNamesrv(), FS: n.FS, Logger: n.Logger.With("server", "namesrv"),
-	})}
+func (n *node) newNamesrv() (server, error) {
+	tls, err := n.serverTLS(n.Config.Namesrv.TLS)
+	if err != nil {
+		return nil, fmt.Errorf("name server: %w", err)
+	}
+	s := namesrv.New(namesrv.Options{
+		Config: n.Config.Namesrv, Live: n.Config.LiveNamesrv(), FS: n.FS, Logger: n.Logger.With("server", "namesrv"), TLS: tls,
+	})
+	n.connections.server("namesrv", s.Connections)
+	return openNow{s}, nil
 }
 
 func (n *node) newBroker() (*broker.Broker, error) {
@@ -32,9 +38,19 @@ func (n *node) newBroker() (*broker.Broker, error) {
 	if err != nil {
 		return nil, err
 	}
+	tls, err := n.serverTLS(n.Config.Broker.TLS)
+	if err != nil {
+		return nil, fmt.Errorf("broker: %w", err)
+	}
+	client, err := n.clientTLS(n.Config.Broker.TLS.Client)
+	if err != nil {
+		return nil, fmt.Errorf("broker: %w", err)
+	}
 	b := broker.New(broker.Options{
 		Config: n.Config.Broker, Live: live, FS: n.FS, Logger: n.Logger.With("server", "broker"), NameServers: servers, Tracer: tracer,
+		TLS: tls, ClientTLS: client,
 	})
+	n.connections.server("broker", b.Connections)
 	if err := n.metrics.Register(b.Metrics()); err != nil {
 		return nil, fmt.Errorf("broker: metrics: %w", err)
 	}

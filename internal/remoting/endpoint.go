@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -34,6 +35,22 @@ type Stats struct {
 	PlaintextClosed int64 // connections closed because they were plaintext where TLS is enforced
 }
 
+// Add adds what another server counted.
+func (s *Stats) Add(o Stats) {
+	s.Conns += o.Conns
+	for _, f := range []struct {
+		to *int64
+		n  int64
+	}{
+		{&s.Refused, o.Refused}, {&s.BadFrames, o.BadFrames}, {&s.IdleClosed, o.IdleClosed}, {&s.SlowClosed, o.SlowClosed},
+		{&s.Panics, o.Panics}, {&s.LaneRejects, o.LaneRejects}, {&s.LateAnswers, o.LateAnswers}, {&s.ReadMemory, o.ReadMemory},
+		{&s.LaneRequests, o.LaneRequests}, {&s.TLSConns, o.TLSConns}, {&s.TLSFailed, o.TLSFailed}, {&s.TLSBusy, o.TLSBusy},
+		{&s.TLSRefused, o.TLSRefused}, {&s.PlaintextClosed, o.PlaintextClosed},
+	} {
+		*f.to += f.n
+	}
+}
+
 // endpoint is what the connections of one Server or Client share.
 type endpoint struct {
 	server  bool
@@ -58,9 +75,10 @@ type endpoint struct {
 	tls                                        tlsCounts
 	jobsIdle                                   chan struct{} // capacity 1: jobs has become zero
 
-	mu    sync.Mutex
-	conns map[*Conn]struct{}
-	wg    sync.WaitGroup // reader goroutines, timers of Calls
+	mu     sync.Mutex
+	conns  map[*Conn]struct{}
+	byAddr map[netip.Addr]int // open connections; nil unless they are bounded
+	wg     sync.WaitGroup     // reader goroutines, timers of Calls
 }
 
 func newEndpoint(limits Limits, log *slog.Logger) *endpoint {
@@ -82,6 +100,13 @@ func (ep *endpoint) open() int {
 	ep.mu.Lock()
 	defer ep.mu.Unlock()
 	return len(ep.conns)
+}
+
+// openFrom is the number of connections of an address, if they are bounded.
+func (ep *endpoint) openFrom(addr netip.Addr) int {
+	ep.mu.Lock()
+	defer ep.mu.Unlock()
+	return ep.byAddr[addr]
 }
 
 func (ep *endpoint) stats() Stats {
@@ -185,6 +210,9 @@ func (ep *endpoint) waitJobs(ctx context.Context) error {
 func (ep *endpoint) start(c *Conn) {
 	ep.mu.Lock()
 	ep.conns[c] = struct{}{}
+	if ep.byAddr != nil {
+		ep.byAddr[c.remote.Addr()]++
+	}
 	ep.wg.Add(1)
 	ep.mu.Unlock()
 	go c.serve()
@@ -193,6 +221,11 @@ func (ep *endpoint) start(c *Conn) {
 func (ep *endpoint) gone(c *Conn) {
 	ep.mu.Lock()
 	delete(ep.conns, c)
+	if addr := c.remote.Addr(); ep.byAddr[addr] > 1 {
+		ep.byAddr[addr]--
+	} else {
+		delete(ep.byAddr, addr)
+	}
 	ep.mu.Unlock()
 	if c.onGone != nil {
 		c.onGone()

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -44,6 +45,9 @@ func NewServer(cfg ServerConfig) *Server {
 	ep.onOpen, ep.onClose, ep.onBatch = cfg.OnOpen, cfg.OnClose, cfg.EndOfBatch
 	ep.onFault = cfg.OnFault
 	ep.secure = cfg.TLS.withDefaults()
+	if cfg.MaxConnsPerAddr > 0 {
+		ep.byAddr = make(map[netip.Addr]int)
+	}
 	return &Server{cfg: cfg, ep: ep, closing: make(chan struct{}), closed: make(chan struct{})}
 }
 
@@ -140,18 +144,29 @@ func (s *Server) accept(ln net.Listener) error {
 			continue
 		}
 		wait = 0
-		if n := s.cfg.MaxConns; n > 0 && s.ep.open() >= n {
+		c := s.ep.newConn(nc)
+		if why := s.tooMany(c); why != "" {
 			nc.Close()
 			total := s.ep.refused.Add(1)
 			if now := time.Now(); lastRefused.IsZero() || now.Sub(lastRefused) >= refusedLogEvery {
 				lastRefused = now
-				s.ep.log.Warn("connection refused: as many are open as are allowed",
-					"peer", nc.RemoteAddr(), "open", n, "refused", total)
+				s.ep.log.Warn("connection refused: "+why, "peer", nc.RemoteAddr(), "open", s.ep.open(), "refused", total)
 			}
 			continue
 		}
-		s.ep.start(s.ep.newConn(nc))
+		s.ep.start(c)
 	}
+}
+
+// tooMany says why a connection is one too many, "" when it is not.
+func (s *Server) tooMany(c *Conn) string {
+	if n := s.cfg.MaxConns; n > 0 && s.ep.open() >= n {
+		return "as many are open as are allowed (maxConnections)"
+	}
+	if n := s.cfg.MaxConnsPerAddr; n > 0 && s.ep.openFrom(c.remote.Addr()) >= n {
+		return "as many of its address are open as are allowed (maxConnectionsPerAddress)"
+	}
+	return ""
 }
 
 func (s *Server) isClosing() bool {

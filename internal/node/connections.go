@@ -1,0 +1,83 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/twostage/twostage/internal/remoting"
+	"github.com/twostage/twostage/internal/secure"
+)
+
+// connections is the metrics of all ports of the process, by server: broker,
+// namesrv, http.
+type connections struct {
+	mu      sync.Mutex
+	servers []portStats
+	web     []func() secure.Stats
+}
+
+type portStats struct {
+	name  string
+	stats func() remoting.Stats
+}
+
+func (c *connections) server(name string, stats func() remoting.Stats) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.servers = append(c.servers, portStats{name, stats})
+}
+
+func (c *connections) http(stats func() secure.Stats) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.web = append(c.web, stats)
+}
+
+var (
+	descConns    = prometheus.NewDesc("twostage_connections", "Open connections.", []string{"server"}, nil)
+	descSecured  = prometheus.NewDesc("twostage_tls_connections_total", "Connections that speak TLS since the start.", []string{"server"}, nil)
+	descRejected = prometheus.NewDesc("twostage_refused_connections_total",
+		"Connections closed since the start because of what they are: too many, plaintext where TLS is enforced, TLS where it is disabled, a handshake that failed or was one too many, no frames.",
+		[]string{"server", "because"}, nil)
+)
+
+// Describe is part of prometheus.Collector.
+func (c *connections) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{descConns, descSecured, descRejected} {
+		ch <- d
+	}
+}
+
+// Collect is part of prometheus.Collector.
+func (c *connections) Collect(ch chan<- prometheus.Metric) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	total := func(d *prometheus.Desc, n int64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n), labels...)
+	}
+	for _, s := range c.servers {
+		st := s.stats()
+		ch <- prometheus.MustNewConstMetric(descConns, prometheus.GaugeValue, float64(st.Conns), s.name)
+		total(descSecured, st.TLSConns, s.name)
+		total(descRejected, st.Refused, s.name, "limit")
+		total(descRejected, st.PlaintextClosed, s.name, "plaintext")
+		total(descRejected, st.TLSRefused, s.name, "tls_disabled")
+		total(descRejected, st.TLSFailed, s.name, "handshake")
+		total(descRejected, st.TLSBusy, s.name, "handshakes_busy")
+		total(descRejected, st.BadFrames-st.TLSRefused, s.name, "bad_frame")
+	}
+	var web secure.Stats
+	for _, stats := range c.web {
+		st := stats()
+		web.Secured += st.Secured
+		web.Failed += st.Failed
+		web.PlaintextClosed += st.PlaintextClosed
+	}
+	total(descSecured, web.Secured, "http")
+	total(descRejected, web.PlaintextClosed, "http", "plaintext")
+	total(descRejected, web.Failed, "http", "handshake")
+}
