@@ -5,6 +5,7 @@ package client
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -36,8 +37,30 @@ type Config struct {
 	Timeout time.Duration
 	// Dial connects to host:port. Default: TCP.
 	Dial func(ctx context.Context, addr string) (net.Conn, error)
+	// TLS secures connections to name servers and brokers; nil: plaintext. Where it
+	// has no ServerName, certificates must be for the host of the address that is
+	// connected to. It must not be changed while clients use it.
+	TLS *tls.Config
 	// Logger gets what no call can return. Default: nothing is logged.
 	Logger *slog.Logger
+}
+
+// secured gives the TLS configuration for an address; nil: plaintext.
+func (c Config) secured() func(addr string) (*tls.Config, error) {
+	if c.TLS == nil {
+		return nil
+	}
+	return func(addr string) (*tls.Config, error) {
+		one := c.TLS.Clone()
+		if one.ServerName == "" {
+			host, _, err := net.SplitHostPort(addr)
+			if err != nil {
+				return nil, err
+			}
+			one.ServerName = host
+		}
+		return one, nil
+	}
 }
 
 // instances counts the clients of this process, for their ids.

@@ -51,7 +51,7 @@ func newLink(cfg Config, routes func(code int32) (remoting.Route, bool)) *link {
 	return &link{
 		cfg: cfg, id: ownIP().String() + "@" + cfg.Instance,
 		net: remoting.NewClient(remoting.ClientConfig{
-			Dial: cfg.Dial, Routes: routes, ConnectTimeout: cfg.Timeout, Logger: cfg.Logger,
+			Dial: cfg.Dial, TLS: cfg.secured(), Routes: routes, ConnectTimeout: cfg.Timeout, Logger: cfg.Logger,
 			Language: wire.LanguageGo, Version: wire.Version,
 		}),
 		parts:   lifecycle.NewGroup(context.Background(), cfg.Logger),

@@ -31,11 +31,13 @@ type cluster struct {
 	Process
 	namesrv string
 	broker  string // address of the only broker to ask, instead of name servers
+	tls     tlsFlags
 }
 
 // flag adds --namesrv.
 func (c *cluster) flag(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&c.namesrv, "namesrv", c.variable(variableNamesrv, "127.0.0.1:9876"), "name servers, `HOST:PORT;...`")
+	c.tls.add(cmd)
 }
 
 // brokerFlag adds --broker.
@@ -62,7 +64,11 @@ func (c *cluster) servers() ([]string, error) {
 // client is what clients of this command have in common.
 func (c *cluster) client() (client.Config, error) {
 	servers, err := c.servers()
-	return client.Config{NameServers: servers, Logger: c.logger()}, err
+	if err != nil {
+		return client.Config{}, err
+	}
+	tls, err := c.tls.config()
+	return client.Config{NameServers: servers, TLS: tls, Logger: c.logger()}, err
 }
 
 // admin calls fn with an Admin.
@@ -75,7 +81,11 @@ func (c *cluster) admin(fn func(a *admin.Admin) error) (err error) {
 	} else if host, port, err := net.SplitHostPort(c.broker); err != nil || host == "" || port == "" {
 		return usagef("--broker %q is not HOST:PORT", c.broker)
 	}
-	conns := remoting.NewClient(remoting.ClientConfig{Language: wire.LanguageGo, Version: wire.Version, Logger: c.logger()})
+	tls, err := c.tls.client()
+	if err != nil {
+		return err
+	}
+	conns := remoting.NewClient(remoting.ClientConfig{TLS: tls, Language: wire.LanguageGo, Version: wire.Version, Logger: c.logger()})
 	defer func() { err = errors.Join(err, conns.Close()) }()
 	return fn(admin.New(conns, servers))
 }

@@ -1,0 +1,119 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"crypto/tls"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/twostage/twostage/internal/config"
+	"github.com/twostage/twostage/internal/remoting"
+	"github.com/twostage/twostage/internal/rpc"
+	"github.com/twostage/twostage/internal/secure/securetest"
+	"github.com/twostage/twostage/internal/vfs"
+)
+
+// anybody is a client's configuration that verifies nothing.
+func anybody(string) (*tls.Config, error) { return &tls.Config{InsecureSkipVerify: true}, nil }
+
+// https is get over TLS.
+func https(t *testing.T, addr, path string) (status int, text string) {
+	t.Helper()
+	tr := &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
+	res, err := (&http.Client{Transport: tr, Timeout: patience}).Get("https://" + addr + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res.StatusCode, string(b)
+}
+
+// Nothing needs to be configured for clients that speak TLS and verify nobody, as
+// RocketMQ's do by default.
+func TestEveryPortSpeaksTLSByDefault(t *testing.T) {
+	r := start(t, load(t, config.RoleAll, "metricsExporterType=PROM", "metricsPromExporterPort=0", "metricsPromExporterHost=127.0.0.1"), config.RoleAll, vfs.NewMem())
+	_, exporter, _ := strings.Cut(r.log.String(), "metrics are served\" addr=")
+	exporter = strings.Fields(exporter)[0]
+	for _, secured := range []func(string) (*tls.Config, error){nil, anybody} {
+		c := remoting.NewClient(remoting.ClientConfig{TLS: secured})
+		for _, addr := range []string{r.fields["namesrv"], r.fields["broker"]} {
+			_, err := rpc.ClusterInfo(t.Context(), c, addr)
+			if _, answered := rpc.CodeOf(err); err != nil && !answered {
+				t.Errorf("%s, with TLS %v: %v", addr, secured != nil, err)
+			}
+		}
+		c.Close()
+	}
+	for _, addr := range []string{r.fields["http"], exporter} {
+		if status, text := get(t, addr, "/metrics"); status != 200 || !strings.Contains(text, "\nrocketmq_") {
+			t.Errorf("%s: %d %.300q", addr, status, text)
+		}
+		if status, text := https(t, addr, "/metrics"); status != 200 || !strings.Contains(text, "\nrocketmq_") {
+			t.Errorf("%s over TLS: %d %.300q", addr, status, text)
+		}
+	}
+	_, text := get(t, r.fields["http"], "/metrics")
+	for _, line := range []string{
+		`twostage_tls_connections_total{server="broker"} 1`, `twostage_tls_connections_total{server="namesrv"} 1`,
+		`twostage_tls_connections_total{server="http"} 2`, `twostage_connections{server="namesrv"} 1`,
+	} {
+		if !strings.Contains(text, "\n"+line+"\n") {
+			t.Errorf("no %s in:\n%s", line, text)
+		}
+	}
+}
+
+// Where TLS is enforced, plaintext is refused and counted on each port; the broker
+// finds its name server all the same.
+func TestEnforcingTLS(t *testing.T) {
+	files := securetest.NewCA(t, "ca").Files(t, t.TempDir(), "server", "127.0.0.1")
+	var flags []string
+	for _, kv := range []string{"tls.server.mode=enforcing", "tls.server.certPath=" + files.Cert, "tls.server.keyPath=" + files.Key} {
+		flags = append(flags, kv, "namesrv."+kv)
+	}
+	flags = append(flags, "tls.enable=true", "tls.client.authServer=true", "tls.client.trustCertPath="+files.Trust)
+	r := start(t, load(t, config.RoleAll, flags...), config.RoleAll, vfs.NewMem())
+	if status, text := https(t, r.fields["http"], "/readyz"); status != 200 {
+		t.Errorf("/readyz: %d %s", status, text)
+	}
+	c := remoting.NewClient(remoting.ClientConfig{})
+	defer c.Close()
+	for _, addr := range []string{r.fields["namesrv"], r.fields["broker"]} {
+		if _, err := rpc.ClusterInfo(t.Context(), c, addr); err == nil {
+			t.Errorf("%s answers in plaintext", addr)
+		}
+	}
+	if res, err := http.Get("http://" + r.fields["http"] + "/healthz"); err == nil {
+		res.Body.Close()
+		t.Error("HTTP in plaintext")
+	}
+	_, text := https(t, r.fields["http"], "/metrics")
+	for _, server := range []string{"broker", "namesrv", "http"} {
+		found := false
+		for line := range strings.Lines(text) {
+			found = found || strings.HasPrefix(line, `twostage_refused_connections_total{because="plaintext",server="`+server+`"} `) && !strings.HasSuffix(line, " 0\n")
+		}
+		if !found {
+			t.Errorf("%s counts no refusal:\n%s", server, text)
+		}
+	}
+}
+
+func TestTLSFilesThatCannotBeUsed(t *testing.T) {
+	err := fails(t, load(t, config.RoleAll, "tls.server.certPath=/none/cert.pem", "tls.server.keyPath=/none/key.pem"), config.RoleAll)
+	if !strings.Contains(err.Error(), "/none/cert.pem") || !strings.Contains(err.Error(), "tls.server") {
+		t.Error(err)
+	}
+	err = fails(t, load(t, config.RoleAll, "tls.enable=true", "tls.client.authServer=true", "tls.client.trustCertPath=/none/ca.pem"), config.RoleAll)
+	if !strings.Contains(err.Error(), "/none/ca.pem") || !strings.Contains(err.Error(), "tls.client") {
+		t.Error(err)
+	}
+}
