@@ -24,6 +24,7 @@ import (
 	"github.com/twostage/twostage/internal/broker/offset"
 	"github.com/twostage/twostage/internal/broker/pop"
 	"github.com/twostage/twostage/internal/broker/popwait"
+	"github.com/twostage/twostage/internal/broker/quota"
 	"github.com/twostage/twostage/internal/broker/stats"
 	"github.com/twostage/twostage/internal/broker/timer"
 	"github.com/twostage/twostage/internal/broker/topic"
@@ -85,6 +86,8 @@ type Broker struct {
 	naming  *naming
 	spread  *spread
 
+	newTopics, newGroups *quota.Limiter // what an address may make; nil: no limit
+
 	requests   requests
 	booted     int64          // when it was opened, ms
 	unconsumed atomic.Int64   // messages that were deleted before a group had consumed them, for each group
@@ -108,9 +111,12 @@ func New(o Options) *Broker {
 	if o.Live == nil {
 		o.Live = config.Frozen(o.Config, o.Values)
 	}
+	clock := func() time.Time { return time.UnixMilli(o.NowMillis()) }
 	return &Broker{
 		o: o, live: o.Live, cfg: o.Config, log: o.Logger, locks: lock.New(), holds: longpoll.New[*store.Queue](maxHeld, o.Logger), stats: stats.New(stats.Config{Cluster: o.Config.Identity.Cluster, Now: time.Now}),
-		popHeld: popwait.New(waitLimits(o.Config.PopWait), false, o.Logger), noted: popwait.New(waitLimits(o.Config.PopWait), true, o.Logger),
+		newTopics: quota.New("topics", "topicCreationsPerMinute", o.Config.Creations.Topics, clock),
+		newGroups: quota.New("groups", "groupCreationsPerMinute", o.Config.Creations.Groups, clock),
+		popHeld:   popwait.New(waitLimits(o.Config.PopWait), false, o.Logger), noted: popwait.New(waitLimits(o.Config.PopWait), true, o.Logger),
 	}
 }
 

@@ -41,22 +41,23 @@ func (b *Broker) handlers() handlers {
 	settings := b.live.Now
 	writable := func() bool { return settings().Identity.Permission&int(topic.PermWrite) != 0 }
 	readable := func() bool { return settings().Identity.Permission&int(topic.PermRead) != 0 }
+	groups := &handler.GroupMaker{Groups: b.groups, Quota: b.newGroups}
 	h.send = &handler.Send{
-		Log: b.store, Topics: b.topics, Groups: b.groups, Halves: b.txn, Delays: b.waits(), Stats: b.stats,
+		Log: b.store, Topics: b.topics, Groups: groups, Halves: b.txn, Delays: b.waits(), Stats: b.stats,
 		Host: b.advertised, Cluster: c.Identity.Cluster, Broker: c.Identity.Name, Every: header.EveryAnswer(c.Identity.Region, c.Trace.On),
-		Settings: settings, Writable: writable, Created: b.spread.add, Ordered: b.locks.Held,
+		Settings: settings, Writable: writable, Created: b.spread.add, NewTopics: b.newTopics, Ordered: b.locks.Held,
 		Tracer: b.o.Tracer,
 	}
 	filters := handler.NewFilters(c.Pull.PropertyFilter)
 	h.pull = &handler.Pull{
-		Log: b.store, Topics: b.topics, Groups: b.groups, Subs: b.session, Holder: b.holds, Offsets: b.offsets, Resets: b.offsets, Stats: b.stats, Filters: filters,
+		Log: b.store, Topics: b.topics, Groups: groups, Subs: b.session, Holder: b.holds, Offsets: b.offsets, Resets: b.offsets, Stats: b.stats, Filters: filters,
 		Readable: readable, Settings: settings,
 		Tracer: b.o.Tracer,
 	}
 	h.offsets = &handler.Offset{Log: b.store, Topics: b.topics, Offsets: b.offsets}
 	h.query = &handler.Query{Log: b.store, Settings: settings}
-	h.client = &handler.Client{Sessions: b.session, Groups: b.groups, Topics: b.topics, Published: b.naming.announce, Filters: filters, NotifyChanges: c.Groups.NotifyChanges, ProducerOnline: b.txn.Online}
-	h.back = &handler.SendBack{Log: b.store, Topics: b.topics, Groups: b.groups, Delays: b.waits(), Stats: b.stats, Writable: writable, Host: b.advertised, Settings: settings}
+	h.client = &handler.Client{Sessions: b.session, Groups: groups, Topics: b.topics, Published: b.naming.announce, Filters: filters, NotifyChanges: c.Groups.NotifyChanges, ProducerOnline: b.txn.Online}
+	h.back = &handler.SendBack{Log: b.store, Topics: b.topics, Groups: groups, Delays: b.waits(), Stats: b.stats, Writable: writable, Host: b.advertised, Settings: settings}
 	if b.timers != nil {
 		h.back.MaxWait = c.Timers.MaxDelay
 	}
@@ -68,7 +69,7 @@ func (b *Broker) handlers() handlers {
 	h.end = &handler.Transaction{Decisions: b.txn, Log: b.store, Tracer: b.o.Tracer}
 	h.inspect = &handler.Inspect{Transactions: b.txn, Broker: c.Identity.Name}
 	h.admin = &handler.Admin{Topics: b.topics, Groups: b.groups, Offsets: b.offsets, Queues: b.store, Published: b.naming.publish, Settle: b.settle,
-		Pops: b.pops, Stats: b.stats, Deleted: b.letGoDeleted}
+		Pops: b.pops, Stats: b.stats, Deleted: b.letGoDeleted, NewTopics: b.newTopics, NewGroups: b.newGroups}
 
 	h.reset = &handler.Reset{Log: b.store, Topics: b.topics, Groups: b.groups, Online: b.session, Offsets: b.offsets, Pops: b.pops, LetGo: b.letGo,
 		Settings: settings, Broker: c.Identity.Name, Logger: b.log}
@@ -81,13 +82,13 @@ func (b *Broker) handlers() handlers {
 	h.stats = &handler.Stats{Log: b.store, Topics: b.topics, Counters: b.stats, Offsets: b.offsets, Runtime: b.runtimeInfo, Broker: c.Identity.Name, NowMillis: b.o.NowMillis}
 	h.reply = &handler.Reply{Send: h.send, Requesters: b.session, NowMillis: b.o.NowMillis, Logger: b.log}
 
-	h.notify = &handler.Notify{Topics: b.topics, Groups: b.groups, Ready: b.pops, Waiter: b.noted, Held: b.popHeld.Held, Readable: readable}
+	h.notify = &handler.Notify{Topics: b.topics, Groups: groups, Ready: b.pops, Waiter: b.noted, Held: b.popHeld.Held, Readable: readable}
 	h.pops = &handler.Pop{
-		Pops: b.pops, Topics: b.topics, Groups: b.groups, Queues: b.store, Filters: filters, Waiter: b.popHeld, Freed: b.freed, Stats: b.stats,
+		Pops: b.pops, Topics: b.topics, Groups: groups, Queues: b.store, Filters: filters, Waiter: b.popHeld, Freed: b.freed, Stats: b.stats,
 		Readable: readable, NowMillis: b.o.NowMillis, Tracer: b.o.Tracer,
 	}
 	h.config = handler.NewConfig(b.live, b.o.NowMillis, b.log)
-	h.share = &handler.Assign{Assignments: b.assign, Topics: b.topics, Groups: b.groups}
+	h.share = &handler.Assign{Assignments: b.assign, Topics: b.topics, Groups: groups}
 	return h
 }
 

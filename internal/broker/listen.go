@@ -49,6 +49,12 @@ func (b *Broker) Connections() (all remoting.Stats) {
 	return all
 }
 
+// RefusedCreations counts the topics and groups that were not made because an
+// address had made too many.
+func (b *Broker) RefusedCreations() (topics, groups int64) {
+	return b.newTopics.Refused(), b.newGroups.Refused()
+}
+
 func (b *Broker) listenAddr(port int) string {
 	return net.JoinHostPort(b.cfg.Network.BindAddress, strconv.Itoa(port))
 }

@@ -106,7 +106,7 @@ func TestLiveRefusals(t *testing.T) {
 		{"listenPort=1\nflushDiskType=SYNC_FLUSH", true, []string{"listenPort", "flushDiskType"}},
 		{"namesrvAddr=evil:9876", true, []string{"namesrvAddr"}},
 		{"aclEnable=false", true, []string{"aclEnable"}},
-		{"tls.server.keyPath=/x", true, []string{"tls.server.keyPath", "never taken"}},
+		{"tls.server.keyPath=/x", true, []string{"tls.server.keyPath", "restart"}},
 		{"brokerPermision=4", false, []string{"did you mean brokerPermission"}},
 		{"brokerPermission=4\nlistenPort=1\nnope=2", false, []string{"nope", "listenPort"}},
 		{"brokerPermission=9", false, []string{"brokerPermission=9"}},

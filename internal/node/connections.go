@@ -18,6 +18,7 @@ type connections struct {
 	mu      sync.Mutex
 	servers []portStats
 	web     []func() secure.Stats
+	refused func() (topics, groups int64) // creations, of a broker
 }
 
 type portStats struct {
@@ -29,6 +30,12 @@ func (c *connections) server(name string, stats func() remoting.Stats) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.servers = append(c.servers, portStats{name, stats})
+}
+
+func (c *connections) creations(refused func() (topics, groups int64)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.refused = refused
 }
 
 func (c *connections) http(stats func() secure.Stats) {
@@ -43,11 +50,13 @@ var (
 	descRejected = prometheus.NewDesc("twostage_refused_connections_total",
 		"Connections closed since the start because of what they are: too many, plaintext where TLS is enforced, TLS where it is disabled, a handshake that failed or was one too many, no frames.",
 		[]string{"server", "because"}, nil)
+	descCreations = prometheus.NewDesc("twostage_refused_creations_total",
+		"Topics and groups that were not made since the start because their client's address had made too many.", []string{"of"}, nil)
 )
 
 // Describe is part of prometheus.Collector.
 func (c *connections) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descConns, descSecured, descRejected} {
+	for _, d := range []*prometheus.Desc{descConns, descSecured, descRejected, descCreations} {
 		ch <- d
 	}
 }
@@ -69,6 +78,11 @@ func (c *connections) Collect(ch chan<- prometheus.Metric) {
 		total(descRejected, st.TLSFailed, s.name, "handshake")
 		total(descRejected, st.TLSBusy, s.name, "handshakes_busy")
 		total(descRejected, st.BadFrames-st.TLSRefused, s.name, "bad_frame")
+	}
+	if c.refused != nil {
+		topics, groups := c.refused()
+		total(descCreations, topics, "topic")
+		total(descCreations, groups, "group")
 	}
 	var web secure.Stats
 	for _, stats := range c.web {

@@ -51,6 +51,7 @@ func (n *node) newBroker() (*broker.Broker, error) {
 		TLS: tls, ClientTLS: client,
 	})
 	n.connections.server("broker", b.Connections)
+	n.connections.creations(b.RefusedCreations)
 	if err := n.metrics.Register(b.Metrics()); err != nil {
 		return nil, fmt.Errorf("broker: metrics: %w", err)
 	}

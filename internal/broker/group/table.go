@@ -129,12 +129,10 @@ func (t *Table) Find(name string) (*body.SubscriptionGroupConfig, bool) {
 	return t.found(name)
 }
 
-// FindBytes is Find for a name in bytes.
-func (t *Table) FindBytes(name []byte) (*body.SubscriptionGroupConfig, bool) {
-	if c, ok := t.snapshot.Load().groups[string(name)]; ok {
-		return c, true
-	}
-	return t.found(string(name))
+// GetBytes is Get for a name in bytes; it does not allocate.
+func (t *Table) GetBytes(name []byte) (*body.SubscriptionGroupConfig, bool) {
+	c, ok := t.snapshot.Load().groups[string(name)]
+	return c, ok
 }
 
 func (t *Table) found(name string) (*body.SubscriptionGroupConfig, bool) {

@@ -163,10 +163,13 @@ func TestFindMakesWhatMayBeMade(t *testing.T) {
 	if !ok || c.GroupName != "g" || c.RetryMaxTimes != 16 || !c.ConsumeEnable {
 		t.Fatalf("%+v, %v", c, ok)
 	}
-	if again, ok := tb.FindBytes([]byte("g")); !ok || again != c {
+	if again, ok := tb.GetBytes([]byte("g")); !ok || again != c {
 		t.Errorf("another one the second time: %+v", again)
 	}
-	if _, ok := tb.FindBytes([]byte("h")); !ok || !slices.Equal(told, []string{"g", "h"}) {
+	if _, ok := tb.GetBytes([]byte("h")); ok {
+		t.Error("GetBytes made a group")
+	}
+	if _, ok := tb.Find("h"); !ok || !slices.Equal(told, []string{"g", "h"}) {
 		t.Errorf("told %v", told)
 	}
 	for _, name := range []string{"", "a@b", "a/b", strings.Repeat("x", 256)} {
@@ -235,7 +238,7 @@ func TestLookupsDoNotAllocate(t *testing.T) {
 	tb := open(t, config(vfs.NewMem()))
 	name, topic := []byte(message.GroupTools), []byte("T")
 	if n := testing.AllocsPerRun(100, func() {
-		tb.FindBytes(name)
+		tb.GetBytes(name)
 		tb.Find(message.GroupTools)
 		tb.ReadForbidden(name, topic)
 	}); n != 0 {

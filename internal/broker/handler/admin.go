@@ -85,14 +85,28 @@ type Admin struct {
 	// Deleted runs after queues or a group were deleted: who waits there is answered.
 	Deleted func()
 
+	// NewTopics and NewGroups bound what an address may make.
+	NewTopics, NewGroups Quota
+
 	deleting sync.RWMutex // held to write by who deletes, to read by who makes
 }
 
-// make runs what makes a topic or group, while nothing is deleted.
-func (a *Admin) make(fn func() error) error {
+// make runs what makes topics or groups, so many of them fresh, or changes those
+// that are there, while nothing is deleted.
+func (a *Admin) make(r *remoting.Request, fresh int, q Quota, fn func() error) error {
+	from := r.Conn.RemoteAddr().Addr()
+	if fresh > 0 {
+		if err := q.Allow(from, fresh); err != nil {
+			return err
+		}
+	}
 	a.deleting.RLock()
 	defer a.deleting.RUnlock()
-	return fn()
+	err := fn()
+	if err == nil && fresh > 0 {
+		q.Made(from, fresh)
+	}
+	return err
 }
 
 // CreateTopic serves UPDATE_AND_CREATE_TOPIC.
@@ -112,8 +126,8 @@ func (a *Admin) CreateTopic(r *remoting.Request) {
 		fail(r, wire.SystemError, "topicFilterType %q is neither SINGLE_TAG nor MULTI_TAG", h.TopicFilterType)
 		return
 	}
-	if err := a.make(func() error { return a.Topics.Put(c, h.Attributes) }); err != nil {
-		fail(r, wire.SystemError, "%s", err)
+	if err := a.make(r, fresh(a.Topics.Get, c.TopicName), a.NewTopics, func() error { return a.Topics.Put(c, h.Attributes) }); err != nil {
+		fail(r, refused(err, wire.SystemError), "%s", err)
 		return
 	}
 	a.Published()
@@ -208,8 +222,8 @@ func (a *Admin) PutGroup(r *remoting.Request) {
 	if !decodeBody(r, &c) {
 		return
 	}
-	if err := a.make(func() error { return a.Groups.Put(c) }); err != nil {
-		fail(r, wire.SystemError, "%s", err)
+	if err := a.make(r, fresh(a.Groups.Get, c.GroupName), a.NewGroups, func() error { return a.Groups.Put(c) }); err != nil {
+		fail(r, refused(err, wire.SystemError), "%s", err)
 		return
 	}
 	r.Reply(&wire.Response{Code: wire.Success})

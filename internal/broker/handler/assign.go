@@ -25,7 +25,7 @@ type Assignments interface {
 type Assign struct {
 	Assignments Assignments
 	Topics      Topics
-	Groups      Groups
+	Groups      *GroupMaker
 }
 
 // Query serves QUERY_ASSIGNMENT. Where no share can be given it answers success
@@ -59,8 +59,8 @@ func (a *Assign) SetMode(r *remoting.Request) {
 		fail(r, wire.TopicNotExist, "topic[%s] not exist", c.Topic)
 		return
 	}
-	if _, ok := a.Groups.FindBytes([]byte(c.ConsumerGroup)); !ok {
-		fail(r, wire.SubscriptionGroupNotExist, "subscription group does not exist: [%s]", c.ConsumerGroup)
+	if _, err := a.Groups.Of(r, c.ConsumerGroup); err != nil {
+		fail(r, refused(err, wire.SubscriptionGroupNotExist), "subscription group does not exist: [%s]: %s", c.ConsumerGroup, err)
 		return
 	}
 	switch err := a.Assignments.SetMode(c); {

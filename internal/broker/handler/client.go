@@ -4,6 +4,9 @@
 package handler
 
 import (
+	"errors"
+
+	"github.com/twostage/twostage/internal/broker/quota"
 	"github.com/twostage/twostage/internal/broker/topic"
 	"github.com/twostage/twostage/internal/remoting"
 	"github.com/twostage/twostage/internal/session"
@@ -30,7 +33,7 @@ type Sessions interface {
 // about them (38, 203, 204).
 type Client struct {
 	Sessions Sessions
-	Groups   Groups
+	Groups   *GroupMaker
 	Topics   SendTopics
 	// Published is as in Admin, but must return soon, and at once where the name
 	// servers know the topics: heartbeats wait for it.
@@ -56,7 +59,12 @@ func (c *Client) Heartbeat(r *remoting.Request) {
 	fresh, unknown := false, false
 	for _, d := range hb.ConsumerDataSet {
 		info := session.ConsumerInfo{ConsumeType: d.ConsumeType, MessageModel: d.MessageModel, ConsumeFromWhere: d.ConsumeFromWhere, Notify: c.NotifyChanges}
-		if g, err := c.Groups.Ensure(d.GroupName); err == nil {
+		g, err := c.Groups.Of(r, d.GroupName)
+		if errors.Is(err, quota.ErrTooMany) {
+			fail(r, wire.SystemBusy, "%s", err)
+			return
+		}
+		if err == nil {
 			info.Notify = info.Notify && g.NotifyConsumerIDsChangedEnable
 			var sysFlag int32
 			if d.UnitMode {

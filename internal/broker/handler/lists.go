@@ -17,8 +17,12 @@ func (a *Admin) CreateTopics(r *remoting.Request) {
 	if !decodeBody(r, &b) {
 		return
 	}
-	if err := a.make(func() error { return a.Topics.PutAll(b.TopicConfigList) }); err != nil {
-		fail(r, wire.InvalidParameter, "no topic was made or changed: %s", err)
+	names := make([]string, 0, len(b.TopicConfigList))
+	for i := range b.TopicConfigList {
+		names = append(names, b.TopicConfigList[i].TopicName)
+	}
+	if err := a.make(r, fresh(a.Topics.Get, names...), a.NewTopics, func() error { return a.Topics.PutAll(b.TopicConfigList) }); err != nil {
+		fail(r, refused(err, wire.InvalidParameter), "no topic was made or changed: %s", err)
 		return
 	}
 	a.Published()
@@ -32,8 +36,12 @@ func (a *Admin) PutGroups(r *remoting.Request) {
 	if !decodeBody(r, &b) {
 		return
 	}
-	if err := a.make(func() error { return a.Groups.PutAll(b.GroupConfigList) }); err != nil {
-		fail(r, wire.InvalidParameter, "no group was made or changed: %s", err)
+	names := make([]string, 0, len(b.GroupConfigList))
+	for i := range b.GroupConfigList {
+		names = append(names, b.GroupConfigList[i].GroupName)
+	}
+	if err := a.make(r, fresh(a.Groups.Get, names...), a.NewGroups, func() error { return a.Groups.PutAll(b.GroupConfigList) }); err != nil {
+		fail(r, refused(err, wire.InvalidParameter), "no group was made or changed: %s", err)
 		return
 	}
 	r.Reply(&wire.Response{Code: wire.Success})
@@ -77,7 +85,7 @@ func (a *Admin) Forbidden(r *remoting.Request) {
 		return
 	}
 	if h.HasReadable {
-		if err := a.make(func() error { return a.Groups.ForbidRead(h.Group, h.Topic, !h.Readable) }); err != nil {
+		if err := a.make(r, 0, a.NewGroups, func() error { return a.Groups.ForbidRead(h.Group, h.Topic, !h.Readable) }); err != nil {
 			fail(r, wire.SystemError, "%s", err)
 			return
 		}

@@ -12,7 +12,6 @@ import (
 	"github.com/twostage/twostage/internal/broker/topic"
 	"github.com/twostage/twostage/internal/remoting"
 	"github.com/twostage/twostage/internal/wire"
-	"github.com/twostage/twostage/internal/wire/body"
 	"github.com/twostage/twostage/internal/wire/header"
 )
 
@@ -26,18 +25,11 @@ type Ready interface {
 	Ready(group, topic string, queue int32) bool // queue -1: in any
 }
 
-// PopGroups is the groups of those who pop.
-type PopGroups interface {
-	Groups
-	// Get makes no group.
-	Get(name string) (*body.SubscriptionGroupConfig, bool)
-}
-
 // Notify serves NOTIFICATION, which waits until there is something to pop, and
 // POLLING_INFO, which counts the pops that wait.
 type Notify struct {
 	Topics   Topics
-	Groups   PopGroups
+	Groups   *GroupMaker
 	Ready    Ready
 	Waiter   Waiter
 	Held     func(group, topic string, queue int32) int // pops
@@ -69,10 +61,10 @@ func (n *Notify) allowed(r *remoting.Request, group, name string, queue int32) b
 			queue, name, t.ReadQueueNums, r.Conn.RemoteAddr())
 		return false
 	}
-	g, ok := n.Groups.FindBytes([]byte(group))
+	g, err := n.Groups.Of(r, group)
 	switch {
-	case !ok:
-		fail(r, wire.SubscriptionGroupNotExist, "subscription group [%s] does not exist: create it, or set autoCreateSubscriptionGroup=true", group)
+	case err != nil:
+		fail(r, refused(err, wire.SubscriptionGroupNotExist), "subscription group [%s] does not exist: %s", group, err)
 		return false
 	case !g.ConsumeEnable:
 		fail(r, wire.NoPermission, "subscription group no permission, %s: its consumeEnable is false", group)

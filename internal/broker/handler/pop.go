@@ -33,7 +33,7 @@ type Pops interface {
 type Pop struct {
 	Pops      Pops
 	Topics    Topics
-	Groups    PopGroups
+	Groups    *GroupMaker
 	Queues    PopQueues
 	Filters   *Filters
 	Waiter    Waiter

@@ -73,7 +73,7 @@ type PullStats interface {
 type Pull struct {
 	Log     PullLog
 	Topics  Topics
-	Groups  Groups
+	Groups  *GroupMaker
 	Subs    Subscriptions
 	Holder  Holder
 	Offsets Offsets
@@ -113,9 +113,9 @@ func (p *Pull) Handle(r *remoting.Request) {
 		refusePull(r, wire.NoPermission, "this broker gives no messages (brokerPermission)")
 		return
 	}
-	g, ok := p.Groups.FindBytes(h.ConsumerGroup)
-	if !ok {
-		refusePull(r, wire.SubscriptionGroupNotExist, "subscription group [%s] does not exist: create it, or set autoCreateSubscriptionGroup=true", h.ConsumerGroup)
+	g, err := p.Groups.OfBytes(r, h.ConsumerGroup)
+	if err != nil {
+		refusePull(r, refused(err, wire.SubscriptionGroupNotExist), "subscription group [%s] does not exist: %s", h.ConsumerGroup, err)
 		return
 	}
 	if !g.ConsumeEnable {

@@ -45,8 +45,9 @@ type SendTopics interface {
 type Groups interface {
 	// Ensure says why there is no such group.
 	Ensure(name string) (*body.SubscriptionGroupConfig, error)
-	// FindBytes does not allocate for a group that exists.
-	FindBytes(name []byte) (*body.SubscriptionGroupConfig, bool)
+	// Get makes no group, and GetBytes does not allocate.
+	Get(name string) (*body.SubscriptionGroupConfig, bool)
+	GetBytes(name []byte) (*body.SubscriptionGroupConfig, bool)
 	// ReadForbidden: a 5.x broker forbade the group to consume the topic.
 	ReadForbidden(group, topic []byte) bool
 }
@@ -86,7 +87,7 @@ type SendStats interface {
 type Send struct {
 	Log    Log
 	Topics SendTopics
-	Groups Groups
+	Groups *GroupMaker
 	Halves Halves
 	Delays Delays
 	Stats  SendStats
@@ -98,6 +99,8 @@ type Send struct {
 	Settings Settings
 	Writable func() bool                            // the broker's own write permission
 	Ordered  func(group string, now time.Time) bool // whether consumers of a group hold queue locks
+	// NewTopics bounds what an address may make.
+	NewTopics Quota
 	// Created is told of topics that a send made.
 	Created func(*body.TopicConfig)
 	Tracer  *trace.Tracer // nil: sends are not traced

@@ -66,9 +66,17 @@ func (s *Send) topic(r *remoting.Request, h *header.SendRequest) (t *body.TopicC
 			sysFlag = 2
 		}
 	}
+	from := r.Conn.RemoteAddr().Addr()
+	if err := s.NewTopics.Allow(from, 1); err != nil {
+		return nil, wire.SystemBusy, err.Error()
+	}
 	t, created, err := s.Topics.AutoCreate(name, string(h.DefaultTopic), h.DefaultTopicQueueNums, sysFlag)
 	if errors.Is(err, topic.ErrNoTopic) && toRetry {
 		t, err = s.Topics.Ensure(name, 1, topic.PermRead|topic.PermWrite, sysFlag)
+		s.NewTopics.Made(from, 1)
+	}
+	if created {
+		s.NewTopics.Made(from, 1)
 	}
 	switch {
 	case errors.Is(err, topic.ErrNoTopic):
@@ -86,9 +94,9 @@ func (s *Send) topic(r *remoting.Request, h *header.SendRequest) (t *body.TopicC
 // up its tries: then dlq is the topic it goes to.
 func (s *Send) exhausted(r *remoting.Request, h *header.SendRequest) (dlq string, refusal *wire.Response) {
 	name := string(h.Topic[len(message.RetryPrefix):])
-	g, err := s.Groups.Ensure(name)
+	g, err := s.Groups.Of(r, name)
 	if err != nil {
-		return "", &wire.Response{Code: wire.SubscriptionGroupNotExist, Remark: "subscription group not exist, " + err.Error()}
+		return "", &wire.Response{Code: refused(err, wire.SubscriptionGroupNotExist), Remark: "subscription group not exist, " + err.Error()}
 	}
 	limit := g.RetryMaxTimes
 	if r.Version >= wire.VersionV349 && h.HasMaxReconsumeTimes {

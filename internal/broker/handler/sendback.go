@@ -36,7 +36,7 @@ type BackStats interface {
 type SendBack struct {
 	Log      SendBackLog
 	Topics   SendTopics
-	Groups   Groups
+	Groups   *GroupMaker
 	Delays   Delays
 	Stats    BackStats
 	Writable func() bool
@@ -54,10 +54,10 @@ func (s *SendBack) Handle(r *remoting.Request) {
 	if !decode(r, &h) {
 		return
 	}
-	g, err := s.Groups.Ensure(h.Group)
+	g, err := s.Groups.Of(r, h.Group)
 	switch {
 	case err != nil:
-		fail(r, wire.SubscriptionGroupNotExist, "subscription group not exist, %s", err)
+		fail(r, refused(err, wire.SubscriptionGroupNotExist), "subscription group not exist, %s", err)
 		return
 	case !s.Writable():
 		fail(r, wire.NoPermission, "this broker takes no messages (brokerPermission)")

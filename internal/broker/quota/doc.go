@@ -1,0 +1,12 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package quota bounds what one address may have made, such as topics or groups:
+// a bucket of tokens for each address, as many as a minute's, filled evenly. An
+// IPv6 address counts with its network of 64 bits.
+//
+// It holds a bucket for each address that made something in the last minute, in
+// memory only, so that a restart forgives. What exists already is not its
+// business: its owner asks before it makes something, and tells when it did. Two
+// who ask at the same time may both get the last token.
+package quota
