@@ -146,8 +146,8 @@ func (s *Server) accept(ln net.Listener) error {
 		wait = 0
 		c := s.ep.newConn(nc)
 		if why := s.tooMany(c); why != "" {
-			nc.Close()
 			total := s.ep.refused.Add(1)
+			nc.Close()
 			if now := time.Now(); lastRefused.IsZero() || now.Sub(lastRefused) >= refusedLogEvery {
 				lastRefused = now
 				s.ep.log.Warn("connection refused: "+why, "peer", nc.RemoteAddr(), "open", s.ep.open(), "refused", total)

@@ -6,6 +6,8 @@ package remoting
 import (
 	"context"
 	"fmt"
+	"net"
+	"net/netip"
 	"runtime"
 	"strings"
 	"sync"
@@ -272,5 +274,39 @@ func TestNothingIsServedAfterTheHandlerCloses(t *testing.T) {
 	}
 	if n := served.Load(); n != 1 {
 		t.Errorf("%d requests were served", n)
+	}
+}
+
+func TestMaxConnsPerAddr(t *testing.T) {
+	var log logs
+	opened, gone := make(chan *Conn, 4), make(chan *Conn, 4)
+	s, addr := serve(t, nil, ServerConfig{
+		MaxConnsPerAddr: 2, Logger: log.logger(), OnOpen: func(c *Conn) { opened <- c }, OnClose: func(c *Conn) { gone <- c },
+		Routes: table(map[int32]Route{codeEcho: {Handler: echo}}),
+	})
+	first := dial(t, nil, addr)
+	<-opened
+	dial(t, nil, addr)
+	<-opened
+	dial(t, nil, addr).wantClosed()
+	if n := s.Stats().Refused; n != 1 || len(log.lines("connection refused", "maxConnectionsPerAddress")) != 1 {
+		t.Errorf("Refused = %d; log:\n%s", n, log.buf.String())
+	}
+	other := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
+	c, err := other.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	(<-opened).SetState("from another address")
+	first.Close()
+	<-gone
+	for s.ep.openFrom(netip.MustParseAddr("127.0.0.1")) != 1 { // free a moment after OnClose
+		runtime.Gosched()
+	}
+	again := dial(t, nil, addr)
+	again.send(frame(codeEcho, 1, "again"))
+	if got := again.read(); string(got.Body) != "again" {
+		t.Errorf("answer %+v", got)
 	}
 }
