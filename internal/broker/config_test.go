@@ -102,6 +102,23 @@ func TestLiveKeysTakeEffect(t *testing.T) {
 	c.set("maxMessageSize", "6")
 	stored(send("T", "123456"))
 
+	traced := func() string {
+		t.Helper()
+		cmd, err := c.Invoke(w.ctx, w.addr, send("Traced", "x"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		on, _ := cmd.Ext.Get("TRACE_ON")
+		return string(on)
+	}
+	if got := traced(); got != "true" {
+		t.Errorf("TRACE_ON=%s", got)
+	}
+	c.set("traceOn", "false")
+	if got := traced(); got != "false" {
+		t.Errorf("TRACE_ON=%s", got)
+	}
+
 	half := []string{message.PropertyTransactionPrepared, "true", message.PropertyProducerGroup, "p", message.PropertyUniqueKey, "k"}
 	c.set("rejectTransactionMessage", "true")
 	c.refused(wire.NoPermission, send("T", "half", half...), "rejectTransactionMessage")
@@ -166,6 +183,27 @@ func TestLiveKeysTakeEffect(t *testing.T) {
 	c.set("storeReplyMessageEnable", "false", "useServerSideResetOffset", "false", "syncFlushTimeout", "7", "waitTimeMillsInSendQueue", "77", "defaultQueryMaxNum", "3")
 	if now := w.live.Now(); now.Topics.StoreReplies || now.Groups.ServerSideReset || now.Flush.SyncTimeout.Milliseconds() != 7 || now.Flush.SendWait.Milliseconds() != 77 || now.Query.MaxByUniqueKey != 3 {
 		t.Errorf("%+v", now)
+	}
+}
+
+// Whether consumers are told that their group has changed follows the configuration.
+func TestLiveNotifications(t *testing.T) {
+	w := start(t, vfs.NewMem(), "notifyConsumerIdsChangedEnable", "false")
+	c := w.client()
+	told := func(id string) int {
+		t.Helper()
+		w.client().heartbeat(id, "g", "T", "*")
+		c.heartbeat("c", "g", "T", "*") // what it is told stands before the answer
+		return len(c.pushed)
+	}
+	c.heartbeat("c", "g", "T", "*")
+	if n := told("d"); n != 0 {
+		t.Errorf("told %d times", n)
+	}
+	c.set("notifyConsumerIdsChangedEnable", "true")
+	c.heartbeat("c", "g", "T", "*")
+	if n := told("e"); n != 1 {
+		t.Errorf("told %d times", n)
 	}
 }
 

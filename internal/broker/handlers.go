@@ -6,6 +6,7 @@ package broker
 import (
 	"github.com/twostage/twostage/internal/broker/handler"
 	"github.com/twostage/twostage/internal/broker/topic"
+	"github.com/twostage/twostage/internal/wire"
 	"github.com/twostage/twostage/internal/wire/header"
 )
 
@@ -44,7 +45,7 @@ func (b *Broker) handlers() handlers {
 	groups := &handler.GroupMaker{Groups: b.groups, Quota: b.newGroups}
 	h.send = &handler.Send{
 		Log: b.store, Topics: b.topics, Groups: groups, Halves: b.txn, Delays: b.waits(), Stats: b.stats,
-		Host: b.advertised, Cluster: c.Identity.Cluster, Broker: c.Identity.Name, Every: header.EveryAnswer(c.Identity.Region, c.Trace.On),
+		Host: b.advertised, Cluster: c.Identity.Cluster, Broker: c.Identity.Name, Every: everyAnswer(settings),
 		Settings: settings, Writable: writable, Created: b.spread.add, NewTopics: b.newTopics, Ordered: b.locks.Held,
 		Tracer: b.o.Tracer,
 	}
@@ -56,7 +57,7 @@ func (b *Broker) handlers() handlers {
 	}
 	h.offsets = &handler.Offset{Log: b.store, Topics: b.topics, Offsets: b.offsets}
 	h.query = &handler.Query{Log: b.store, Settings: settings}
-	h.client = &handler.Client{Sessions: b.session, Groups: groups, Topics: b.topics, Published: b.naming.announce, Filters: filters, NotifyChanges: c.Groups.NotifyChanges, ProducerOnline: b.txn.Online}
+	h.client = &handler.Client{Sessions: b.session, Groups: groups, Topics: b.topics, Published: b.naming.announce, Filters: filters, Settings: settings, ProducerOnline: b.txn.Online}
 	h.back = &handler.SendBack{Log: b.store, Topics: b.topics, Groups: groups, Delays: b.waits(), Stats: b.stats, Writable: writable, Host: b.advertised, Settings: settings}
 	if b.timers != nil {
 		h.back.MaxWait = c.Timers.MaxDelay
@@ -90,6 +91,19 @@ func (b *Broker) handlers() handlers {
 	h.config = handler.NewConfig(b.live, b.o.NowMillis, b.log)
 	h.share = &handler.Assign{Assignments: b.assign, Topics: b.topics, Groups: groups}
 	return h
+}
+
+// everyAnswer gives the fields of every answer to a send, which are written once for
+// traceOn and once without.
+func everyAnswer(settings handler.Settings) func() *wire.ExtConst {
+	region := settings().Identity.Region
+	traced, untraced := header.EveryAnswer(region, true), header.EveryAnswer(region, false)
+	return func() *wire.ExtConst {
+		if settings().Trace.On {
+			return traced
+		}
+		return untraced
+	}
 }
 
 // settle has delayed delivery note how far it is, and revivals of what was deleted

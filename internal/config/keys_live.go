@@ -10,11 +10,11 @@ var liveBroker = []string{
 
 	// topics and groups
 	"autoCreateTopicEnable", "autoCreateSubscriptionGroup", "enableTopicMessageTypeCheck", "storeReplyMessageEnable",
-	"useServerSideResetOffset",
+	"useServerSideResetOffset", "notifyConsumerIdsChangedEnable",
 
 	// sends
 	"maxMessageSize", "brokerFastFailureEnable", "waitTimeMillsInSendQueue", "syncFlushTimeout", "rejectTransactionMessage",
-	"recallMessageEnable", "allowRecallWhenBrokerNotWriteable",
+	"traceOn", "recallMessageEnable", "allowRecallWhenBrokerNotWriteable",
 
 	// transactions
 	"transactionTimeOut", "transactionCheckMax", "transactionCheckInterval", "transactionMaxAge", "transactionCheckRate",

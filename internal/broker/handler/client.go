@@ -39,8 +39,7 @@ type Client struct {
 	// servers know the topics: heartbeats wait for it.
 	Published func()
 	Filters   *Filters
-	// NotifyChanges: consumers are told when their group changes.
-	NotifyChanges bool
+	Settings  Settings
 	// ProducerOnline is told of each heartbeat of a producer group.
 	ProducerOnline func(group string)
 }
@@ -58,7 +57,7 @@ func (c *Client) Heartbeat(r *remoting.Request) {
 	who := session.Client{ID: hb.ClientID, Language: r.Language, Version: r.Version, Conn: r.Conn, Fingerprint: hb.HeartbeatFingerprint}
 	fresh, unknown := false, false
 	for _, d := range hb.ConsumerDataSet {
-		info := session.ConsumerInfo{ConsumeType: d.ConsumeType, MessageModel: d.MessageModel, ConsumeFromWhere: d.ConsumeFromWhere, Notify: c.NotifyChanges}
+		info := session.ConsumerInfo{ConsumeType: d.ConsumeType, MessageModel: d.MessageModel, ConsumeFromWhere: d.ConsumeFromWhere, Notify: c.Settings().Groups.NotifyChanges}
 		g, err := c.Groups.Of(r, d.GroupName)
 		if errors.Is(err, quota.ErrTooMany) {
 			fail(r, wire.SystemBusy, "%s", err)

@@ -68,7 +68,7 @@ func (p *Reply) Handle(r *remoting.Request) {
 	if !ok {
 		return
 	}
-	o := &outcome{p: p, ticket: r.LightTicket(), topic: t.TopicName, answer: header.SendResponse{QueueID: queue, Every: p.Send.Every}}
+	o := &outcome{p: p, ticket: r.LightTicket(), topic: t.TopicName, answer: header.SendResponse{QueueID: queue, Every: p.Send.Every()}}
 	o.left.Store(2)
 	p.push(r, &h, o.pushed)
 	if p.Send.Settings().Topics.StoreReplies {

@@ -94,8 +94,8 @@ type Send struct {
 
 	Host     netip.AddrPort // the store host of records
 	Cluster  string
-	Broker   string         // the broker's name
-	Every    *wire.ExtConst // fields of every answer
+	Broker   string                // the broker's name
+	Every    func() *wire.ExtConst // fields of every answer, as they are now
 	Settings Settings
 	Writable func() bool                            // the broker's own write permission
 	Ordered  func(group string, now time.Time) bool // whether consumers of a group hold queue locks
@@ -340,7 +340,7 @@ func (s *Send) addMany(r *remoting.Request, c *Conn, name string, queue int32) {
 
 func (s *Send) unstored(p *pendingSend, err error) {
 	code, remark := storeFailure(err)
-	p.ticket.Reply(&wire.Response{Code: code, Remark: remark, Header: &header.SendResponse{Every: s.Every}})
+	p.ticket.Reply(&wire.Response{Code: code, Remark: remark, Header: &header.SendResponse{Every: s.Every()}})
 	p.traced.Answered(code, remark)
 }
 
@@ -356,5 +356,5 @@ func (s *Send) refuseUnstorable(r *remoting.Request, err error) (code int32, rem
 
 // refuse answers a send that stored nothing.
 func (s *Send) refuse(r *remoting.Request, code int32, remark string) {
-	r.Reply(&wire.Response{Code: code, Remark: remark, Header: &header.SendResponse{Every: s.Every}})
+	r.Reply(&wire.Response{Code: code, Remark: remark, Header: &header.SendResponse{Every: s.Every()}})
 }

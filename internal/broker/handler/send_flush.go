@@ -22,7 +22,7 @@ func (s *Send) EndOfBatch(rc *remoting.Conn) {
 }
 
 func (s *Send) flush(c *Conn) {
-	flush := s.Settings().Flush
+	flush, every := s.Settings().Flush, s.Every()
 	c.batch.Wait = flush.SendWait
 	if s.Tracer != nil {
 		appending(c)
@@ -47,14 +47,14 @@ func (s *Send) flush(c *Conn) {
 		}
 		if (syncs || syncsHalves && p.isHalf) && !p.noWait {
 			if later == nil {
-				later = &flushWait{every: s.Every}
+				later = &flushWait{every: every}
 			}
 			last := c.batch.Result(p.first + p.count - 1)
 			later.add(p, s.ids(nil, c, p), at.QueueOffset, last.PhysicalOffset+int64(last.Size))
 			continue
 		}
 		c.ids = s.ids(c.ids[:0], c, p)
-		c.answer = header.SendResponse{MsgID: c.ids, QueueID: p.queue, QueueOffset: at.QueueOffset, RecallHandle: p.recall, Every: s.Every}
+		c.answer = header.SendResponse{MsgID: c.ids, QueueID: p.queue, QueueOffset: at.QueueOffset, RecallHandle: p.recall, Every: every}
 		p.ticket.Reply(&wire.Response{Code: wire.Success, Header: &c.answer})
 		if p.traced != nil {
 			p.traced.Answered(wire.Success, "")

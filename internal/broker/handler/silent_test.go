@@ -137,7 +137,7 @@ func TestSilentClientsAreLeftOutOfTheStatus(t *testing.T) {
 // Whatever waits for clients that are silent, others get their replies at once.
 func TestSilentClientEndsAReplyAfterItsTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := &Reply{Send: &Send{Topics: replyTopics{}, Settings: limits(0, 0), Writable: func() bool { return true }, Host: netip.MustParseAddrPort("[::1]:7")},
+		p := &Reply{Send: &Send{Topics: replyTopics{}, Settings: limits(0, 0), Every: func() *wire.ExtConst { return nil }, Writable: func() bool { return true }, Host: netip.MustParseAddrPort("[::1]:7")},
 			NowMillis: func() int64 { return 5 }, Logger: slog.New(slog.DiscardHandler)}
 		silent := []string{"silent", "silent too"}
 		ask := silence(t, &Relay{}, p, append(silent, "live")...)
