@@ -4,12 +4,14 @@
 package remoting
 
 import (
+	"crypto/tls"
 	"encoding/binary"
 	"io"
 	"net"
 	"sync"
 	"testing"
 
+	"github.com/twostage/twostage/internal/secure"
 	"github.com/twostage/twostage/internal/wire"
 )
 
@@ -116,13 +118,13 @@ func skipFrames(r io.Reader, buf []byte, n int) error {
 }
 
 // load keeps inflight requests under way on each of conns connections.
-func load(b *testing.B, addr string, enc wire.Encoding, conns, inflight, size int) {
+func load(b *testing.B, dial func() (net.Conn, error), enc wire.Encoding, conns, inflight, size int) {
 	b.SetBytes(int64(size))
 	b.ReportAllocs()
 	reqs := pipeline(enc, codeEcho, inflight, size)
 	var peers []net.Conn
 	for range conns {
-		nc, err := net.Dial("tcp", addr)
+		nc, err := dial()
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -149,6 +151,11 @@ func load(b *testing.B, addr string, enc wire.Encoding, conns, inflight, size in
 	wg.Wait()
 }
 
+// plain dials addr.
+func plain(addr string) func() (net.Conn, error) {
+	return func() (net.Conn, error) { return net.Dial("tcp", addr) }
+}
+
 func BenchmarkEcho(b *testing.B) {
 	for _, enc := range []wire.Encoding{wire.JSON, wire.Binary} {
 		for _, shape := range []struct {
@@ -157,10 +164,16 @@ func BenchmarkEcho(b *testing.B) {
 		}{{"8x64", 8, 64}, {"1x1", 1, 1}} {
 			b.Run(enc.String()+"/"+shape.name, func(b *testing.B) {
 				_, addr := serve(b, nil, ServerConfig{Routes: table(map[int32]Route{codeEcho: {Handler: echoOne()}})})
-				load(b, addr, enc, shape.conns, shape.inflight, 1024)
+				load(b, plain(addr), enc, shape.conns, shape.inflight, 1024)
+			})
+			b.Run("TLS/"+enc.String()+"/"+shape.name, func(b *testing.B) {
+				_, addr := serve(b, nil, ServerConfig{TLS: selfSigned(b, secure.Permissive), Routes: table(map[int32]Route{codeEcho: {Handler: echoOne()}})})
+				load(b, func() (net.Conn, error) {
+					return tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true, DynamicRecordSizingDisabled: true})
+				}, enc, shape.conns, shape.inflight, 1024)
 			})
 			b.Run("bare/"+enc.String()+"/"+shape.name, func(b *testing.B) {
-				load(b, bareEcho(b), enc, shape.conns, shape.inflight, 1024)
+				load(b, plain(bareEcho(b)), enc, shape.conns, shape.inflight, 1024)
 			})
 		}
 	}

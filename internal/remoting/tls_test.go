@@ -9,6 +9,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -286,3 +287,52 @@ func TestClientTrustsNobodyByItself(t *testing.T) {
 		t.Errorf("the server counted %d, cause %v", s.Stats().TLSFailed, c.Cause())
 	}
 }
+
+// An idle connection over TLS costs what docs/tls.md says of it.
+func TestIdleTLSConnections(t *testing.T) {
+	const conns = 200
+	mem := NewMemNetwork()
+	_, addr := serve(t, mem, ServerConfig{TLS: selfSigned(t, secure.Enforcing), Routes: table(map[int32]Route{codeEcho: {Handler: echo}})})
+	dialTLS(t, mem, addr) // makes the certificate
+	before := heap()
+	peers := make([]*peer, conns)
+	for i := range peers {
+		peers[i] = dialTLS(t, mem, addr)
+		peers[i].send(frame(codeEcho, 1, "x"))
+		peers[i].read()
+	}
+	each := (heap() - before) / conns
+	t.Logf("%d bytes per idle connection, both ends and the pipe", each)
+	if each > 100<<10 {
+		t.Errorf("an idle connection costs %d bytes", each)
+	}
+	runtime.KeepAlive(peers)
+}
+
+// FuzzHandshake sends what begins like TLS: the server must neither panic nor hang.
+func FuzzHandshake(f *testing.F) {
+	hello := &holding{hold: true}
+	_ = tls.Client(readless{hello}, &tls.Config{InsecureSkipVerify: true}).Handshake() // it ends after its first flight
+	f.Add(hello.buf.Bytes()[1:])
+	f.Add([]byte{3, 1, 0, 0, 0x16, 3, 1, 0xff, 0xff, 1})
+	f.Add([]byte{3, 3, 0, 4, 1, 0, 0, 0, 0x17, 3, 3, 0, 1, 0})
+	mem := NewMemNetwork()
+	s, addr := serve(f, mem, ServerConfig{TLS: selfSigned(f, secure.Enforcing), Routes: table(map[int32]Route{codeEcho: {Handler: echo}})})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		p := dial(t, mem, addr)
+		if _, err := p.Write(append([]byte{0x16}, data...)); err == nil {
+			_ = p.Conn.(*memConn).CloseWrite() // what is missing does not come
+		}
+		if _, err := io.Copy(io.Discard, p); err != nil {
+			t.Fatalf("the connection was not closed: %v", err)
+		}
+		if n := s.Stats().Panics; n > 0 {
+			t.Fatal("a panic")
+		}
+	})
+}
+
+// readless is a connection that gives nothing to read.
+type readless struct{ net.Conn }
+
+func (readless) Read([]byte) (int, error) { return 0, io.EOF }

@@ -186,7 +186,7 @@ func TestRefusedKeys(t *testing.T) {
 		"messageStorePlugIn=a.b.Tiered": {"messageStorePlugIn", "tiered storage"},
 		"filterSupportRetry=true":       {"filterSupportRetry", "retried"},
 		"enableCompaction=true":         {"enableCompaction"},
-		"tls.server.mode=enforcing":     {"tls.server.mode", "TLS"},
+		"tls.test.mode.enable=false":    {"tls.test.mode.enable", "tls.server.certPath"},
 	} {
 		dir := filepath.Join(t.TempDir(), "data")
 		wantWords(t, refused(t, allArgs(dir, kv)...), words...)
