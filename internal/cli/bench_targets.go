@@ -59,9 +59,9 @@ func (f *benchFlags) oneTopic(ctx context.Context, a *admin.Admin) (*body.TopicR
 	if !errors.Is(err, admin.ErrNoTopic) {
 		return data, err
 	}
-	p := f.Process
-	p.Stdout = p.Stderr // standard output is for the result
-	if err := createTopic(ctx, p, a, admin.Topic{Name: f.load.Topic, Queues: f.queues}); err != nil {
+	c := f.cluster
+	c.Stdout = c.Stderr // standard output is for the result
+	if err := createTopic(ctx, &c, a, admin.Topic{Name: f.load.Topic, Queues: f.queues}); err != nil {
 		return nil, err
 	}
 	return a.Route(ctx, f.load.Topic)

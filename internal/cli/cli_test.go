@@ -72,7 +72,7 @@ func TestTopics(t *testing.T) {
 func TestTransactions(t *testing.T) {
 	env, _ := serve(t, "--set", "transactionTimeOut=200", "--set", "transactionCheckInterval=100")
 	must(t, env, "topic", "create", "orders", "--queues", "1")
-	half := regexp.MustCompile(`^half id=(\w+) broker=broker-a queue=0 offset=\d+ offset-id=\w+ transaction-id=\w+ commit-log-offset=\d+\noutcome (\w+)\n`)
+	half := regexp.MustCompile(`^half id=(\w+) broker=broker-a queue=0 offset=\d+ offset-id=\w+ transaction-id=\w+ commit-log-offset=\d+\nended outcome=(\w+)\n`)
 	for _, c := range []struct {
 		body string
 		args []string

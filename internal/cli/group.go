@@ -6,15 +6,14 @@ package cli
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"github.com/twostage/twostage/internal/admin"
+	"github.com/twostage/twostage/internal/cli/output"
 )
 
 func groupCommand(p Process) *cobra.Command {
@@ -27,40 +26,37 @@ func groupShow(p Process) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "show GROUP", Short: "Show the clients of a consumer group, what they subscribe to, and who differs", Args: args(1, 1),
 		RunE: func(cmd *cobra.Command, given []string) error {
-			return c.admin(func(a *admin.Admin) error { return showGroup(cmd.Context(), p, a, name, given[0]) })
+			return c.look(cmd.Context(), func(ctx context.Context, a *admin.Admin) (*output.View, error) {
+				return groupView(ctx, a, name, given[0])
+			})
 		},
 	}
-	c.flag(cmd)
+	c.flags(cmd)
+	c.watchFlag(cmd)
 	cmd.Flags().StringVar(&name, "cluster", "", "only brokers of the cluster `NAME`")
 	return cmd
 }
 
-func showGroup(ctx context.Context, p Process, a *admin.Admin, cluster, name string) error {
+func groupView(ctx context.Context, a *admin.Admin, cluster, name string) (*output.View, error) {
 	list, failed := a.ConsumerGroup(ctx, cluster, name)
 	if len(list) == 0 {
-		return failed
+		return nil, failed
 	}
-	w := tabwriter.NewWriter(p.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "BROKER\tCLIENT\tADDRESS\tLANGUAGE\tTYPE\tMODEL")
+	clients := output.NewTable(output.Text("BROKER"), output.Text("CLIENT"), output.Text("ADDRESS"), output.Text("LANGUAGE"), output.Text("TYPE"), output.Text("MODEL"))
+	topics := output.NewTable(output.Text("BROKER"), output.Text("TOPIC"), output.Text("TYPE"), output.Text("EXPRESSION"))
+	view := output.Of(list, clients, topics)
 	for _, g := range list {
 		for _, c := range g.ConnectionSet {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", g.Broker.Name, c.ClientID, c.ClientAddr, c.Language, g.ConsumeType, g.MessageModel)
+			clients.Row(g.Broker.Name, c.ClientID, c.ClientAddr, c.Language, g.ConsumeType, g.MessageModel)
 		}
-	}
-	fmt.Fprintln(w, "\nBROKER\tTOPIC\tTYPE\tEXPRESSION")
-	for _, g := range list {
 		for _, topic := range slices.Sorted(maps.Keys(g.SubscriptionTable)) {
 			s := g.SubscriptionTable[topic]
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", g.Broker.Name, topic, cmp.Or(s.ExpressionType, "TAG"), s.SubString)
+			topics.Row(g.Broker.Name, topic, cmp.Or(s.ExpressionType, "TAG"), s.SubString)
 		}
-	}
-	err := w.Flush()
-	for _, g := range list {
 		for _, k := range g.SubscriptionConflicts {
-			_, e := fmt.Fprintf(p.Stdout, "\nCONFLICT at %s, topic %s: %s has %q, %s has %q (\"\": not subscribed); each may miss messages\n",
-				g.Broker.Name, k.Topic, k.ClientID, k.Expression, k.OtherClientID, k.OtherExpression)
-			err = errors.Join(err, e)
+			view.Parts = append(view.Parts, output.Line(fmt.Sprintf("CONFLICT at %s, topic %s: %s has %q, %s has %q (\"\": not subscribed); each may miss messages",
+				g.Broker.Name, k.Topic, k.ClientID, k.Expression, k.OtherClientID, k.OtherExpression)))
 		}
 	}
-	return errors.Join(err, failed)
+	return view, failed
 }

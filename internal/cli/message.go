@@ -5,19 +5,18 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
 	"github.com/twostage/twostage/client"
+	"github.com/twostage/twostage/internal/cli/output"
 	"github.com/twostage/twostage/message"
 )
 
@@ -85,7 +84,7 @@ func topicSend(p Process) *cobra.Command {
 			return send(cmd.Context(), c, l.group, m, count, queue)
 		},
 	}
-	c.flag(cmd)
+	c.flags(cmd)
 	l.flags(cmd)
 	cmd.Flags().IntVar(&l.delay, "delay-level", 0, "deliver it after the delay of this `level`, as RocketMQ's messageDelayLevel numbers them from 1")
 	cmd.Flags().StringVar(&l.group, "group", "twostage_cli", "producer `group`")
@@ -119,7 +118,7 @@ func send(ctx context.Context, c *cluster, group string, m *message.Message, cou
 		if err != nil {
 			return err
 		}
-		if _, err := fmt.Fprintf(c.Stdout, "sent %s\n", place(sent)); err != nil {
+		if err := c.did(c.Process, "sent", place(sent)...); err != nil {
 			return err
 		}
 		if sent.Status != client.Stored {
@@ -139,13 +138,12 @@ func parseQueue(topic, text string) (client.Queue, error) {
 }
 
 // place is where a message was stored, as fields.
-func place(s *client.SendResult) string {
-	return fmt.Sprintf("id=%s broker=%s queue=%d offset=%d offset-id=%s", s.MessageID, s.Queue.Broker, s.Queue.ID, s.QueueOffset, s.OffsetID)
+func place(s *client.SendResult) []any {
+	return []any{"id", s.MessageID, "broker", s.Queue.Broker, "queue", s.Queue.ID, "offset", s.QueueOffset, "offset-id", s.OffsetID}
 }
 
 func topicTail(p Process) *cobra.Command {
 	c, o := &cluster{Process: p}, client.TailOptions{}
-	asJSON := false
 	cmd := &cobra.Command{
 		Use: "tail TOPIC", Short: "Print the last messages of a topic, or all, or what comes", Args: args(1, 1),
 		Long: `Print the messages of a topic in the order in which they were stored: the last ones, with --from-start all of
@@ -154,18 +152,18 @@ them, with --follow also those that come, until it is interrupted. No consumer g
 			if o.Last < 0 {
 				return usagef("--last %d: at least 0", o.Last)
 			}
-			return tail(cmd.Context(), c, given[0], o, asJSON)
+			return tail(cmd.Context(), c, given[0], o)
 		},
 	}
-	c.flag(cmd)
+	c.flags(cmd)
+	jsonFlag(cmd, &c.format)
 	cmd.Flags().IntVarP(&o.Last, "last", "n", 10, "how many of the messages that are there")
 	cmd.Flags().BoolVar(&o.FromStart, "from-start", false, "all messages that are there")
 	cmd.Flags().BoolVarP(&o.Follow, "follow", "f", false, "go on with those that come")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON object a line")
 	return cmd
 }
 
-func tail(ctx context.Context, c *cluster, topic string, o client.TailOptions, asJSON bool) (err error) {
+func tail(ctx context.Context, c *cluster, topic string, o client.TailOptions) (err error) {
 	cfg, err := c.client()
 	if err != nil {
 		return err
@@ -175,11 +173,7 @@ func tail(ctx context.Context, c *cluster, topic string, o client.TailOptions, a
 		return err
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
-	show := showLine
-	if asJSON {
-		show = showJSON
-	}
-	err = p.Tail(ctx, topic, o, func(m *message.Received) error { return show(c.Stdout, m) })
+	err = p.Tail(ctx, topic, o, func(m *message.Received) error { return showMessage(c.Stdout, c.format, m) })
 	if o.Follow && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		return nil // being interrupted is how it ends
 	}
@@ -189,7 +183,7 @@ func tail(ctx context.Context, c *cluster, topic string, o client.TailOptions, a
 // showLine prints a message for people.
 func showLine(w io.Writer, m *message.Received) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s/%d@%d id=%s", m.StoreTime.Format("2006-01-02T15:04:05.000Z07:00"), m.BrokerName, m.QueueID, m.QueueOffset, m.ID())
+	fmt.Fprintf(&b, "%s %s/%d@%d id=%s", output.Time(m.StoreTime), m.BrokerName, m.QueueID, m.QueueOffset, m.ID())
 	if tag := m.Tags(); tag != "" {
 		fmt.Fprintf(&b, " tag=%s", tag)
 	}
@@ -201,16 +195,8 @@ func showLine(w io.Writer, m *message.Received) error {
 	return err
 }
 
-// printable is a body on one line: as it is, or quoted where that would not show
-// what it is.
-func printable(body []byte) string {
-	s := string(body)
-	plain := utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) })
-	if plain {
-		return s
-	}
-	return strconv.Quote(s)
-}
+// printable is a body on one line, see output.Printable.
+func printable(body []byte) string { return output.Printable(string(body)) }
 
 // shown is a message as JSON.
 type shown struct {
@@ -228,7 +214,12 @@ type shown struct {
 	BodyBytes  []byte             `json:"bodyBase64,omitempty"` // when it is not
 }
 
-func showJSON(w io.Writer, m *message.Received) error {
+// showMessage prints one message of several: a line for people, an object a line
+// as JSON, a document as YAML.
+func showMessage(w io.Writer, f output.Format, m *message.Received) error {
+	if f.ForPeople() {
+		return showLine(w, m)
+	}
 	s := shown{
 		Topic: m.Topic, Broker: m.BrokerName, Queue: m.QueueID, Offset: m.QueueOffset, ID: m.ID(), OffsetID: m.OffsetID(),
 		Stored: m.StoreTime.UTC(), Born: m.BornTime.UTC(), Reconsumed: m.ReconsumeTimes, Properties: m.Properties,
@@ -238,7 +229,5 @@ func showJSON(w io.Writer, m *message.Received) error {
 	} else {
 		s.BodyBytes = m.Body
 	}
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	return e.Encode(s)
+	return output.WriteItem(w, f, s)
 }

@@ -85,16 +85,20 @@ func Run(ctx context.Context, p Process) int {
 	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
 		return exitInterrupted
 	}
-	text := strings.ReplaceAll(err.Error(), "\n", "\n  ")
-	fmt.Fprintf(p.Stderr, "twostage: %s\n", text)
-	if h := hint(err); h != "" {
-		fmt.Fprintf(p.Stderr, "  %s\n", h)
-	}
+	complain(p.Stderr, err)
 	if errors.Is(err, errUsage) {
 		fmt.Fprintf(p.Stderr, "  see: %s --help\n", cmd.CommandPath())
 		return exitUsage
 	}
 	return exitFailed
+}
+
+// complain prints an error: what went wrong, and below it what to do about it.
+func complain(w io.Writer, err error) {
+	fmt.Fprintf(w, "twostage: %s\n", strings.ReplaceAll(err.Error(), "\n", "\n  "))
+	if h := hint(err); h != "" {
+		fmt.Fprintf(w, "  %s\n", h)
+	}
 }
 
 // hint says what to do about an error.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/twostage/twostage/internal/cli/output"
 	"github.com/twostage/twostage/internal/config"
 	"github.com/twostage/twostage/internal/fsck"
 	"github.com/twostage/twostage/internal/store"
@@ -126,7 +127,7 @@ func storeStat(p Process) *cobra.Command {
 					return err
 				}
 				if f.asJSON {
-					return printJSON(p.Stdout, s)
+					return output.WriteJSON(p.Stdout, s, "  ")
 				}
 				return printStat(p.Stdout, s, topics)
 			})
@@ -225,7 +226,7 @@ func (f *storePlace) rebuild(ctx context.Context, p Process) error {
 		return err
 	}
 	if f.asJSON {
-		return printJSON(p.Stdout, rebuiltJSON(s.Dir, r))
+		return output.WriteJSON(p.Stdout, rebuiltJSON(s.Dir, r), "  ")
 	}
 	return printRebuilt(p.Stdout, s.Dir, r)
 }

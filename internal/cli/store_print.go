@@ -13,6 +13,7 @@ import (
 	"text/tabwriter"
 	"unicode/utf8"
 
+	"github.com/twostage/twostage/internal/cli/output"
 	"github.com/twostage/twostage/internal/fsck"
 	"github.com/twostage/twostage/internal/store"
 )
@@ -184,7 +185,7 @@ func printReportJSON(w io.Writer, r *fsck.Report) error {
 	if r.Findings == nil {
 		r.Findings = []fsck.Finding{}
 	}
-	return printJSON(w, r)
+	return output.WriteJSON(w, r, "  ")
 }
 
 // rebuilt is what a rebuild did, as JSON.

@@ -19,7 +19,7 @@ import (
 	"github.com/twostage/twostage/internal/vfs"
 )
 
-var update = flag.Bool("update", false, "write the golden files of store dumps anew")
+var update = flag.Bool("update", false, "write what came into testdata and docs/cli.md, where they differ")
 
 // goldenStore copies a store directory of RocketMQ.
 func goldenStore(t *testing.T, name string) string {

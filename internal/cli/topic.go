@@ -11,13 +11,13 @@ import (
 	"net"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/twostage/twostage/client"
 	"github.com/twostage/twostage/internal/admin"
+	"github.com/twostage/twostage/internal/cli/output"
 	"github.com/twostage/twostage/internal/remoting"
 	"github.com/twostage/twostage/internal/wire"
 	"github.com/twostage/twostage/message"
@@ -29,6 +29,7 @@ const routePatience = 10 * time.Second
 // cluster is how a command reaches a cluster.
 type cluster struct {
 	Process
+	display
 	namesrv string
 	broker  string // address of the only broker to ask, instead of name servers
 	tls     tlsFlags
@@ -107,10 +108,10 @@ func topicCreate(p Process) *cobra.Command {
 			if t.Perm, ok = map[string]int32{"rw": 6, "r": 4, "w": 2}[perm]; !ok {
 				return usagef("--perm %q: accepted are rw, r, w", perm)
 			}
-			return c.admin(func(a *admin.Admin) error { return createTopic(cmd.Context(), p, a, t) })
+			return c.admin(func(a *admin.Admin) error { return createTopic(cmd.Context(), c, a, t) })
 		},
 	}
-	c.flag(cmd)
+	c.flags(cmd)
 	cmd.Flags().Int32Var(&t.Queues, "queues", 8, "queues on each broker")
 	cmd.Flags().StringVar(&perm, "perm", "rw", "rw, r or w")
 	cmd.Flags().StringVar(&t.Cluster, "cluster", "", "`name` of the cluster; the only one when not given")
@@ -118,10 +119,10 @@ func topicCreate(p Process) *cobra.Command {
 	return cmd
 }
 
-func createTopic(ctx context.Context, p Process, a *admin.Admin, t admin.Topic) error {
+func createTopic(ctx context.Context, c *cluster, a *admin.Admin, t admin.Topic) error {
 	done, err := a.CreateTopic(ctx, t)
 	for _, b := range done {
-		if _, err := fmt.Fprintf(p.Stdout, "created topic=%s broker=%s addr=%s queues=%d\n", t.Name, b.Name, b.Addrs[0], t.Queues); err != nil {
+		if err := c.did(c.Process, "created", "topic", t.Name, "broker", b.Name, "addr", b.Addrs[0], "queues", t.Queues); err != nil {
 			return err
 		}
 	}
@@ -139,38 +140,37 @@ func topicList(p Process) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list", Short: "List the topics, one a line", Args: args(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return c.admin(func(a *admin.Admin) error { return listTopics(cmd.Context(), p, a, all) })
+			return c.look(cmd.Context(), func(ctx context.Context, a *admin.Admin) (*output.View, error) { return listTopics(ctx, a, all) })
 		},
 	}
-	c.flag(cmd)
+	c.flags(cmd)
 	cmd.Flags().BoolVar(&all, "all", false, "also those of the brokers themselves, and of retries and dead letters")
 	return cmd
 }
 
-func listTopics(ctx context.Context, p Process, a *admin.Admin, all bool) error {
+func listTopics(ctx context.Context, a *admin.Admin, all bool) (*output.View, error) {
 	names, err := a.Topics(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	own := map[string]bool{}
 	if !all {
 		brokers, err := a.Brokers(ctx)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		for _, b := range brokers {
 			own[b.Name], own[b.Cluster], own[b.Cluster+"_"+message.ReplySuffix] = true, true, true
 		}
 	}
+	shown := []string{}
 	for _, name := range names {
 		if !all && (own[name] || message.IsSystemTopic(name) || strings.HasPrefix(name, message.RetryPrefix) || strings.HasPrefix(name, message.DLQPrefix)) {
 			continue
 		}
-		if _, err := fmt.Fprintln(p.Stdout, name); err != nil {
-			return err
-		}
+		shown = append(shown, name)
 	}
-	return nil
+	return output.Of(shown, output.Lines(shown)), nil
 }
 
 func topicRoute(p Process) *cobra.Command {
@@ -178,20 +178,19 @@ func topicRoute(p Process) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "route TOPIC", Short: "Show the brokers and queues of a topic", Args: args(1, 1),
 		RunE: func(cmd *cobra.Command, given []string) error {
-			return c.admin(func(a *admin.Admin) error { return showRoute(cmd.Context(), p, a, given[0]) })
+			return c.look(cmd.Context(), func(ctx context.Context, a *admin.Admin) (*output.View, error) { return routeView(ctx, a, given[0]) })
 		},
 	}
-	c.flag(cmd)
+	c.flags(cmd)
 	return cmd
 }
 
-func showRoute(ctx context.Context, p Process, a *admin.Admin, topic string) error {
+func routeView(ctx context.Context, a *admin.Admin, topic string) (*output.View, error) {
 	data, err := a.Route(ctx, topic)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	w := tabwriter.NewWriter(p.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "BROKER\tCLUSTER\tREAD\tWRITE\tPERM\tADDRESSES")
+	t := output.NewTable(output.Text("BROKER"), output.Text("CLUSTER"), output.Num("READ"), output.Num("WRITE"), output.Text("PERM"), output.Text("ADDRESSES"))
 	for _, q := range data.QueueDatas {
 		cluster, addrs := "", []string{}
 		for _, b := range data.BrokerDatas {
@@ -203,9 +202,9 @@ func showRoute(ctx context.Context, p Process, a *admin.Admin, topic string) err
 				addrs = append(addrs, fmt.Sprintf("%d=%s", id, b.BrokerAddrs[id]))
 			}
 		}
-		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%s\t%s\n", q.BrokerName, cluster, q.ReadQueueNums, q.WriteQueueNums, permText(q.Perm), strings.Join(addrs, " "))
+		t.Row(q.BrokerName, cluster, q.ReadQueueNums, q.WriteQueueNums, permText(q.Perm), strings.Join(addrs, " "))
 	}
-	return w.Flush()
+	return output.Of(data, t), nil
 }
 
 // permText is a permission as RocketMQ's tools show it.
@@ -220,25 +219,25 @@ func permText(perm int32) string {
 }
 
 func topicDelete(p Process) *cobra.Command {
-	c := &cluster{Process: p}
-	name, yes := "", false
+	c, sure := &cluster{Process: p}, &consent{}
+	name := ""
 	cmd := &cobra.Command{
 		Use: "delete TOPIC", Short: "Delete a topic and its messages on all brokers of a cluster", Args: args(1, 1),
 		RunE: func(cmd *cobra.Command, given []string) error {
-			if !yes {
-				return usagef("the messages of %s would be gone for good: say so with --yes", given[0])
+			why := fmt.Sprintf("the messages of %s would be gone for good", given[0])
+			if err := sure.ask(cmd.Context(), p, why, why+".\nType yes to delete it: ", "not deleted"); err != nil {
+				return err
 			}
 			return c.admin(func(a *admin.Admin) error {
 				if err := a.DeleteTopic(cmd.Context(), given[0], name); err != nil {
 					return err
 				}
-				_, err := fmt.Fprintf(p.Stdout, "deleted topic=%s\n", given[0])
-				return err
+				return c.did(p, "deleted", "topic", given[0])
 			})
 		},
 	}
-	c.flag(cmd)
+	c.flags(cmd)
 	cmd.Flags().StringVar(&name, "cluster", "", "`name` of the cluster; the only one when not given")
-	cmd.Flags().BoolVar(&yes, "yes", false, "delete it")
+	sure.flag(cmd)
 	return cmd
 }

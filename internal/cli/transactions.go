@@ -4,15 +4,15 @@
 package cli
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/twostage/twostage/internal/admin"
+	"github.com/twostage/twostage/internal/cli/output"
 	"github.com/twostage/twostage/internal/wire/body"
 )
 
@@ -23,21 +23,12 @@ Brokers answer about transactions on the loopback only: run the command on the b
 // everyState is --state for transactions of any.
 const everyState = "all"
 
-// outputFlag adds -o.
-func outputFlag(cmd *cobra.Command, format *string) {
-	cmd.Flags().StringVarP(format, "output", "o", "table", "table or json")
-}
-
-func checkOutput(format string) error {
-	if format != "table" && format != "json" {
-		return usagef("--output %q: accepted are table, json", format)
-	}
-	return nil
-}
+// final is why outcomes are asked for twice.
+const final = "an outcome is final"
 
 func txList(p Process) *cobra.Command {
 	c, f := &cluster{Process: p}, body.TransactionFilter{}
-	state, format, limit := string(body.Undecided), "", 100
+	state, limit := string(body.Undecided), 100
 	cmd := &cobra.Command{
 		Use: "list", Short: "List transactions of all brokers, oldest first", Args: args(0, 0),
 		Long: `List transactions of all brokers, oldest first: the undecided ones, or those in another state.
@@ -45,9 +36,6 @@ Brokers answer about transactions on the loopback only: run the command on the b
 		Example: `  twostage tx list --older-than 10m
   twostage tx list --state discarded --topic orders -o json`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := checkOutput(format); err != nil {
-				return err
-			}
 			if state != everyState {
 				f.State = body.TransactionState(state)
 			}
@@ -58,81 +46,62 @@ Brokers answer about transactions on the loopback only: run the command on the b
 			if err := checked.Check(); err != nil {
 				return usagef("%w", err)
 			}
-			return c.admin(func(a *admin.Admin) error { return listTransactions(cmd.Context(), c, a, f, limit, format) })
+			return c.look(cmd.Context(), func(ctx context.Context, a *admin.Admin) (*output.View, error) {
+				return listTransactions(ctx, c, a, f, limit)
+			})
 		},
 	}
-	c.flag(cmd)
+	c.flags(cmd)
+	c.watchFlag(cmd)
 	c.brokerFlag(cmd)
-	outputFlag(cmd, &format)
 	cmd.Flags().StringVar(&f.Topic, "topic", "", "`topic` of the message")
 	cmd.Flags().StringVar(&f.Group, "group", "", "producer `group`")
 	cmd.Flags().StringVar(&state, "state", state, "undecided, committed, rolled-back, discarded, resumed, decided (nobody knows how) or all")
-	cmd.Flags().DurationVar(&f.MinAge, "older-than", 0, "stored at least so long ago, such as 10m")
-	cmd.Flags().DurationVar(&f.MaxAge, "newer-than", 0, "stored at most so long ago; 0: whenever")
+	spanFlag(cmd.Flags(), &f.MinAge, "older-than", 0, "stored at least so long ago, such as 10m")
+	spanFlag(cmd.Flags(), &f.MaxAge, "newer-than", 0, "stored at most so long ago; 0: whenever")
 	cmd.Flags().IntVar(&limit, "limit", limit, "so many at most; 0: all")
 	return cmd
 }
 
-func listTransactions(ctx context.Context, c *cluster, a *admin.Admin, f body.TransactionFilter, limit int, format string) error {
+func listTransactions(ctx context.Context, c *cluster, a *admin.Admin, f body.TransactionFilter, limit int) (*output.View, error) {
 	list, more, err := a.Transactions(ctx, c.broker, f, limit)
 	if err != nil && len(list) == 0 {
-		return err
+		return nil, err
 	}
-	if format == "json" {
-		if list == nil {
-			list = []admin.Transaction{}
-		}
-		if failed := printJSON(c.Stdout, struct {
-			Transactions []admin.Transaction `json:"transactions"`
-			More         bool                `json:"more"`
-		}{list, more}); failed != nil {
-			return failed
-		}
-		return err
-	}
-	if len(list) == 0 {
-		fmt.Fprintln(c.Stderr, "no such transactions")
-		return nil
-	}
-	if failed := printTransactions(c.Stdout, list, terminalWidth(c.Stdout)); failed != nil {
-		return failed
-	}
+	view := output.Of(struct {
+		Transactions []admin.Transaction `json:"transactions"`
+		More         bool                `json:"more"`
+	}{append([]admin.Transaction{}, list...), more}, transactionTable(list))
 	if more {
-		fmt.Fprintf(c.Stderr, "there are more than these %d: see --limit and the filters\n", len(list))
+		view.Note("there are more than these %d: see --limit and the filters", len(list))
 	}
-	return err
+	return view, err
 }
 
 func txShow(p Process) *cobra.Command {
-	c, format := &cluster{Process: p}, ""
+	c := &cluster{Process: p}
 	cmd := &cobra.Command{
 		Use: "show ID", Short: "Tell the whole story of a transaction", Args: args(1, 1),
 		Long: "Tell the whole story of a transaction: when it was stored, each check and to whom, answers, refused answers,\nthe outcome.\n\n" + transactionID,
 		RunE: func(cmd *cobra.Command, given []string) error {
-			if err := checkOutput(format); err != nil {
-				return err
-			}
-			return c.admin(func(a *admin.Admin) error {
-				s, err := a.Transaction(cmd.Context(), c.broker, given[0])
+			return c.look(cmd.Context(), func(ctx context.Context, a *admin.Admin) (*output.View, error) {
+				s, err := a.Transaction(ctx, c.broker, given[0])
 				if err != nil {
-					return err
+					return nil, err
 				}
-				if format == "json" {
-					return printJSON(c.Stdout, s)
-				}
-				return printStory(c.Stdout, s)
+				return storyView(s), nil
 			})
 		},
 	}
-	c.flag(cmd)
+	c.flags(cmd)
+	c.watchFlag(cmd)
 	c.brokerFlag(cmd)
-	outputFlag(cmd, &format)
 	return cmd
 }
 
 // txDecide is `tx commit` or `tx rollback`.
 func txDecide(p Process, commit bool) *cobra.Command {
-	c, yes := &cluster{Process: p}, false
+	c, sure := &cluster{Process: p}, &consent{}
 	verb, done := "rollback", "rolled-back"
 	short := "Roll a transaction back on behalf of its producer"
 	if commit {
@@ -142,31 +111,27 @@ func txDecide(p Process, commit bool) *cobra.Command {
 		Use: verb + " ID", Short: short, Args: args(1, 1),
 		Long: short + ", who is not asked any more.\nThe outcome is final: if the producer's local transaction ended the other way, the two disagree for good.\nSo you are asked first, unless --yes says it.\n\n" + transactionID,
 		RunE: func(cmd *cobra.Command, given []string) error {
-			asks := isTerminal(c.Stdin)
-			if !yes && !asks {
-				return usagef("an outcome is final, and there is no terminal to ask on: say that you mean it with --yes")
+			if err := sure.possible(p, final); err != nil {
+				return err
 			}
 			return c.admin(func(a *admin.Admin) error {
 				s, err := a.Transaction(cmd.Context(), c.broker, given[0])
 				if err != nil {
 					return err
 				}
-				if !yes {
-					if err := confirm(cmd.Context(), p, question(verb, s), "not "+done); err != nil {
-						return err
-					}
+				if err := sure.ask(cmd.Context(), p, final, question(verb, s), "not "+done); err != nil {
+					return err
 				}
 				if err := a.DecideTransaction(cmd.Context(), s.Place, s.Transaction.QueueOffset, commit); err != nil {
 					return err
 				}
-				_, err = fmt.Fprintf(c.Stdout, "%s transaction=%d broker=%s\n", done, s.Transaction.QueueOffset, s.Broker)
-				return err
+				return c.did(p, done, "transaction", s.Transaction.QueueOffset, "broker", s.Broker)
 			})
 		},
 	}
-	c.flag(cmd)
+	c.flags(cmd)
 	c.brokerFlag(cmd)
-	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	sure.flag(cmd)
 	return cmd
 }
 
@@ -175,8 +140,8 @@ func question(verb string, s *admin.Story) string {
 	t := &s.Transaction
 	return fmt.Sprintf("transaction %d of broker %s: topic %s, group %s, key %s\n%s, stored %s ago, %d checks\n"+
 		"If the producer's local transaction ended the other way, the two disagree for good.\nType yes to %s it: ",
-		t.QueueOffset, printable([]byte(s.Broker)), printable([]byte(t.Topic)), printable([]byte(t.Group)), printable([]byte(t.Key)),
-		stateText(t), ageText(time.Duration(t.Age)*time.Millisecond), t.Checks, verb)
+		t.QueueOffset, output.Printable(s.Broker), output.Printable(t.Topic), output.Printable(t.Group), output.Printable(t.Key),
+		stateText(t), output.Span(time.Duration(t.Age)*time.Millisecond), t.Checks, verb)
 }
 
 func txRecheck(p Process) *cobra.Command {
@@ -193,12 +158,11 @@ func txRecheck(p Process) *cobra.Command {
 				if err := a.RecheckTransaction(cmd.Context(), s.Place, s.Transaction.QueueOffset); err != nil {
 					return err
 				}
-				_, err = fmt.Fprintf(c.Stdout, "rechecked transaction=%d broker=%s\n", s.Transaction.QueueOffset, s.Broker)
-				return err
+				return c.did(p, "rechecked", "transaction", s.Transaction.QueueOffset, "broker", s.Broker)
 			})
 		},
 	}
-	c.flag(cmd)
+	c.flags(cmd)
 	c.brokerFlag(cmd)
 	return cmd
 }
@@ -210,27 +174,15 @@ func txResume(p Process) *cobra.Command {
 		Long: "Take a transaction up again that was discarded because nobody decided it: it is undecided again and its\nproducer group is asked. Prints the queue offset of the half message that stands for it now.\n\n" + transactionID,
 		RunE: func(cmd *cobra.Command, given []string) error {
 			return c.admin(func(a *admin.Admin) error {
-				p, offset, err := a.ResumeTransaction(cmd.Context(), c.broker, given[0])
+				at, offset, err := a.ResumeTransaction(cmd.Context(), c.broker, given[0])
 				if err != nil {
 					return err
 				}
-				name := p.Broker
-				if name == "" {
-					name = p.Addr
-				}
-				_, err = fmt.Fprintf(c.Stdout, "resumed transaction=%d broker=%s\n", offset, name)
-				return err
+				return c.did(p, "resumed", "transaction", offset, "broker", cmp.Or(at.Broker, at.Addr))
 			})
 		},
 	}
-	c.flag(cmd)
+	c.flags(cmd)
 	c.brokerFlag(cmd)
 	return cmd
-}
-
-func printJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
 }

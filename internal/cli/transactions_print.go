@@ -5,105 +5,31 @@ package cli
 
 import (
 	"fmt"
-	"io"
+	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
-	"unicode/utf8"
 
 	"github.com/twostage/twostage/internal/admin"
+	"github.com/twostage/twostage/internal/cli/output"
 	"github.com/twostage/twostage/internal/wire/body"
 )
 
-// columnGap stands between columns, leastColumn is what a cut one keeps.
-const (
-	columnGap   = 2
-	leastColumn = 8
-)
-
-// timeLayout is a time for people.
-const timeLayout = "2006-01-02T15:04:05.000Z07:00"
-
-// printTransactions prints a table, cut to a width unless that is 0.
-func printTransactions(w io.Writer, list []admin.Transaction, width int) error {
-	rows := [][]string{{"OFFSET", "STATE", "AGE", "CHECKS", "NEXT", "TOPIC", "GROUP", "KEY"}}
-	brokers := map[string]bool{}
+// transactionTable lists transactions, with their broker when there are several.
+func transactionTable(list []admin.Transaction) *output.Table {
+	several := slices.ContainsFunc(list, func(t admin.Transaction) bool { return t.Broker != list[0].Broker })
+	columns := []output.Column{
+		output.Text("OFFSET"), output.Text("STATE"), output.Text("AGE"), output.Text("CHECKS"), output.Text("NEXT"),
+		output.Text("TOPIC").Cut(3), output.Text("GROUP").Cut(2), output.Text("KEY").Cut(1), output.Text("BROKER"),
+	}
+	if !several {
+		columns[len(columns)-1] = columns[len(columns)-1].Wide()
+	}
+	t := output.NewTable(columns...).IfEmpty("no such transactions")
 	for i := range list {
-		brokers[list[i].Broker] = true
+		x := &list[i]
+		t.Row(x.QueueOffset, x.State, output.Span(time.Duration(x.Age)*time.Millisecond), x.Checks, nextText(&x.Transaction), x.Topic, x.Group, x.Key, x.Broker)
 	}
-	if len(brokers) > 1 {
-		rows[0] = append(rows[0], "BROKER")
-	}
-	for i := range list {
-		t := &list[i]
-		row := []string{
-			fmt.Sprint(t.QueueOffset), printable([]byte(t.State)), ageText(time.Duration(t.Age) * time.Millisecond), fmt.Sprint(t.Checks), nextText(&t.Transaction),
-			printable([]byte(t.Topic)), printable([]byte(t.Group)), printable([]byte(t.Key)),
-		}
-		if len(brokers) > 1 {
-			row = append(row, printable([]byte(t.Broker)))
-		}
-		rows = append(rows, row)
-	}
-	_, err := io.WriteString(w, layOut(rows, width, 7, 6, 5))
-	return err
-}
-
-// layOut aligns rows of the same length. What is wider than width, unless that is
-// 0, has its flexible columns cut, those named first before the others.
-func layOut(rows [][]string, width int, flexible ...int) string {
-	widths := make([]int, len(rows[0]))
-	total := -columnGap
-	for i := range widths {
-		for _, row := range rows {
-			widths[i] = max(widths[i], utf8.RuneCountInString(row[i]))
-		}
-		total += widths[i] + columnGap
-	}
-	for _, i := range flexible {
-		if cut := min(total-width, widths[i]-leastColumn); width > 0 && cut > 0 {
-			widths[i] -= cut
-			total -= cut
-		}
-	}
-	var b strings.Builder
-	for _, row := range rows {
-		line := ""
-		for i, text := range row {
-			line += pad(text, widths[i]+columnGap)
-		}
-		b.WriteString(strings.TrimRight(line, " "))
-		b.WriteByte('\n')
-	}
-	return b.String()
-}
-
-// pad fills a text with blanks to a width that has the gap in it, or cuts it.
-func pad(text string, width int) string {
-	n := utf8.RuneCountInString(text)
-	if most := width - columnGap; n > most {
-		text, n = string([]rune(text)[:most-1])+"…", most
-	}
-	return text + strings.Repeat(" ", width-n)
-}
-
-// ageText is a span of time for people, in its two largest units.
-func ageText(d time.Duration) string {
-	if d < 0 {
-		return "-" + ageText(-max(d, -1<<63+1))
-	}
-	s := int64(d / time.Second)
-	switch {
-	case d < 10*time.Second:
-		return fmt.Sprintf("%d.%ds", s, d/(100*time.Millisecond)%10)
-	case s < 60:
-		return fmt.Sprintf("%ds", s)
-	case s < 3600:
-		return fmt.Sprintf("%dm%02ds", s/60, s%60)
-	case s < 86400:
-		return fmt.Sprintf("%dh%02dm", s/3600, s/60%60)
-	}
-	return fmt.Sprintf("%dd%02dh", s/86400, s/3600%24)
+	return t
 }
 
 // nextText says when the broker acts next, by its own clock.
@@ -112,69 +38,67 @@ func nextText(t *body.Transaction) string {
 		return "-"
 	}
 	if left := t.DueAt - t.StoredAt - t.Age; left > 0 {
-		return ageText(time.Duration(left) * time.Millisecond)
+		return output.Span(time.Duration(left) * time.Millisecond)
 	}
 	return "due"
 }
 
 func stateText(t *body.Transaction) string {
-	text := printable([]byte(t.State))
+	text := output.Printable(string(t.State))
 	if t.Detail != "" {
-		text += ": " + printable([]byte(t.Detail))
+		text += ": " + output.Printable(t.Detail)
 	}
 	return text
 }
 
-func timeText(millis int64) string { return time.UnixMilli(millis).Format(timeLayout) }
-
-// printStory prints all of a story.
-func printStory(out io.Writer, s *admin.Story) error {
+// storyView is all of a story.
+func storyView(s *admin.Story) *output.View {
 	t := &s.Transaction
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	line := func(name, format string, args ...any) { fmt.Fprintf(w, name+"\t"+format+"\n", args...) }
-	line("transaction", "%d on %s at %s", t.QueueOffset, printable([]byte(s.Broker)), s.Addr)
-	line("state", "%s", stateText(t))
-	line("topic", "%s, queue %d", printable([]byte(t.Topic)), t.QueueID)
-	line("group", "%s", printable([]byte(t.Group)))
-	line("key", "%s", printable([]byte(t.Key)))
-	line("stored", "%s, %s ago, at %d in the commit log", timeText(t.StoredAt), ageText(time.Duration(t.Age)*time.Millisecond), t.CommitLogOffset)
+	f := &output.Fields{}
+	f.Addf("transaction", "%d on %s at %s", t.QueueOffset, output.Printable(s.Broker), s.Addr)
+	f.Add("state", stateText(t))
+	f.Addf("topic", "%s, queue %d", output.Printable(t.Topic), t.QueueID)
+	f.Add("group", t.Group)
+	f.Add("key", t.Key)
+	f.Addf("stored", "%s, %s ago, at %d in the commit log", output.Millis(t.StoredAt), output.Span(time.Duration(t.Age)*time.Millisecond), t.CommitLogOffset)
 	if len(t.Chain) > 0 {
-		line("half messages", "%s", strings.Trim(strings.ReplaceAll(fmt.Sprint(t.Chain), " ", ", "), "[]"))
+		f.Add("half messages", strings.Trim(strings.ReplaceAll(fmt.Sprint(t.Chain), " ", ", "), "[]"))
 	}
 	checks := fmt.Sprint(t.Checks)
 	if t.CheckedAt != 0 {
-		checks += ", the last one " + timeText(t.CheckedAt)
+		checks += ", the last one " + output.Millis(t.CheckedAt)
 	}
 	if t.DueAt != 0 {
 		checks += ", next: " + nextText(t)
 	}
-	line("checks", "%s", checks)
+	f.Add("checks", checks)
 	if t.DecidedAt != 0 {
-		line("decided", "%s", timeText(t.DecidedAt))
+		f.Add("decided", output.Millis(t.DecidedAt))
 	}
 	if t.CommittedOffset != 0 {
-		line("committed", "at %d in the commit log", t.CommittedOffset)
+		f.Addf("committed", "at %d in the commit log", t.CommittedOffset)
 	}
 	if t.ParkedOffset != 0 {
-		line("parked", "at %d in the commit log", t.ParkedOffset)
+		f.Addf("parked", "at %d in the commit log", t.ParkedOffset)
 	}
 	if t.ResumedAs != 0 {
-		line("resumed as", "transaction %d", t.ResumedAs)
+		f.Addf("resumed as", "transaction %d", t.ResumedAs)
 	}
-	if err := w.Flush(); err != nil || len(s.Events) == 0 {
-		return err
+	view := output.Of(s, f)
+	if len(s.Events) == 0 {
+		return view
 	}
-	rows := [][]string{{"TIME", "AFTER", "EVENT", "WHO", "NOTE"}}
+	events := output.NewTable(output.Text("TIME"), output.Text("AFTER"), output.Text("EVENT"), output.Text("WHO"), output.Text("NOTE"))
 	for i := range s.Events {
 		e := &s.Events[i]
 		at, after := "-", "-"
 		if e.At != 0 {
-			at, after = timeText(e.At), ageText(time.Duration(e.At-t.StoredAt)*time.Millisecond)
+			at, after = output.Millis(e.At), output.Span(time.Duration(e.At-t.StoredAt)*time.Millisecond)
 		}
-		rows = append(rows, []string{at, after, eventText(e), printable([]byte(e.Who)), printable([]byte(e.Note))})
+		events.Row(at, after, eventText(e), e.Who, e.Note)
 	}
-	_, err := io.WriteString(out, "\n"+layOut(rows, 0))
-	return err
+	view.Parts = append(view.Parts, events)
+	return view
 }
 
 // eventText says what happened.
@@ -185,13 +109,13 @@ func eventText(e *body.TransactionEvent) string {
 		body.EventDecided: "outcome stored", body.EventDiscarded: "discarded",
 	}[e.Kind]
 	if text == "" {
-		text = printable([]byte(e.Kind))
+		text = output.Printable(string(e.Kind))
 	}
 	if e.Kind == body.EventCheck && e.Count > 0 {
 		text = fmt.Sprintf("check %d sent", e.Count)
 	}
 	if e.Outcome != "" && e.Kind != body.EventDiscarded {
-		text += ": " + printable([]byte(e.Outcome))
+		text += ": " + output.Printable(e.Outcome)
 	}
 	return text
 }

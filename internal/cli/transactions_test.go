@@ -247,10 +247,10 @@ parked +at 815 in the commit log
 resumed as +transaction 99
 
 TIME +AFTER +EVENT +WHO +NOTE
-` + moment + ` +0\.0s +half message stored
+` + moment + ` +0\.0s +half message stored +- +-
 ` + moment + ` +6\.0s +check 1 sent +10\.0\.0\.9:5000
 ` + moment + ` +6\.1s +refused: commit +10\.0\.0\.8:5000 +"group \\x1b\[2J"
-- +- +new kind
+- +- +new kind +- +-
 $`)
 	for _, id := range []string{"10", "KEY10"} {
 		if out := must(t, env, "tx", "show", id); !want.MatchString(out) {
@@ -317,13 +317,13 @@ func TestTxErrors(t *testing.T) {
 		{[]string{"list", "--limit", "-1"}, exitUsage, "--limit"},
 		{[]string{"list", "--older-than", "2h", "--newer-than", "1h"}, exitUsage, "ages from 2h0m0s to 1h0m0s"},
 		{[]string{"list", "--older-than", "old"}, exitUsage, "--older-than"},
-		{[]string{"list", "-o", "xml"}, exitUsage, "accepted are table, json"},
+		{[]string{"list", "-o", "xml"}, exitUsage, "accepted are table, wide, json, yaml"},
 		{[]string{"list", "--broker", "nowhere"}, exitUsage, "--broker"},
 		{[]string{"list", "--namesrv", "127.0.0.1:1"}, exitFailed, "start one with `twostage server`"},
 		{[]string{"list", "--broker", "127.0.0.1:1"}, exitFailed, "connection refused"},
 		{[]string{"list", "x"}, exitUsage, "1 arguments"},
 		{[]string{"show"}, exitUsage, "0 arguments"},
-		{[]string{"show", "1", "-o", "xml"}, exitUsage, "accepted are table, json"},
+		{[]string{"show", "1", "-o", "xml"}, exitUsage, "accepted are table, wide, json, yaml"},
 		{[]string{"commit", "--yes"}, exitUsage, "0 arguments"},
 		{[]string{"rolback", "1"}, exitUsage, "did you mean rollback"},
 	} {

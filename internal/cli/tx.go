@@ -40,12 +40,12 @@ group (check-back), which --check-answer answers. Check-backs for other messages
   twostage tx send orders "order 19" --outcome unknown --check-answer commit`,
 		RunE: func(cmd *cobra.Command, given []string) error { return f.run(cmd.Context(), c, given) },
 	}
-	c.flag(cmd)
+	c.flags(cmd)
 	f.flags(cmd)
 	cmd.Flags().StringVar(&f.group, "group", "twostage_cli_tx", "producer `group`")
 	cmd.Flags().StringVar(&f.outcome, "outcome", "commit", "commit, rollback or unknown")
 	cmd.Flags().StringVar(&f.answer, "check-answer", "commit", "what a check-back is answered: commit, rollback or unknown")
-	cmd.Flags().DurationVar(&f.wait, "wait", 5*time.Minute, "how long to wait for the check-back after an unknown outcome; 0: not at all")
+	spanFlag(cmd.Flags(), &f.wait, "wait", 5*time.Minute, "how long to wait for the check-back after an unknown outcome; 0: not at all")
 	return cmd
 }
 
@@ -104,7 +104,7 @@ func (f *txFlags) run(ctx context.Context, c *cluster, given []string) (err erro
 	defer func() { err = errors.Join(err, p.Close()) }()
 	sent, err := p.SendInTransaction(ctx, m, func(_ context.Context, h *client.Half) client.Outcome {
 		own.Store(h.MessageID)
-		_, _ = fmt.Fprintf(c.Stdout, "half %s transaction-id=%s commit-log-offset=%d\n", place(&h.SendResult), h.TransactionID, h.CommitLogOffset)
+		_ = c.did(c.Process, "half", append(place(&h.SendResult), "transaction-id", h.TransactionID, "commit-log-offset", h.CommitLogOffset)...)
 		return outcome
 	})
 	if err != nil {
@@ -116,7 +116,7 @@ func (f *txFlags) run(ctx context.Context, c *cluster, given []string) (err erro
 	if sent.EndError != nil {
 		return fmt.Errorf("the broker will ask for the outcome: %w", sent.EndError)
 	}
-	if _, err := fmt.Fprintf(c.Stdout, "outcome %s\n", sent.Outcome); err != nil {
+	if err := c.did(c.Process, "ended", "outcome", sent.Outcome.String()); err != nil {
 		return err
 	}
 	if sent.Outcome != client.Unknown || f.wait <= 0 {
@@ -135,7 +135,7 @@ func (f *txFlags) await(ctx context.Context, c *cluster, questions <-chan asked)
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case q := <-questions:
-			if _, err := fmt.Fprintf(c.Stdout, "check-back id=%s answer=%s\n", q.id, q.answer); err != nil {
+			if err := c.did(c.Process, "check-back", "id", q.id, "answer", q.answer.String()); err != nil {
 				return err
 			}
 			if q.answer != client.Unknown {

@@ -108,6 +108,7 @@ var table = []row{
 	{path: "internal/node", layer: 6},
 	{path: "internal/dashboard", layer: 6},
 	{path: "internal/cli", layer: 6, also: []string{"internal/node", "internal/dashboard"}},
+	{path: "internal/cli/output", layer: 5, never: []string{"internal", "message"}, pure: true},
 	{path: "mqtest", layer: 6, also: []string{"internal/node"}},
 
 	{path: "cmd/*", layer: 7},

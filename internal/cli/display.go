@@ -1,0 +1,236 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/twostage/twostage/internal/admin"
+	"github.com/twostage/twostage/internal/cli/output"
+)
+
+const (
+	watchEvery  = "2s"                   // --watch without a value
+	leastWatch  = 100 * time.Millisecond // between two looks
+	clearScreen = "\x1b[H\x1b[2J"        // the cursor to the top, nothing below it
+)
+
+// display is how a command shows what it found: -o and --watch.
+type display struct {
+	format output.Format
+	every  time.Duration // 0: once
+}
+
+// formatFlag adds -o.
+func (s *display) formatFlag(cmd *cobra.Command) {
+	cmd.Flags().VarP(&s.format, "output", "o", strings.Join(output.FormatNames(), ", ")+": wide has all columns and cuts nothing")
+	complete(cmd, "output", output.FormatNames()...)
+}
+
+// jsonFlag adds --json, which is short for -o json.
+func jsonFlag(cmd *cobra.Command, to *output.Format) {
+	cmd.Flags().Var(&value[output.Format]{to: to, kind: "bool", text: "false", parse: func(text string) (f output.Format, err error) {
+		yes, err := strconv.ParseBool(text)
+		if yes {
+			f = output.FormatJSON
+		}
+		return f, err
+	}}, "json", "short for -o json")
+	cmd.Flags().Lookup("json").NoOptDefVal = "true"
+}
+
+// watchFlag adds --watch.
+func (s *display) watchFlag(cmd *cobra.Command) {
+	cmd.Flags().Var(&watch{&s.every}, "watch", "look again every so often until interrupted; as JSON an object a line")
+	cmd.Flags().Lookup("watch").NoOptDefVal = watchEvery
+}
+
+type watch struct{ every *time.Duration }
+
+func (w *watch) String() string {
+	if w.every == nil || *w.every == 0 {
+		return ""
+	}
+	return w.every.String()
+}
+func (w *watch) Type() string { return "interval" }
+func (w *watch) Set(text string) error {
+	d, err := output.ParseSpan(text)
+	if err == nil && d < leastWatch {
+		err = fmt.Errorf("at least %v", leastWatch)
+	}
+	*w.every = d
+	return err
+}
+
+// look finds out what is to be shown. A view beside an error is what could be
+// found.
+type look func(ctx context.Context) (*output.View, error)
+
+// show shows what fn finds, with --watch again and again. Being interrupted is
+// how watching ends.
+func (s *display) show(ctx context.Context, p Process, fn look) error {
+	view, err := fn(ctx)
+	if s.every == 0 || view == nil {
+		return errors.Join(s.write(p, view), err)
+	}
+	again := time.NewTicker(s.every)
+	defer again.Stop()
+	for first := true; ; first = false {
+		if failed := s.writeNext(p, view, first); failed != nil {
+			return failed
+		}
+		if err != nil {
+			complain(p.Stderr, err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-again.C:
+		}
+		if view, err = fn(ctx); ctx.Err() != nil {
+			return nil
+		}
+	}
+}
+
+// write shows one view, nil for none.
+func (s *display) write(p Process, v *output.View) error {
+	if v == nil {
+		return nil
+	}
+	if err := v.Write(p.Stdout, s.format, terminalWidth(p.Stdout)); err != nil {
+		return err
+	}
+	if !s.format.ForPeople() {
+		return nil
+	}
+	for _, note := range v.AllNotes() {
+		if _, err := fmt.Fprintln(p.Stderr, note); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeNext shows a view of several.
+func (s *display) writeNext(p Process, v *output.View, first bool) error {
+	if v == nil {
+		return nil
+	}
+	between := ""
+	switch {
+	case !s.format.ForPeople():
+		return output.WriteItem(p.Stdout, s.format, v.Value)
+	case isTerminal(p.Stdout):
+		between = fmt.Sprintf("%severy %v: twostage %s\n\n", clearScreen, s.every, strings.Join(p.Args, " "))
+	case !first:
+		between = "\n"
+	}
+	if _, err := io.WriteString(p.Stdout, between); err != nil {
+		return err
+	}
+	return s.write(p, v)
+}
+
+// did says that something was done: a word, then names and values in turn.
+func (s *display) did(p Process, done string, fields ...any) error {
+	return output.Did(done, fields...).Write(p.Stdout, s.format)
+}
+
+// flags adds what every command has that talks to a cluster.
+func (c *cluster) flags(cmd *cobra.Command) {
+	c.flag(cmd)
+	c.formatFlag(cmd)
+}
+
+// look shows what fn finds with an Admin.
+func (c *cluster) look(ctx context.Context, fn func(ctx context.Context, a *admin.Admin) (*output.View, error)) error {
+	return c.admin(func(a *admin.Admin) error {
+		return c.show(ctx, c.Process, func(ctx context.Context) (*output.View, error) { return fn(ctx, a) })
+	})
+}
+
+// consent is the flag --yes of commands that destroy or decide.
+type consent struct{ yes bool }
+
+func (s *consent) flag(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&s.yes, "yes", false, "do not ask")
+}
+
+// possible fails when nobody said yes and nobody can be asked.
+func (s *consent) possible(p Process, why string) error {
+	if !s.yes && !isTerminal(p.Stdin) {
+		return usagef("%s, and there is no terminal to ask on: say that you mean it with --yes", why)
+	}
+	return nil
+}
+
+// ask asks, unless --yes was given: why says what cannot be undone, question ends
+// with what yes does, otherwise says what is not done then.
+func (s *consent) ask(ctx context.Context, p Process, why, question, otherwise string) error {
+	if err := s.possible(p, why); err != nil || s.yes {
+		return err
+	}
+	return confirm(ctx, p, question, otherwise)
+}
+
+// value is a flag that is read as people write it.
+type value[T any] struct {
+	to    *T
+	parse func(text string) (T, error)
+	text  string
+	kind  string
+}
+
+func (v *value[T]) String() string { return v.text }
+func (v *value[T]) Type() string   { return v.kind }
+func (v *value[T]) Set(text string) error {
+	got, err := v.parse(text)
+	if err == nil {
+		*v.to, v.text = got, text
+	}
+	return err
+}
+
+// timeFlag adds a flag that takes a time, see output.TimeHelp.
+func timeFlag(f *pflag.FlagSet, to *time.Time, name, usage string) {
+	f.Var(&value[time.Time]{to: to, kind: "time", parse: func(text string) (time.Time, error) { return output.ParseTime(text, time.Now()) }}, name, usage)
+}
+
+// spanFlag adds a flag that takes a span of time, days and weeks included.
+func spanFlag(f *pflag.FlagSet, to *time.Duration, name string, otherwise time.Duration, usage string) {
+	*to = otherwise
+	text := ""
+	if otherwise != 0 {
+		text = otherwise.String()
+	}
+	f.Var(&value[time.Duration]{to: to, kind: "span", parse: output.ParseSpan, text: text}, name, usage)
+}
+
+// sizeFlag adds a flag that takes a number of bytes.
+func sizeFlag(f *pflag.FlagSet, to *int64, name string, otherwise int64, usage string) {
+	*to = otherwise
+	text := ""
+	if otherwise != 0 {
+		text = output.Size(otherwise)
+	}
+	f.Var(&value[int64]{to: to, kind: "size", parse: output.ParseSize, text: text}, name, usage)
+}
+
+// complete has the shell complete a flag with words.
+func complete(cmd *cobra.Command, flag string, words ...string) {
+	if err := cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)); err != nil {
+		panic(err) // the flag is defined, once
+	}
+}
