@@ -248,7 +248,7 @@ resumed as +transaction 99
 
 TIME +AFTER +EVENT +WHO +NOTE
 ` + moment + ` +0\.0s +half message stored +- +-
-` + moment + ` +6\.0s +check 1 sent +10\.0\.0\.9:5000
+` + moment + ` +6\.0s +check 1 sent +10\.0\.0\.9:5000 +-
 ` + moment + ` +6\.1s +refused: commit +10\.0\.0\.8:5000 +"group \\x1b\[2J"
 - +- +new kind +- +-
 $`)
