@@ -118,6 +118,11 @@ func (w *world) answer(addr string, r *remoting.Request) *wire.Response {
 		}
 		w.created[addr] = append(w.created[addr], h)
 		return &wire.Response{}
+	case wire.ReqDeleteKVConfig:
+		namespace, _ := r.Ext.Get("namespace")
+		key, _ := r.Ext.Get("key")
+		w.deleted = append(w.deleted, fmt.Sprintf("%s %s %s", addr, namespace, key))
+		return &wire.Response{}
 	case wire.ReqDeleteTopicInBroker, wire.ReqDeleteTopicInNamesrv:
 		topic, _ := r.Ext.Get("topic")
 		cluster, _ := r.Ext.Get("clusterName")
@@ -258,7 +263,7 @@ func TestDeleteTopic(t *testing.T) {
 	if err := a.DeleteTopic(t.Context(), "T", ""); err != nil {
 		t.Fatal(err)
 	}
-	want := []string{addrA + " T ", addrB + " T ", names1 + " T C", names2 + " T C"}
+	want := []string{addrA + " T ", addrB + " T ", names1 + " T C", names1 + " ORDER_TOPIC_CONFIG T", names2 + " T C", names2 + " ORDER_TOPIC_CONFIG T"}
 	if !slices.Equal(w.deleted, want) {
 		t.Errorf("deleted %q, want %q", w.deleted, want)
 	}

@@ -7,6 +7,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/twostage/twostage/internal/rpc"
 	"github.com/twostage/twostage/internal/wire"
@@ -52,4 +54,24 @@ func (a *Admin) ConsumerGroup(ctx context.Context, cluster, group string) ([]Onl
 		return nil, fmt.Errorf("%w: %s", ErrNotOnline, group)
 	}
 	return list, errors.Join(errs...)
+}
+
+// GroupNames gives the consumer groups of all masters, sorted; those of the brokers
+// that answer come beside an error.
+func (a *Admin) GroupNames(ctx context.Context) ([]string, error) {
+	nodes, err := a.Nodes(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]bool{}
+	err = a.eachNode(ctx, Masters(nodes), func(ctx context.Context, n Node) error {
+		groups, err := rpc.AllGroups(ctx, a.caller, n.Addr)
+		if err == nil {
+			for name := range groups.SubscriptionGroupTable {
+				all[name] = true
+			}
+		}
+		return err
+	})
+	return slices.Sorted(maps.Keys(all)), err
 }

@@ -113,7 +113,7 @@ func covers(data *body.TopicRouteData, brokers []Broker) bool {
 }
 
 // DeleteTopic deletes a topic with its messages on all masters of a cluster, the
-// only one when it is not named, and takes it out of the routes.
+// only one when it is not named, and takes it out of the routes, its order too.
 func (a *Admin) DeleteTopic(ctx context.Context, topic, cluster string) error {
 	masters, err := a.masters(ctx, cluster)
 	if err != nil {
@@ -130,6 +130,8 @@ func (a *Admin) DeleteTopic(ctx context.Context, topic, cluster string) error {
 		return err // it would come back with the next registration
 	}
 	return a.each(ctx, a.servers, func(ctx context.Context, addr string) error {
-		return rpc.DeleteTopicInNamesrv(ctx, a.caller, addr, topic, masters[0].Cluster)
+		return errors.Join(
+			rpc.DeleteTopicInNamesrv(ctx, a.caller, addr, topic, masters[0].Cluster),
+			rpc.DeleteKV(ctx, a.caller, addr, OrderNamespace, topic))
 	})
 }

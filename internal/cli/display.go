@@ -15,7 +15,6 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/twostage/twostage/internal/admin"
 	"github.com/twostage/twostage/internal/cli/output"
 )
 
@@ -146,19 +145,6 @@ func (s *display) writeNext(p Process, v *output.View, first bool) error {
 // did says that something was done: a word, then names and values in turn.
 func (s *display) did(p Process, done string, fields ...any) error {
 	return output.Did(done, fields...).Write(p.Stdout, s.format)
-}
-
-// flags adds what every command has that talks to a cluster.
-func (c *cluster) flags(cmd *cobra.Command) {
-	c.flag(cmd)
-	c.formatFlag(cmd)
-}
-
-// look shows what fn finds with an Admin.
-func (c *cluster) look(ctx context.Context, fn func(ctx context.Context, a *admin.Admin) (*output.View, error)) error {
-	return c.admin(func(a *admin.Admin) error {
-		return c.show(ctx, c.Process, func(ctx context.Context) (*output.View, error) { return fn(ctx, a) })
-	})
 }
 
 // consent is the flag --yes of commands that destroy or decide.

@@ -33,7 +33,8 @@ func groupShow(p Process) *cobra.Command {
 	}
 	c.flags(cmd)
 	c.watchFlag(cmd)
-	cmd.Flags().StringVar(&name, "cluster", "", "only brokers of the cluster `NAME`")
+	c.clusterFlag(cmd, &name)
+	c.completeArgs(cmd, groupNames)
 	return cmd
 }
 

@@ -85,6 +85,7 @@ func topicSend(p Process) *cobra.Command {
 		},
 	}
 	c.flags(cmd)
+	c.completeArgs(cmd, topicNames)
 	l.flags(cmd)
 	cmd.Flags().IntVar(&l.delay, "delay-level", 0, "deliver it after the delay of this `level`, as RocketMQ's messageDelayLevel numbers them from 1")
 	cmd.Flags().StringVar(&l.group, "group", "twostage_cli", "producer `group`")
@@ -156,6 +157,7 @@ them, with --follow also those that come, until it is interrupted. No consumer g
 		},
 	}
 	c.flags(cmd)
+	c.completeArgs(cmd, topicNames)
 	jsonFlag(cmd, &c.format)
 	cmd.Flags().IntVarP(&o.Last, "last", "n", 10, "how many of the messages that are there")
 	cmd.Flags().BoolVar(&o.FromStart, "from-start", false, "all messages that are there")

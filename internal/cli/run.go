@@ -108,6 +108,10 @@ func hint(err error) string {
 		return "start one with `twostage server`, or say where one is with --namesrv HOST:PORT"
 	case errors.Is(err, client.ErrNoRoute), errors.Is(err, admin.ErrNoTopic):
 		return "create it with `twostage topic create TOPIC`, or see what there is with `twostage topic list`"
+	case errors.Is(err, admin.ErrNoBroker):
+		return "see what there is with `twostage broker list`"
+	case errors.Is(err, admin.ErrNoKey):
+		return "see what there is with `twostage config show TARGET` or `twostage namesrv kv list NAMESPACE`"
 	case errors.Is(err, admin.ErrWhichBroker):
 		return "say which with --broker HOST:PORT"
 	case errors.Is(err, admin.ErrNoTransaction):
@@ -130,9 +134,9 @@ func rootCommand(p Process) *cobra.Command {
 		Long:         "Twostage is a message broker for applications of Apache RocketMQ: a name server, a broker and the tools\nto look after them, in one binary. `twostage server` runs all of it.",
 		SilenceUsage: true, SilenceErrors: true,
 	}
-	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usagef("%w", err) })
-	root.AddCommand(serverCommand(p), topicCommand(p), groupCommand(p), txCommand(p), storeCommand(p), healthCommand(p), benchCommand(p), versionCommand(p))
+	root.AddCommand(serverCommand(p), clusterCommand(p), brokerCommand(p), topicCommand(p), groupCommand(p), txCommand(p),
+		configCommand(p), namesrvCommand(p), storeCommand(p), healthCommand(p), benchCommand(p), versionCommand(p))
 	root.Args = noun
 	root.RunE = help
 	return root

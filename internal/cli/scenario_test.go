@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -21,7 +22,7 @@ import (
 // TestScenarios plays testdata/*.txt with the real binary. A scenario is lines:
 //
 //	# ...                    a comment
-//	@ server KEY=VALUE ...   starts a server with these broker keys; each scenario begins with it
+//	@ server KEY=VALUE ...   starts a server with these keys of the broker or, after namesrv:, of the name server
 //	@ NAME ARGUMENT ...      something else of directives, see there
 //	$ twostage ...           runs a command; words may be quoted with ' and "
 //	$~ twostage ...          again and again, until the output is as expected
@@ -96,7 +97,7 @@ func (s *stage) play(t *testing.T, text string) string {
 		if strings.HasPrefix(line, "@ ") {
 			s.direct(t, line)
 		}
-		if !strings.HasPrefix(line, "$") {
+		if !begins(line, "$ ", "$~ ") {
 			continue
 		}
 		at := step{line: line}
@@ -104,7 +105,7 @@ func (s *stage) play(t *testing.T, text string) string {
 			at.stdin = append(at.stdin, lines[i][2:])
 			played.WriteString(lines[i] + "\n")
 		}
-		for ; i < len(lines) && !strings.HasPrefix(lines[i], "$") && !strings.HasPrefix(lines[i], "@ ") && !strings.HasPrefix(lines[i], "# "); i++ {
+		for ; i < len(lines) && !begins(lines[i], "$ ", "$~ ", "@ ", "# "); i++ {
 			at.want = append(at.want, lines[i])
 		}
 		want := strings.Join(at.want, "\n")
@@ -117,10 +118,15 @@ func (s *stage) play(t *testing.T, text string) string {
 	return strings.TrimRight(played.String(), "\n") + "\n"
 }
 
+// begins tells whether a line begins with one of these.
+func begins(line string, with ...string) bool {
+	return slices.ContainsFunc(with, func(s string) bool { return strings.HasPrefix(line, s) })
+}
+
 // perform runs a command and compares.
 func (s *stage) perform(t *testing.T, at *step) (got string, ok bool) {
-	command, again := strings.CutPrefix(at.line, "$~")
-	args, err := words(s.expand(strings.TrimPrefix(command, "$")))
+	command, again := strings.CutPrefix(at.line, "$~ ")
+	args, err := words(s.expand(strings.TrimPrefix(command, "$ ")))
 	if err != nil || len(args) == 0 || args[0] != "twostage" {
 		t.Fatalf("%s: a command is twostage with arguments: %v", at.line, err)
 	}
@@ -268,7 +274,11 @@ var directives = map[string]func(t *testing.T, s *stage, args []string){
 		for _, key := range append([]string{
 			"listenPort=0", "httpListenPort=0", "bindAddress=127.0.0.1", "brokerName=broker-a", "mappedFileSizeCommitLog=1048576", "mappedFileSizeConsumeQueue=6000",
 		}, keys...) {
-			args = append(args, "--set", key)
+			if of, ok := strings.CutPrefix(key, "namesrv:"); ok {
+				args = append(args, "--namesrv-set", of)
+			} else {
+				args = append(args, "--set", key)
+			}
 		}
 		s.server = proctest.Start(t, args...)
 		s.vars["namesrv"], s.vars["broker"], s.vars["http"], s.vars["data"] = s.server.Namesrv, s.server.Broker, s.server.HTTP, s.server.Data

@@ -5,95 +5,25 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
-	"net"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/twostage/twostage/client"
 	"github.com/twostage/twostage/internal/admin"
 	"github.com/twostage/twostage/internal/cli/output"
-	"github.com/twostage/twostage/internal/remoting"
-	"github.com/twostage/twostage/internal/wire"
 	"github.com/twostage/twostage/message"
 )
 
 // routePatience is how long a created topic may take to appear in routes.
 const routePatience = 10 * time.Second
 
-// cluster is how a command reaches a cluster.
-type cluster struct {
-	Process
-	display
-	namesrv string
-	broker  string // address of the only broker to ask, instead of name servers
-	tls     tlsFlags
-}
-
-// flag adds --namesrv.
-func (c *cluster) flag(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&c.namesrv, "namesrv", c.variable(variableNamesrv, "127.0.0.1:9876"), "name servers, `HOST:PORT;...`")
-	c.tls.add(cmd)
-}
-
-// brokerFlag adds --broker.
-func (c *cluster) brokerFlag(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&c.broker, "broker", "", "ask the broker at `HOST:PORT` and no name server")
-}
-
-// servers are the name servers.
-func (c *cluster) servers() ([]string, error) {
-	var all []string
-	for s := range strings.FieldsFuncSeq(c.namesrv, func(r rune) bool { return r == ';' || r == ',' }) {
-		s = strings.TrimSpace(s)
-		if host, port, err := net.SplitHostPort(s); err != nil || host == "" || port == "" {
-			return nil, usagef("--namesrv %q is not HOST:PORT", s)
-		}
-		all = append(all, s)
-	}
-	if len(all) == 0 {
-		return nil, usagef("--namesrv is empty")
-	}
-	return all, nil
-}
-
-// client is what clients of this command have in common.
-func (c *cluster) client() (client.Config, error) {
-	servers, err := c.servers()
-	if err != nil {
-		return client.Config{}, err
-	}
-	tls, err := c.tls.config()
-	return client.Config{NameServers: servers, TLS: tls, Logger: c.logger()}, err
-}
-
-// admin calls fn with an Admin.
-func (c *cluster) admin(fn func(a *admin.Admin) error) (err error) {
-	var servers []string
-	if c.broker == "" {
-		if servers, err = c.servers(); err != nil {
-			return err
-		}
-	} else if host, port, err := net.SplitHostPort(c.broker); err != nil || host == "" || port == "" {
-		return usagef("--broker %q is not HOST:PORT", c.broker)
-	}
-	tls, err := c.tls.client()
-	if err != nil {
-		return err
-	}
-	conns := remoting.NewClient(remoting.ClientConfig{TLS: tls, Language: wire.LanguageGo, Version: wire.Version, Logger: c.logger()})
-	defer func() { err = errors.Join(err, conns.Close()) }()
-	return fn(admin.New(conns, servers))
-}
-
 func topicCommand(p Process) *cobra.Command {
 	return group("topic", "Create, show, write and read topics",
-		topicCreate(p), topicList(p), topicRoute(p), topicDelete(p), topicSend(p), topicTail(p))
+		topicList(p), topicShow(p), topicRoute(p), topicCreate(p), topicUpdate(p), topicDelete(p), topicOrder(p), topicSend(p), topicTail(p))
 }
 
 func topicCreate(p Process) *cobra.Command {
@@ -104,9 +34,9 @@ func topicCreate(p Process) *cobra.Command {
 		Use: "create TOPIC", Short: "Create a topic on all brokers of a cluster, or change it", Args: args(1, 1),
 		RunE: func(cmd *cobra.Command, given []string) error {
 			t.Name = given[0]
-			var ok bool
-			if t.Perm, ok = map[string]int32{"rw": 6, "r": 4, "w": 2}[perm]; !ok {
-				return usagef("--perm %q: accepted are rw, r, w", perm)
+			var err error
+			if t.Perm, err = parsePerm(perm); err != nil {
+				return err
 			}
 			return c.admin(func(a *admin.Admin) error { return createTopic(cmd.Context(), c, a, t) })
 		},
@@ -114,7 +44,9 @@ func topicCreate(p Process) *cobra.Command {
 	c.flags(cmd)
 	cmd.Flags().Int32Var(&t.Queues, "queues", 8, "queues on each broker")
 	cmd.Flags().StringVar(&perm, "perm", "rw", "rw, r or w")
+	complete(cmd, "perm", "rw", "r", "w")
 	cmd.Flags().StringVar(&t.Cluster, "cluster", "", "`name` of the cluster; the only one when not given")
+	c.completeFlag(cmd, "cluster", clusterNames)
 	cmd.Flags().BoolVar(&t.Order, "order", false, "queues keep their place when a broker is down")
 	return cmd
 }
@@ -131,7 +63,14 @@ func createTopic(ctx context.Context, c *cluster, a *admin.Admin, t admin.Topic)
 	}
 	ctx, cancel := context.WithTimeout(ctx, routePatience)
 	defer cancel()
-	return a.AwaitRoute(ctx, t.Name, done)
+	if err := a.AwaitRoute(ctx, t.Name, done); err != nil || !t.Order {
+		return err
+	}
+	text, err := a.SetOrder(ctx, t.Name, nil)
+	if err != nil {
+		return err
+	}
+	return c.did(c.Process, "set", "topic", t.Name, "order", text)
 }
 
 func topicList(p Process) *cobra.Command {
@@ -144,6 +83,7 @@ func topicList(p Process) *cobra.Command {
 		},
 	}
 	c.flags(cmd)
+	c.watchFlag(cmd)
 	cmd.Flags().BoolVar(&all, "all", false, "also those of the brokers themselves, and of retries and dead letters")
 	return cmd
 }
@@ -182,6 +122,8 @@ func topicRoute(p Process) *cobra.Command {
 		},
 	}
 	c.flags(cmd)
+	c.watchFlag(cmd)
+	c.completeArgs(cmd, topicNames)
 	return cmd
 }
 
@@ -237,7 +179,9 @@ func topicDelete(p Process) *cobra.Command {
 		},
 	}
 	c.flags(cmd)
+	c.completeArgs(cmd, topicNames)
 	cmd.Flags().StringVar(&name, "cluster", "", "`name` of the cluster; the only one when not given")
+	c.completeFlag(cmd, "cluster", clusterNames)
 	sure.flag(cmd)
 	return cmd
 }

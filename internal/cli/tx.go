@@ -41,6 +41,7 @@ group (check-back), which --check-answer answers. Check-backs for other messages
 		RunE: func(cmd *cobra.Command, given []string) error { return f.run(cmd.Context(), c, given) },
 	}
 	c.flags(cmd)
+	c.completeArgs(cmd, topicNames)
 	f.flags(cmd)
 	cmd.Flags().StringVar(&f.group, "group", "twostage_cli_tx", "producer `group`")
 	cmd.Flags().StringVar(&f.outcome, "outcome", "commit", "commit, rollback or unknown")
