@@ -34,7 +34,6 @@ type benchFlags struct {
 	floor     bool
 	dropCache bool
 	sql       bool
-	asJSON    bool
 }
 
 func (f *benchFlags) flags(cmd *cobra.Command) {
@@ -50,7 +49,8 @@ func (f *benchFlags) flags(cmd *cobra.Command) {
 	fl.IntVar(&f.rounds, "rounds", 1, "how many rounds; the result is their median")
 	fl.IntVar(&f.load.PID, "pid", 0, "process `id` of the broker on this machine, for its CPU time and disk reads")
 	fl.StringVar(&f.encoding, "encoding", "json", "of headers: json or binary")
-	fl.BoolVar(&f.asJSON, "json", false, "print the results as JSON")
+	f.formatFlag(cmd)
+	jsonFlag(cmd, &f.format)
 }
 
 // severalTopics adds --topics.
@@ -210,10 +210,8 @@ func (f *benchFlags) run(ctx context.Context, name string, load loader) error {
 			r.add(s.name, round, res)
 		}
 	}
-	if f.asJSON {
-		return r.printJSON(f.Stdout)
-	}
-	return r.print(f.Stdout)
+	r.finish()
+	return f.result(f.Stdout, r, r.print)
 }
 
 // subject is what a round measures.

@@ -121,11 +121,7 @@ func (f *benchClientsFlags) measure(ctx context.Context) error {
 		return err
 	}
 	r := newClientsReport(f, res)
-	show := r.print
-	if f.asJSON {
-		show = func(w io.Writer) error { return indented(w, r) }
-	}
-	return errors.Join(show(f.Stdout), res.Err(l.Groups))
+	return errors.Join(f.result(f.Stdout, r, r.print), res.Err(l.Groups))
 }
 
 // clientsReport is the result of `bench clients`.

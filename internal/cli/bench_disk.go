@@ -31,7 +31,7 @@ type benchDiskFlags struct {
 	records []int
 	floors  []string
 	rounds  int
-	asJSON  bool
+	display
 }
 
 // The floors of a disk, by the names of --floors.
@@ -65,7 +65,8 @@ directory below DIR and are removed in the end.`,
 	fl.Int64Var(&f.disk.FileSize, "file-size", 1<<30, "`bytes` of a file")
 	fl.Int64Var(&f.disk.Bytes, "most", 4<<30, "`bytes` that one measurement writes at most, and reserves")
 	fl.DurationVar(&f.disk.Duration, "duration", 3*time.Second, "length of one measurement, at most")
-	fl.BoolVar(&f.asJSON, "json", false, "print the results as JSON")
+	f.formatFlag(cmd)
+	jsonFlag(cmd, &f.format)
 	return cmd
 }
 
@@ -149,10 +150,7 @@ func (f *benchDiskFlags) run(ctx context.Context) error {
 			}
 		}
 	}
-	if f.asJSON {
-		return indented(f.Stdout, r)
-	}
-	return r.print(f.Stdout)
+	return f.result(f.Stdout, r, r.print)
 }
 
 func (r *diskReport) add(name string, records, write int, res *bench.DiskResult) {

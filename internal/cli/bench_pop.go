@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -121,12 +122,13 @@ func (f *benchPopFlags) measure(ctx context.Context) error {
 			}
 		}
 	}
-	if f.asJSON {
-		return errors.Join(r.printJSON(f.Stdout), wrong)
-	}
-	err = r.print(f.Stdout)
-	_, err2 := fmt.Fprint(f.Stdout, r.pops())
-	return errors.Join(err, err2, wrong)
+	r.finish()
+	err = f.result(f.Stdout, r, func(w io.Writer) error {
+		err := r.print(w)
+		_, err2 := io.WriteString(w, r.pops())
+		return errors.Join(err, err2)
+	})
+	return errors.Join(err, wrong)
 }
 
 func (r *report) addPop(subject string, round int, res *bench.PopResult) {

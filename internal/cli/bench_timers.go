@@ -123,11 +123,7 @@ func (f *benchTimersFlags) measure(ctx context.Context) error {
 		return err
 	}
 	r := newTimersReport(f, &l, res)
-	show := r.print
-	if f.asJSON {
-		show = func(w io.Writer) error { return indented(w, r) }
-	}
-	return errors.Join(show(f.Stdout), res.Err())
+	return errors.Join(f.result(f.Stdout, r, r.print), res.Err())
 }
 
 // timersReport is the result of `bench timers`.

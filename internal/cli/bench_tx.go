@@ -125,7 +125,8 @@ func (f *benchTxFlags) transactions(ctx context.Context) error {
 			wrong = errors.Join(wrong, fmt.Errorf("round %d: %w", round, err))
 		}
 	}
-	return f.show(r, wrong)
+	r.finish()
+	return f.report(r, wrong)
 }
 
 func txProgress(w io.Writer, round, rounds int) func(time.Duration, float64) {
@@ -168,21 +169,13 @@ func (f *benchTxFlags) deadlines(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	return f.show(newDeadlineReport(f, res), res.Err())
+	return f.report(newDeadlineReport(f, res), res.Err())
 }
 
 // maxDeadline bounds --deadline and --spread.
 const maxDeadline = 24 * time.Hour
 
-// show prints a report, whatever the broker did wrong.
-func (f *benchTxFlags) show(r interface {
-	print(io.Writer) error
-	printJSON(io.Writer) error
-}, wrong error,
-) error {
-	show := r.print
-	if f.asJSON {
-		show = r.printJSON
-	}
-	return errors.Join(show(f.Stdout), wrong)
+// report prints a report, whatever the broker did wrong.
+func (f *benchTxFlags) report(r interface{ print(io.Writer) error }, wrong error) error {
+	return errors.Join(f.result(f.Stdout, r, r.print), wrong)
 }

@@ -4,7 +4,6 @@
 package cli
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"runtime"
@@ -125,17 +124,6 @@ func (r *txReport) finish() {
 	}
 }
 
-func (r *txReport) printJSON(w io.Writer) error {
-	r.finish()
-	return indented(w, r)
-}
-
-func indented(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
-}
-
 func (r *txReport) print(out io.Writer) error {
 	r.finish()
 	ends := "answered outcomes"
@@ -218,8 +206,6 @@ func newDeadlineReport(f *benchTxFlags, res *bench.DeadlineResult) *deadlineRepo
 		ServerCPU: micros(res.ServerCPU) / float64(max(res.Stored, 1)),
 	}
 }
-
-func (r *deadlineReport) printJSON(w io.Writer) error { return indented(w, r) }
 
 func (r *deadlineReport) print(out io.Writer) error {
 	fmt.Fprintf(out, "%s: topic %s, %d connections x %d in flight, %d byte bodies, %s headers, deadlines %gs to %gs, %d CPUs\n\n",

@@ -17,6 +17,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 
 	"github.com/twostage/twostage/internal/bench"
+	"github.com/twostage/twostage/internal/cli/output"
 )
 
 func TestBenchTx(t *testing.T) {
@@ -95,19 +96,20 @@ func TestBenchTxFails(t *testing.T) {
 		Counts: bench.TxCounts{Sent: 10, Committed: 6, Checks: 3, UnexpectedCheck: 2, DuplicatedCheck: 1, Refused: 1}, Refusal: "604 ILLEGAL_OPERATION: no",
 	}
 	late := &bench.DeadlineResult{Stored: 5, Checked: 4, Early: 1, Earliest: 1500 * time.Microsecond, Latest: 250 * time.Millisecond, Lateness: h, Half: h, ServerCPU: time.Millisecond}
-	for _, asJSON := range []bool{false, true} {
+	for _, format := range []output.Format{output.FormatTable, output.FormatJSON} {
 		screen := newScreen()
-		f := &benchTxFlags{benchFlags: benchFlags{cluster: cluster{Process: Process{Stdout: screen, Stderr: io.Discard}}, asJSON: asJSON}}
+		f := &benchTxFlags{benchFlags: benchFlags{cluster: cluster{Process: Process{Stdout: screen, Stderr: io.Discard}, display: display{format: format}}}}
 		r := newTxReport(f)
 		r.add(1, tx)
-		if err := f.show(r, tx.Err()); err == nil || !strings.Contains(err.Error(), "2 checks of transactions") || !strings.Contains(err.Error(), "604") {
+		r.finish()
+		if err := f.report(r, tx.Err()); err == nil || !strings.Contains(err.Error(), "2 checks of transactions") || !strings.Contains(err.Error(), "604") {
 			t.Errorf("%v", err)
 		}
-		if err := f.show(newDeadlineReport(f, late), late.Err()); err == nil || !strings.Contains(err.Error(), "1 of 5") {
+		if err := f.report(newDeadlineReport(f, late), late.Err()); err == nil || !strings.Contains(err.Error(), "1 of 5") {
 			t.Errorf("%v", err)
 		}
 		want := []string{" 250.00 ", "warning: the loader took", "early                 1                   by up to 1.500 ms", "max 250.0 ms"}
-		if asJSON {
+		if format == output.FormatJSON {
 			want = []string{`"serverCPUMicrosPerCommit": 250`, `"unexpectedCheck": 2`, `"duplicatedCheck": 1`, `"refusal": "604`, `"early": 1`, `"latestMicros": 250000`}
 		}
 		for _, w := range want {

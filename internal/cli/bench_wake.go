@@ -53,8 +53,6 @@ func (f *benchFlags) wake(ctx context.Context) error {
 		r.add("sent", round, res.Sent)
 		r.add("delivered", round, res.Delivered)
 	}
-	if f.asJSON {
-		return r.printJSON(f.Stdout)
-	}
-	return r.print(f.Stdout)
+	r.finish()
+	return f.result(f.Stdout, r, r.print)
 }

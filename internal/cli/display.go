@@ -31,8 +31,8 @@ type display struct {
 }
 
 // formatFlag adds -o.
-func (s *display) formatFlag(cmd *cobra.Command) {
-	cmd.Flags().VarP(&s.format, "output", "o", strings.Join(output.FormatNames(), ", ")+": wide has all columns and cuts nothing")
+func (d *display) formatFlag(cmd *cobra.Command) {
+	cmd.Flags().VarP(&d.format, "output", "o", strings.Join(output.FormatNames(), ", ")+": wide has all columns and cuts nothing")
 	complete(cmd, "output", output.FormatNames()...)
 }
 
@@ -49,8 +49,8 @@ func jsonFlag(cmd *cobra.Command, to *output.Format) {
 }
 
 // watchFlag adds --watch.
-func (s *display) watchFlag(cmd *cobra.Command) {
-	cmd.Flags().Var(&watch{&s.every}, "watch", "look again every so often until interrupted; as JSON an object a line")
+func (d *display) watchFlag(cmd *cobra.Command) {
+	cmd.Flags().Var(&watch{&d.every}, "watch", "look again every so often until interrupted; as JSON an object a line")
 	cmd.Flags().Lookup("watch").NoOptDefVal = watchEvery
 }
 
@@ -78,15 +78,15 @@ type look func(ctx context.Context) (*output.View, error)
 
 // show shows what fn finds, with --watch again and again. Being interrupted is
 // how watching ends.
-func (s *display) show(ctx context.Context, p Process, fn look) error {
+func (d *display) show(ctx context.Context, p Process, fn look) error {
 	view, err := fn(ctx)
-	if s.every == 0 || view == nil {
-		return errors.Join(s.write(p, view), err)
+	if d.every == 0 || view == nil {
+		return errors.Join(d.write(p, view), err)
 	}
-	again := time.NewTicker(s.every)
+	again := time.NewTicker(d.every)
 	defer again.Stop()
 	for first := true; ; first = false {
-		if failed := s.writeNext(p, view, first); failed != nil {
+		if failed := d.writeNext(p, view, first); failed != nil {
 			return failed
 		}
 		if err != nil {
@@ -104,14 +104,14 @@ func (s *display) show(ctx context.Context, p Process, fn look) error {
 }
 
 // write shows one view, nil for none.
-func (s *display) write(p Process, v *output.View) error {
+func (d *display) write(p Process, v *output.View) error {
 	if v == nil {
 		return nil
 	}
-	if err := v.Write(p.Stdout, s.format, terminalWidth(p.Stdout)); err != nil {
+	if err := v.Write(p.Stdout, d.format, terminalWidth(p.Stdout)); err != nil {
 		return err
 	}
-	if !s.format.ForPeople() {
+	if !d.format.ForPeople() {
 		return nil
 	}
 	for _, note := range v.AllNotes() {
@@ -123,28 +123,36 @@ func (s *display) write(p Process, v *output.View) error {
 }
 
 // writeNext shows a view of several.
-func (s *display) writeNext(p Process, v *output.View, first bool) error {
+func (d *display) writeNext(p Process, v *output.View, first bool) error {
 	if v == nil {
 		return nil
 	}
 	between := ""
 	switch {
-	case !s.format.ForPeople():
-		return output.WriteItem(p.Stdout, s.format, v.Value)
+	case !d.format.ForPeople():
+		return output.WriteItem(p.Stdout, d.format, v.Value)
 	case isTerminal(p.Stdout):
-		between = fmt.Sprintf("%severy %v: twostage %s\n\n", clearScreen, s.every, strings.Join(p.Args, " "))
+		between = fmt.Sprintf("%severy %v: twostage %s\n\n", clearScreen, d.every, strings.Join(p.Args, " "))
 	case !first:
 		between = "\n"
 	}
 	if _, err := io.WriteString(p.Stdout, between); err != nil {
 		return err
 	}
-	return s.write(p, v)
+	return d.write(p, v)
+}
+
+// result writes one result: text for people writes what they see.
+func (d *display) result(w io.Writer, v any, text func(io.Writer) error) error {
+	if d.format.ForPeople() {
+		return text(w)
+	}
+	return output.Of(v).Write(w, d.format, 0)
 }
 
 // did says that something was done: a word, then names and values in turn.
-func (s *display) did(p Process, done string, fields ...any) error {
-	return output.Did(done, fields...).Write(p.Stdout, s.format)
+func (d *display) did(p Process, done string, fields ...any) error {
+	return output.Did(done, fields...).Write(p.Stdout, d.format)
 }
 
 // consent is the flag --yes of commands that destroy or decide.

@@ -177,11 +177,6 @@ func ratio(a, b float64) float64 {
 	return a / b
 }
 
-func (r *report) printJSON(w io.Writer) error {
-	r.finish()
-	return indented(w, r)
-}
-
 func (r *report) print(out io.Writer) error {
 	r.finish()
 	fmt.Fprintf(out, "%s: %s\n\n", r.Command, r.conditions())

@@ -7,13 +7,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/twostage/twostage/internal/cli/output"
 	"github.com/twostage/twostage/internal/config"
 	"github.com/twostage/twostage/internal/fsck"
 	"github.com/twostage/twostage/internal/store"
@@ -30,8 +30,8 @@ func storeCommand(p Process) *cobra.Command {
 // storePlace says which store a command is about, as the server's flags do.
 type storePlace struct {
 	serverFlags
-	dir    string // the store directory, instead of what the configuration says
-	asJSON bool
+	display
+	dir string // the store directory, instead of what the configuration says
 }
 
 const storePlaceHelp = `The store is that of a server with the same --data, -c and --set, or the store directory DIR. File sizes are
@@ -44,7 +44,8 @@ func (f *storePlace) flags(p Process, cmd *cobra.Command) {
 	fl.StringVar(&f.data, "data", p.variable(variableData, "twostage-data"), "data `directory` of the server")
 	fl.StringVarP(&f.brokerFile, "config", "c", "", "properties `file` of the broker")
 	fl.StringArrayVar(&f.brokerKeys, "set", nil, "`key=value` of the broker; may be repeated")
-	fl.BoolVar(&f.asJSON, "json", false, "print JSON")
+	f.formatFlag(cmd)
+	jsonFlag(cmd, &f.format)
 }
 
 // take sets the directory from the arguments.
@@ -126,10 +127,7 @@ func storeStat(p Process) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if f.asJSON {
-					return output.WriteJSON(p.Stdout, s, "  ")
-				}
-				return printStat(p.Stdout, s, topics)
+				return f.result(p.Stdout, s, func(w io.Writer) error { return printStat(w, s, topics) })
 			})
 		},
 	}
@@ -162,11 +160,8 @@ be built again with ` + "`twostage store rebuild`" + `; what is damaged in the l
 			if err != nil {
 				return err
 			}
-			show := printReport
-			if f.asJSON {
-				show = printReportJSON
-			}
-			if err := show(p.Stdout, r); err != nil {
+			r.Findings = append([]fsck.Finding{}, r.Findings...) // as JSON a list, not null
+			if err := f.result(p.Stdout, r, func(w io.Writer) error { return printReport(w, r) }); err != nil {
 				return err
 			}
 			if !r.Clean {
@@ -225,8 +220,5 @@ func (f *storePlace) rebuild(ctx context.Context, p Process) error {
 	if err != nil {
 		return err
 	}
-	if f.asJSON {
-		return output.WriteJSON(p.Stdout, rebuiltJSON(s.Dir, r), "  ")
-	}
-	return printRebuilt(p.Stdout, s.Dir, r)
+	return f.result(p.Stdout, rebuiltJSON(s.Dir, r), func(w io.Writer) error { return printRebuilt(w, s.Dir, r) })
 }

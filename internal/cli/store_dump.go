@@ -6,13 +6,13 @@ package cli
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
+	"github.com/twostage/twostage/internal/cli/output"
 	"github.com/twostage/twostage/internal/fsck"
 )
 
@@ -90,32 +90,30 @@ func (f *dumpFlags) run(ctx context.Context, p Process, d *fsck.Dir, what string
 	case "ops":
 		return d.DumpOps(ctx, f.filter, func(r *fsck.Record) error { return f.record(w, r) })
 	case "queue":
-		return d.DumpQueues(ctx, f.filter, func(e *fsck.QueueEntry) error { return item(w, f.asJSON, e, printQueueEntry) })
+		return d.DumpQueues(ctx, f.filter, func(e *fsck.QueueEntry) error { return item(w, f.format, e, printQueueEntry) })
 	case "index":
-		return d.DumpIndex(ctx, f.filter, func(h *fsck.IndexFile) error { return item(w, f.asJSON, h, printIndexFile) },
-			func(e *fsck.IndexEntry) error { return item(w, f.asJSON, e, printIndexEntry) })
+		return d.DumpIndex(ctx, f.filter, func(h *fsck.IndexFile) error { return item(w, f.format, h, printIndexFile) },
+			func(e *fsck.IndexEntry) error { return item(w, f.format, e, printIndexEntry) })
 	case "checkpoint":
-		return item(w, f.asJSON, d.Checkpoint(), printCheckpoint)
+		return item(w, f.format, d.Checkpoint(), printCheckpoint)
 	case "transactions":
-		return d.DumpTransactions(ctx, f.filter, func(m *fsck.TransactionMark) error { return item(w, f.asJSON, m, printMark) },
-			func(t *fsck.TransactionWord) error { return item(w, f.asJSON, t, printWord) })
+		return d.DumpTransactions(ctx, f.filter, func(m *fsck.TransactionMark) error { return item(w, f.format, m, printMark) },
+			func(t *fsck.TransactionWord) error { return item(w, f.format, t, printWord) })
 	}
 	for _, t := range d.DeletedTopics() {
-		if err := item(w, f.asJSON, t, printDeleted); err != nil {
+		if err := item(w, f.format, t, printDeleted); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// item prints one thing, as JSON or for people.
-func item[T any](w io.Writer, asJSON bool, v T, text func(io.Writer, T) error) error {
-	if !asJSON {
+// item prints one thing of several.
+func item[T any](w io.Writer, f output.Format, v T, text func(io.Writer, T) error) error {
+	if f.ForPeople() {
 		return text(w, v)
 	}
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	return e.Encode(v)
+	return output.WriteItem(w, f, v)
 }
 
 // recordJSON is a record with its body.
@@ -126,7 +124,7 @@ type recordJSON struct {
 }
 
 func (f *dumpFlags) record(w io.Writer, r *fsck.Record) error {
-	if !f.asJSON {
+	if f.format.ForPeople() {
 		return printRecord(w, r, f.body)
 	}
 	j := recordJSON{Record: r}
@@ -137,5 +135,5 @@ func (f *dumpFlags) record(w io.Writer, r *fsck.Record) error {
 			j.BodyBytes = r.Fields.Body
 		}
 	}
-	return item(w, true, j, nil)
+	return output.WriteItem(w, f.format, j)
 }

@@ -13,7 +13,6 @@ import (
 	"text/tabwriter"
 	"unicode/utf8"
 
-	"github.com/twostage/twostage/internal/cli/output"
 	"github.com/twostage/twostage/internal/fsck"
 	"github.com/twostage/twostage/internal/store"
 )
@@ -179,13 +178,6 @@ func printReport(w io.Writer, r *fsck.Report) error {
 	_, err := fmt.Fprintf(w, "verified log=%d..%d records=%d queues=%d entries=%d keys=%d ops=%d states=%d orphans=%d damage=%d behind=%d notes=%d\n",
 		r.Start, r.End, r.Records, r.Queues, r.QueueEntries, r.Keys, r.Ops, r.States, r.Orphans, r.Damage, r.Behind, r.Notes)
 	return err
-}
-
-func printReportJSON(w io.Writer, r *fsck.Report) error {
-	if r.Findings == nil {
-		r.Findings = []fsck.Finding{}
-	}
-	return output.WriteJSON(w, r, "  ")
 }
 
 // rebuilt is what a rebuild did, as JSON.

@@ -1,0 +1,133 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/twostage/twostage/internal/cli/output"
+)
+
+// Watching shows what is found again and again, goes on over failures, and ends in
+// order when it is interrupted.
+func TestWatch(t *testing.T) {
+	for format, want := range map[output.Format]string{
+		output.FormatTable: "N\n1\n\nN\n3\n",
+		output.FormatJSON:  "1\n3\n",
+		output.FormatYAML:  "---\n1\n---\n3\n",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			defer cancel()
+			var out, errs bytes.Buffer
+			n := 0
+			d := &display{format: format, every: 2 * time.Second}
+			err := d.show(ctx, Process{Stdout: &out, Stderr: &errs}, func(context.Context) (*output.View, error) {
+				n++
+				if n == 2 {
+					return nil, errors.New("the broker is away")
+				}
+				table := output.NewTable(output.Text("N"))
+				table.Row(n)
+				return output.Of(n, table), nil
+			})
+			if err != nil || out.String() != want || errs.String() != "twostage: the broker is away\n" {
+				t.Errorf("%v: %v\n%s%s", format, err, &out, &errs)
+			}
+		})
+	}
+	d := &display{every: time.Second}
+	wrong := errors.New("nothing there")
+	if err := d.show(t.Context(), Process{}, func(context.Context) (*output.View, error) { return nil, wrong }); !errors.Is(err, wrong) {
+		t.Errorf("a first look that fails: %v", err)
+	}
+}
+
+// A view beside an error is shown, then the error.
+func TestShowPartOfIt(t *testing.T) {
+	var out, errs bytes.Buffer
+	wrong := errors.New("broker-b does not answer")
+	d := &display{}
+	err := d.show(t.Context(), Process{Stdout: &out, Stderr: &errs}, func(context.Context) (*output.View, error) {
+		return output.Of(nil, output.Lines{"a"}, output.NewTable(output.Text("N")).IfEmpty("none here")).Note("see b"), wrong
+	})
+	if !errors.Is(err, wrong) || out.String() != "a\n" || errs.String() != "none here\nsee b\n" {
+		t.Errorf("%v\n%s%s", err, &out, &errs)
+	}
+}
+
+func TestWatchFlag(t *testing.T) {
+	for text, want := range map[string]time.Duration{"--watch": 2 * time.Second, "--watch=5s": 5 * time.Second, "--watch=1m": time.Minute, "--watch=1ms": 0, "--watch=-5s": 0, "--watch=often": 0} {
+		d, cmd := &display{}, &cobra.Command{}
+		d.watchFlag(cmd)
+		err := cmd.ParseFlags([]string{text})
+		if (err == nil) != (want > 0) || want > 0 && d.every != want {
+			t.Errorf("%s: %v, %v", text, d.every, err)
+		}
+	}
+}
+
+func TestHumanFlags(t *testing.T) {
+	var at time.Time
+	var span time.Duration
+	var size int64
+	f := pflag.NewFlagSet("x", pflag.ContinueOnError)
+	timeFlag(f, &at, "from", "when")
+	spanFlag(f, &span, "age", time.Minute, "how old")
+	sizeFlag(f, &size, "most", 4<<20, "how much")
+	if usage := f.FlagUsages(); span != time.Minute || size != 4<<20 || !strings.Contains(usage, "(default 1m0s)") || !strings.Contains(usage, "(default 4MiB)") || !strings.Contains(usage, "--from time") {
+		t.Errorf("%v %v\n%s", span, size, usage)
+	}
+	if err := f.Parse([]string{"--from", "2026-01-02T03:04:05Z", "--age", "7d", "--most", "1GiB"}); err != nil || at.Unix() != 1767323045 || span != 168*time.Hour || size != 1<<30 {
+		t.Errorf("%v %v %v %v", at, span, size, err)
+	}
+	for _, wrong := range []string{"--from=yesterday", "--age=old", "--most=lots"} {
+		if err := f.Parse([]string{wrong}); err == nil || !strings.Contains(err.Error(), "such as") && !strings.Contains(err.Error(), "2h ago") {
+			t.Errorf("%s: %v", wrong, err)
+		}
+	}
+}
+
+// Shells get the names that the cluster knows now, and nothing where there is none.
+func TestCompletion(t *testing.T) {
+	env, _ := serve(t)
+	must(t, env, "topic", "create", "orders")
+	must(t, env, "topic", "create", "ordinary")
+	for _, c := range []struct {
+		args []string
+		want []string
+	}{
+		{[]string{"topic", "route", "ord"}, []string{"orders", "ordinary"}},
+		{[]string{"topic", "route", "orders", ""}, nil},
+		{[]string{"topic", "route", "orders", "-o", ""}, []string{"table", "wide", "json", "yaml"}},
+		{[]string{"broker", "show", ""}, []string{"broker-a"}},
+		{[]string{"broker", "clean", "broker-a", ""}, []string{"queues", "topics", "log"}},
+		{[]string{"broker", "list", "--cluster", ""}, []string{"DefaultCluster"}},
+		{[]string{"config", "set", ""}, []string{"broker-a", "all", "namesrv"}},
+		{[]string{"topic", "route", "--namesrv", "127.0.0.1:1", "ord"}, nil},
+		{[]string{"group", "show", "no"}, nil},
+	} {
+		out := must(t, env, append([]string{"__complete"}, c.args...)...)
+		lines := strings.Split(strings.TrimSpace(out), "\n")
+		if lines[len(lines)-1] != ":4" { // no file names
+			t.Errorf("%q: %q", c.args, lines)
+		}
+		if got := lines[:len(lines)-1]; !slices.Equal(got, c.want) && len(got)+len(c.want) > 0 {
+			t.Errorf("%q: %q, want %q", c.args, got, c.want)
+		}
+	}
+	if out := must(t, nil, "completion", "bash"); !strings.Contains(out, "__start_twostage") {
+		t.Error("no completion for bash")
+	}
+}
