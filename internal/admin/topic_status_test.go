@@ -1,0 +1,125 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package admin
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twostage/twostage/internal/remoting"
+	"github.com/twostage/twostage/internal/wire"
+	"github.com/twostage/twostage/internal/wire/body"
+	"github.com/twostage/twostage/internal/wire/header"
+)
+
+// newTopic is topic T on brokers a (of 5.x) and b (of 4.9, which knows no request
+// for one topic), with what changes of it.
+func newTopic(t *testing.T) (w *world, a *Admin, changes map[string][]header.CreateTopicRequest) {
+	w = newWorld(t, names1)
+	w.broker("C", "a", addrA, 0)
+	w.broker("C", "b", addrB, 0)
+	for _, addr := range []string{addrA, addrB} {
+		w.created[addr] = []header.CreateTopicRequest{{}}
+	}
+	config := body.NewTopicConfig("T")
+	config.ReadQueueNums, config.WriteQueueNums, config.TopicSysFlag = 4, 3, 1
+	changes = map[string][]header.CreateTopicRequest{}
+	w.inspect = func(addr string, r *remoting.Request) *wire.Response {
+		switch r.Code {
+		case wire.ReqGetTopicConfig:
+			if addr == addrA {
+				return &wire.Response{Body: body.Marshal(&config)}
+			}
+		case wire.ReqGetAllTopicConfig:
+			if addr == addrB {
+				return &wire.Response{Body: body.Marshal(&body.TopicConfigSerializeWrapper{TopicConfigTable: map[string]body.TopicConfig{"T": config}})}
+			}
+		case wire.ReqGetTopicStatsInfo:
+			ends := map[body.MessageQueue]body.TopicOffset{{Topic: "T", BrokerName: "?", QueueID: 10}: {MinOffset: 3, MaxOffset: 10, LastUpdateTimestamp: 1700000000000}, {Topic: "T", BrokerName: "?", QueueID: 2}: {}}
+			return &wire.Response{Body: body.Marshal(&body.TopicStatsTable{OffsetTable: ends})}
+		case wire.ReqQueryTopicConsumeByWho:
+			return &wire.Response{Body: body.Marshal(&body.GroupList{GroupList: []string{"g2", "g1"}})}
+		case wire.ReqUpdateAndCreateTopic:
+			var h header.CreateTopicRequest
+			if err := h.DecodeExt(r.Ext); err != nil {
+				t.Error(err)
+			}
+			changes[addr] = append(changes[addr], h)
+			return &wire.Response{}
+		}
+		return &wire.Response{Code: wire.RequestCodeNotSupported}
+	}
+	return w, New(w.client, []string{names1}), changes
+}
+
+func TestTopicStatus(t *testing.T) {
+	w, a, _ := newTopic(t)
+	s, err := a.TopicStatus(t.Context(), "T")
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := time.UnixMilli(1700000000000)
+	if !slices.Equal(s.Queues, []QueueEnds{{"a", 2, 0, 0, time.Time{}}, {"a", 10, 3, 10, last}, {"b", 2, 0, 0, time.Time{}}, {"b", 10, 3, 10, last}}) {
+		t.Errorf("queues %+v", s.Queues)
+	}
+	if s.Messages != 14 || !slices.Equal(s.Groups, []string{"g1", "g2"}) || len(s.Brokers) != 2 || s.Brokers[1].ReadQueueNums != 4 {
+		t.Errorf("%+v", s)
+	}
+	w.refusing = addrA
+	if s, err = a.TopicStatus(t.Context(), "T"); err == nil || !strings.Contains(err.Error(), "broker a: ") || len(s.Brokers) != 1 || len(s.Queues) != 2 {
+		t.Errorf("%+v, %v", s, err)
+	}
+	w.delay = 1
+	if _, err = a.TopicStatus(t.Context(), "T"); !errors.Is(err, ErrNoTopic) {
+		t.Error(err)
+	}
+}
+
+// What is not named stays, at each broker what it is there.
+func TestUpdateTopic(t *testing.T) {
+	w, a, changes := newTopic(t)
+	want := header.CreateTopicRequest{Topic: "T", DefaultTopic: "TBW102", ReadQueueNums: 4, WriteQueueNums: 9, Perm: 6, TopicFilterType: "SINGLE_TAG", TopicSysFlag: 1}
+	nine, four, yes := int32(9), int32(4), true
+	done, err := a.UpdateTopic(t.Context(), "T", TopicChange{Write: &nine})
+	if err != nil || len(done) != 2 || !slices.Equal(changes[addrA], []header.CreateTopicRequest{want}) || !slices.Equal(changes[addrB], []header.CreateTopicRequest{want}) {
+		t.Errorf("%+v, %v, %+v", done, err, changes)
+	}
+	want.WriteQueueNums, want.Perm, want.Order = 3, 4, true
+	done, err = a.UpdateTopic(t.Context(), "T", TopicChange{Perm: &four, Order: &yes, Broker: "b"})
+	if err != nil || len(done) != 1 || done[0].Broker != "b" || done[0].Perm != 4 || len(changes[addrA]) != 1 || changes[addrB][1] != want {
+		t.Errorf("%+v, %v, %+v", done, err, changes)
+	}
+	if _, err = a.UpdateTopic(t.Context(), "T", TopicChange{Perm: &four, Broker: "c"}); !errors.Is(err, ErrNoBroker) || !strings.Contains(err.Error(), "c has no topic T") {
+		t.Error(err)
+	}
+	w.refusing = addrA
+	if done, err = a.UpdateTopic(t.Context(), "T", TopicChange{Perm: &four}); err == nil || len(done) != 1 || done[0].Broker != "b" {
+		t.Errorf("%+v, %v", done, err)
+	}
+}
+
+func TestSetOrder(t *testing.T) {
+	w, a, _ := newTopic(t)
+	var kept []string
+	w.inspect = func(addr string, r *remoting.Request) *wire.Response {
+		var h header.PutKVRequest
+		if err := h.DecodeExt(r.Ext); err != nil || r.Code != wire.ReqPutKVConfig {
+			t.Error(r.Code, err)
+		}
+		kept = append(kept, h.Namespace+" "+h.Key+" "+h.Value)
+		return &wire.Response{}
+	}
+	text, err := a.SetOrder(t.Context(), "T", map[string]int32{"b": 4, "a": 8})
+	if err != nil || text != "a:8;b:4" || !slices.Equal(kept, []string{"ORDER_TOPIC_CONFIG T a:8;b:4"}) {
+		t.Errorf("%s, %v, %q", text, err, kept)
+	}
+	for _, bad := range []map[string]int32{{}, {"a:b": 1}, {"a": 0}, {"": 1}, {"a;b": 1}, nil} { // the route of this world has no queues to write
+		if text, err := a.SetOrder(t.Context(), "T", bad); err == nil || len(kept) != 1 {
+			t.Errorf("%v: %s", bad, text)
+		}
+	}
+}
