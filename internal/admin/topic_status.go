@@ -131,7 +131,7 @@ func (a *Admin) UpdateTopic(ctx context.Context, topic string, change TopicChang
 	}
 	nodes := slices.DeleteFunc(topicNodes(route), func(n Node) bool { return n.ID != 0 || change.Broker != "" && n.Broker != change.Broker })
 	if len(nodes) == 0 {
-		return nil, fmt.Errorf("%w: %s has no topic %s", ErrNoBroker, change.Broker, topic)
+		return nil, notThere(change.Broker, topic)
 	}
 	err = a.eachNode(ctx, nodes, func(ctx context.Context, n Node) error {
 		c, err := a.topicAt(ctx, n, topic)
@@ -157,4 +157,8 @@ func (a *Admin) UpdateTopic(ctx context.Context, topic string, change TopicChang
 		return nil
 	})
 	return done, err
+}
+
+func notThere(broker, topic string) error {
+	return fmt.Errorf("%w: %s has no topic %s", ErrNoBroker, broker, topic)
 }

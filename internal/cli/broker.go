@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -100,7 +101,7 @@ func brokerView(ctx context.Context, a *admin.Admin, which string, all bool) (*o
 	f.Addf("started", "%s, %s ago", output.Time(s.Started), output.Ago(s.Started, time.Now()))
 	f.Addf("in", "%s messages/s, %d today, %d yesterday", rates(s.In), s.InToday, s.InYesterday)
 	f.Addf("out", "%s messages/s, %d today, %d yesterday", rates(s.Out), s.OutToday, s.OutYesterday)
-	f.Add("put latency", s.Puts)
+	f.Add("put latency", putTimes(s.Puts))
 	f.Addf("disk", "%.1f%% used", 100*s.Disk)
 	f.Add("oldest message", output.Time(s.Earliest))
 	f.Add("dispatch behind", output.Size(s.Behind))
@@ -109,6 +110,13 @@ func brokerView(ctx context.Context, a *admin.Admin, which string, all bool) (*o
 
 func rates(three [3]float64) string {
 	return fmt.Sprintf("%.1f  %.1f  %.1f", three[0], three[1], three[2])
+}
+
+// putTimes are the buckets of a distribution that anything fell into: of
+// "[<=0ms]:7 [0~10ms]:0 ..." the first one.
+func putTimes(distribution string) string {
+	some := slices.DeleteFunc(strings.Fields(distribution), func(bucket string) bool { return strings.HasSuffix(bucket, ":0") })
+	return strings.Join(some, " ")
 }
 
 // brokerDrain is `broker drain` or `broker undrain`.

@@ -16,6 +16,7 @@ import (
 	"github.com/twostage/twostage/client"
 	"github.com/twostage/twostage/internal/admin"
 	"github.com/twostage/twostage/internal/fsck"
+	"github.com/twostage/twostage/internal/rpc"
 	"github.com/twostage/twostage/internal/store/checkpoint"
 )
 
@@ -124,6 +125,10 @@ func hint(err error) string {
 		return "views can be built again with `twostage store rebuild`; see docs/operations.md"
 	case errors.Is(err, admin.ErrCluster):
 		return "say which with --cluster NAME"
+	case errors.Is(err, rpc.NotSupported):
+		return "the server is of a version, or of a kind, that does not have this request; `twostage broker list` shows versions"
+	case errors.Is(err, rpc.SystemBusy):
+		return "try again in a moment; `twostage broker list` shows what the broker does"
 	}
 	return ""
 }

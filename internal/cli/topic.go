@@ -23,7 +23,7 @@ const routePatience = 10 * time.Second
 
 func topicCommand(p Process) *cobra.Command {
 	return group("topic", "Create, show, write and read topics",
-		topicList(p), topicShow(p), topicRoute(p), topicCreate(p), topicUpdate(p), topicDelete(p), topicOrder(p), topicSend(p), topicTail(p))
+		topicList(p), topicShow(p), topicRoute(p), topicCreate(p), topicUpdate(p), topicDelete(p), topicOrder(p), topicStats(p), topicQueue(p), topicSend(p), topicTail(p))
 }
 
 func topicCreate(p Process) *cobra.Command {
@@ -89,28 +89,35 @@ func topicList(p Process) *cobra.Command {
 }
 
 func listTopics(ctx context.Context, a *admin.Admin, all bool) (*output.View, error) {
+	find := userTopics
+	if all {
+		find = topicNames
+	}
+	shown, err := find(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	shown = append([]string{}, shown...) // as JSON a list, not null
+	return output.Of(shown, output.Lines(shown)), nil
+}
+
+// userTopics are the topics that belong to neither brokers nor groups.
+func userTopics(ctx context.Context, a *admin.Admin) ([]string, error) {
 	names, err := a.Topics(ctx)
 	if err != nil {
 		return nil, err
 	}
+	brokers, err := a.Brokers(ctx)
+	if err != nil {
+		return nil, err
+	}
 	own := map[string]bool{}
-	if !all {
-		brokers, err := a.Brokers(ctx)
-		if err != nil {
-			return nil, err
-		}
-		for _, b := range brokers {
-			own[b.Name], own[b.Cluster], own[b.Cluster+"_"+message.ReplySuffix] = true, true, true
-		}
+	for _, b := range brokers {
+		own[b.Name], own[b.Cluster], own[b.Cluster+"_"+message.ReplySuffix] = true, true, true
 	}
-	shown := []string{}
-	for _, name := range names {
-		if !all && (own[name] || message.IsSystemTopic(name) || strings.HasPrefix(name, message.RetryPrefix) || strings.HasPrefix(name, message.DLQPrefix)) {
-			continue
-		}
-		shown = append(shown, name)
-	}
-	return output.Of(shown, output.Lines(shown)), nil
+	return slices.DeleteFunc(names, func(name string) bool {
+		return own[name] || message.IsSystemTopic(name) || strings.HasPrefix(name, message.RetryPrefix) || strings.HasPrefix(name, message.DLQPrefix)
+	}), nil
 }
 
 func topicRoute(p Process) *cobra.Command {
