@@ -8,6 +8,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Message is what an application sends. The zero value with a Topic and a Body
@@ -92,6 +93,17 @@ func (m *Message) SetDelayLevel(level int) {
 		return
 	}
 	m.set(PropertyDelay, strconv.Itoa(min(level, math.MaxInt32)))
+}
+
+// SetDeliverTime has the message be delivered at a time and not before, to the
+// millisecond; the zero time removes it. A broker refuses what is further away than
+// its timerMaxDelaySec. It goes without a delay level.
+func (m *Message) SetDeliverTime(at time.Time) {
+	if at.IsZero() {
+		m.set(PropertyTimerDeliver, "")
+		return
+	}
+	m.set(PropertyTimerDeliver, strconv.FormatInt(at.UnixMilli(), 10))
 }
 
 // UniqueKey is the id that the producer gave the message.

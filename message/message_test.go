@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestMessageAccessors(t *testing.T) {
@@ -41,7 +42,12 @@ func TestMessageAccessors(t *testing.T) {
 	m.SetTags("")
 	m.SetKeys()
 	m.SetDelayLevel(0)
-	for _, name := range []string{PropertyTags, PropertyKeys, PropertyDelay} {
+	m.SetDeliverTime(time.UnixMilli(1700000000123))
+	if at := m.Properties[PropertyTimerDeliver]; at != "1700000000123" {
+		t.Errorf("to be delivered at %q", at)
+	}
+	m.SetDeliverTime(time.Time{})
+	for _, name := range []string{PropertyTags, PropertyKeys, PropertyDelay, PropertyTimerDeliver} {
 		if _, ok := m.Properties[name]; ok {
 			t.Errorf("%s is still there", name)
 		}

@@ -56,15 +56,15 @@ retry topics are made by the broker and stay there: measure one that can be thro
 	fl.Lookup("conns").Usage, fl.Lookup("conns").DefValue = "connections of the ordinary producer", "1"
 	fl.Lookup("queues").DefValue = "4"
 	fl.IntVar(&f.load.Inflight, "inflight", 64, "requests in flight on each connection of the producer, at most")
-	fl.IntVar(&f.load.Size, "size", 1024, "`bytes` of a body, at least 8")
+	sizeFlag(fl, &f.load.Size, "size", 1024, "size of a body, at least 8")
 	fl.Float64Var(&f.load.Rate, "rate", 1000, "messages a second of the producer")
 	fl.IntVar(&c.Links, "links", 100, "connections that the clients share")
 	fl.IntVar(&c.Consumers, "consumers", 10000, "consumers that send heartbeats")
-	fl.DurationVar(&c.Beat, "beat", 30*time.Second, "between two heartbeats of a consumer")
+	spanFlag(fl, &c.Beat, "beat", 30*time.Second, "between two heartbeats of a consumer")
 	fl.IntVar(&c.Groups, "groups", 1000, "groups of these consumers, each of which pulls all of TOPIC-1")
 	fl.Float64Var(&c.HotRate, "hot-rate", 5, "messages a second that all groups get")
 	fl.IntVar(&c.Polls, "polls", 5000, "pulls that are held at TOPIC-2")
-	fl.DurationVar(&c.Hold, "hold", 15*time.Second, "for how long pulls ask to be held")
+	spanFlag(fl, &c.Hold, "hold", 15*time.Second, "for how long pulls ask to be held")
 	fl.IntVar(&c.Stalled, "stalled", 0, "connections that read no answer")
 	fl.IntVar(&c.Scans, "scans", 0, "admins that read all topics and groups")
 	return cmd

@@ -57,14 +57,14 @@ directory below DIR and are removed in the end.`,
 		},
 	}
 	fl := cmd.Flags()
-	fl.IntVar(&f.size, "size", 1024, "`bytes` of a body")
-	fl.IntVar(&f.block, "block", 256<<10, "`bytes` of one write of the sequential writer")
+	sizeFlag(fl, &f.size, "size", 1024, "size of a body")
+	sizeFlag(fl, &f.block, "block", 256<<10, "size of one write of the sequential writer")
 	fl.IntSliceVar(&f.records, "records", []int{1, 16, 64}, "records of one write of the loops, one loop each")
 	fl.StringSliceVar(&f.floors, "floors", []string{floorWriter, floorSynced, floorLoop}, "which ones to measure")
 	fl.IntVar(&f.rounds, "rounds", 1, "how many rounds; of each floor the one in the middle is shown")
-	fl.Int64Var(&f.disk.FileSize, "file-size", 1<<30, "`bytes` of a file")
-	fl.Int64Var(&f.disk.Bytes, "most", 4<<30, "`bytes` that one measurement writes at most, and reserves")
-	fl.DurationVar(&f.disk.Duration, "duration", 3*time.Second, "length of one measurement, at most")
+	sizeFlag(fl, &f.disk.FileSize, "file-size", 1<<30, "size of a file")
+	sizeFlag(fl, &f.disk.Bytes, "most", 4<<30, "`bytes` that one measurement writes at most, and reserves")
+	spanFlag(fl, &f.disk.Duration, "duration", 3*time.Second, "length of one measurement, at most")
 	f.formatFlag(cmd)
 	jsonFlag(cmd, &f.format)
 	return cmd

@@ -55,8 +55,8 @@ The exit code is 1 when a message was given twice.`,
 	fl.IntVar(&f.load.Inflight, "inflight", 4, "pops or pulls in flight on each connection")
 	fl.IntVar(&f.load.Pull.Count, "count", f.load.Pull.Count, "messages that a pop or pull asks for, at most 32")
 	fl.StringSliceVar(&f.subjects, "subjects", []string{popPull, popAck, popBatch}, "what to measure: "+popPull+", "+popAck+", "+popBatch)
-	fl.DurationVar(&f.invisible, "invisible", time.Minute, "how long popped messages are invisible to others, whole milliseconds")
-	fl.DurationVar(&f.settle, "settle", 0, "after each round of pops: how long the broker's CPU time is counted on")
+	spanFlag(fl, &f.invisible, "invisible", time.Minute, "how long popped messages are invisible to others, whole milliseconds")
+	spanFlag(fl, &f.settle, "settle", 0, "after each round of pops: how long the broker's CPU time is counted on")
 	return cmd
 }
 

@@ -130,7 +130,7 @@ func TestBenchUsage(t *testing.T) {
 		"send --rate 5 --floor":               "--floor does not go with --rate",
 		"send --fill --warmup 0s":             "--warmup must be over 0",
 		"consume --count 0":                   "--count 0",
-		"consume --bytes -1":                  "--bytes -1",
+		"consume --bytes -1":                  `"--bytes" flag: "-1" is no size`,
 		"consume --inflight 0":                "--inflight 0: at least 1",
 		"disk":                                "0 arguments",
 		"disk /nowhere --records 1,0":         "--records [1 0]",

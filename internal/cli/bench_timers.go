@@ -73,13 +73,13 @@ The exit code is 1 when a message came before its time, twice, or not until --li
 	}
 	fl := cmd.Flags()
 	fl.IntVar(&f.load.Inflight, "inflight", 64, "requests in flight on each connection; with --rate at most")
-	fl.IntVar(&f.load.Size, "size", 1024, "`bytes` of a body")
+	sizeFlag(fl, &f.load.Size, "size", 1024, "size of a body")
 	fl.Float64Var(&f.load.Rate, "rate", 1000, "messages a second of all connections together; 0: as fast as the broker answers")
 	fl.StringVar(&f.by, "by", byDeliver, "how the time is asked for: "+byDeliver+", "+byDelay+" or "+byLevel)
-	fl.DurationVar(&f.delay, "delay", 5*time.Second, "from sending to delivery, whole milliseconds")
+	spanFlag(fl, &f.delay, "delay", 5*time.Second, "from sending to delivery, whole milliseconds")
 	fl.IntVar(&f.level, "level", 2, "with --by level: the delay level, 1 to 18")
 	fl.BoolVar(&f.burst, "burst", false, "with --by deliver: all times lie in one second")
-	fl.DurationVar(&f.linger, "linger", 10*time.Second, "how long messages are waited for after the last time")
+	spanFlag(fl, &f.linger, "linger", 10*time.Second, "how long messages are waited for after the last time")
 	return cmd
 }
 

@@ -57,17 +57,17 @@ duplicatedCheck), refused an outcome, left one unanswered, or with --pending ask
 	f.flags(cmd)
 	fl := cmd.Flags()
 	fl.IntVar(&f.load.Inflight, "inflight", 64, "transactions in flight on each connection")
-	fl.IntVar(&f.load.Size, "size", 1024, "`bytes` of a body")
+	sizeFlag(fl, &f.load.Size, "size", 1024, "size of a body")
 	fl.Float64Var(&f.tx.RollbackRate, "rollback-rate", 0, "`share` rolled back at once")
 	fl.Float64Var(&f.tx.UnknownRate, "unknown-rate", 0, "`share` of the others that is left undecided at first")
 	fl.Float64Var(&f.tx.CheckRollbackRate, "check-rollback-rate", 0, "`share` of checks that is answered with a rollback")
 	fl.Float64Var(&f.tx.CheckUnknownRate, "check-unknown-rate", 0, "`share` of the other checks that is answered with unknown")
 	fl.BoolVar(&f.tx.Keys, "keys", false, "give messages KEYS, too")
 	fl.BoolVar(&f.tx.OneWay, "oneway", false, "ask for no answer to outcomes, as Java's clients; a transaction then counts when its outcome was sent")
-	fl.DurationVar(&f.tx.Linger, "linger", 10*time.Second, "how long checks are taken after the last outcome, with --pending after the last deadline")
+	spanFlag(fl, &f.tx.Linger, "linger", 10*time.Second, "how long checks are taken after the last outcome, with --pending after the last deadline")
 	fl.IntVar(&f.pending, "pending", 0, "measure check deadlines with so many undecided half messages")
-	fl.DurationVar(&f.deadline, "deadline", 10*time.Second, "with --pending: age of the first messages when they are to be checked, whole seconds")
-	fl.DurationVar(&f.spread, "spread", 10*time.Second, "with --pending: by how much deadlines differ at most, whole seconds")
+	spanFlag(fl, &f.deadline, "deadline", 10*time.Second, "with --pending: age of the first messages when they are to be checked, whole seconds")
+	spanFlag(fl, &f.spread, "spread", 10*time.Second, "with --pending: by how much deadlines differ at most, whole seconds")
 	return cmd
 }
 

@@ -26,7 +26,7 @@ arrival at the consumer.`,
 		_ = cmd.Flags().MarkHidden(name) // it is there
 	}
 	fl := cmd.Flags()
-	fl.IntVar(&f.load.Size, "size", 1024, "`bytes` of a body, at least 8")
+	sizeFlag(fl, &f.load.Size, "size", 1024, "size of a body, at least 8")
 	fl.Float64Var(&f.load.Rate, "rate", 1000, "messages a second")
 	return cmd
 }

@@ -213,13 +213,19 @@ func spanFlag(f *pflag.FlagSet, to *time.Duration, name string, otherwise time.D
 }
 
 // sizeFlag adds a flag that takes a number of bytes.
-func sizeFlag(f *pflag.FlagSet, to *int64, name string, otherwise int64, usage string) {
+func sizeFlag[T int | int64](f *pflag.FlagSet, to *T, name string, otherwise T, usage string) {
 	*to = otherwise
 	text := ""
 	if otherwise != 0 {
-		text = output.Size(otherwise)
+		text = output.Size(int64(otherwise))
 	}
-	f.Var(&value[int64]{to: to, kind: "size", parse: output.ParseSize, text: text}, name, usage)
+	f.Var(&value[T]{to: to, kind: "size", text: text, parse: func(text string) (T, error) {
+		n, err := output.ParseSize(text)
+		if err == nil && int64(T(n)) != n {
+			err = fmt.Errorf("%q is too much", text)
+		}
+		return T(n), err
+	}}, name, usage)
 }
 
 // complete has the shell complete a flag with words.

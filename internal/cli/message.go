@@ -29,6 +29,8 @@ type letter struct {
 	keys       []string
 	properties []string
 	delay      int
+	after      time.Duration // 0: not said
+	at         time.Time     // zero: not said
 }
 
 func (l *letter) flags(cmd *cobra.Command) {
@@ -56,6 +58,13 @@ func (l *letter) message(p Process, given []string) (*message.Message, error) {
 	m.SetTags(l.tag)
 	m.SetKeys(l.keys...)
 	m.SetDelayLevel(l.delay)
+	if l.delay != 0 && (l.after != 0 || !l.at.IsZero()) || l.after != 0 && !l.at.IsZero() {
+		return nil, usagef("--delay-level, --delay and --deliver-at exclude each other")
+	}
+	m.SetDeliverTime(l.at)
+	if l.after > 0 {
+		m.SetDeliverTime(time.Now().Add(l.after))
+	}
 	for _, kv := range l.properties {
 		name, value, ok := strings.Cut(kv, "=")
 		if !ok {
@@ -88,6 +97,8 @@ func topicSend(p Process) *cobra.Command {
 	c.completeArgs(cmd, topicNames)
 	l.flags(cmd)
 	cmd.Flags().IntVar(&l.delay, "delay-level", 0, "deliver it after the delay of this `level`, as RocketMQ's messageDelayLevel numbers them from 1")
+	spanFlag(cmd.Flags(), &l.after, "delay", 0, "deliver it after this `span`, such as 90s")
+	timeFlag(cmd.Flags(), &l.at, "deliver-at", "deliver it at this `time`, such as 2026-01-02T15:04:05Z")
 	cmd.Flags().StringVar(&l.group, "group", "twostage_cli", "producer `group`")
 	cmd.Flags().IntVar(&count, "count", 1, "send it so many times")
 	cmd.Flags().StringVar(&queue, "queue", "", "`BROKER/ID` of the queue to send to; all of them in turn when not given")
