@@ -69,7 +69,7 @@ func TestBenchTxUsage(t *testing.T) {
 		{"--rollback-rate 1.5", "--rollback-rate 1.5: 0 to 1"}, {"--unknown-rate NaN", "--unknown-rate"}, {"--check-unknown-rate -1", "--check-unknown-rate"},
 		{"--inflight 65536", "--inflight 65536: at most 65535"}, {"--linger -1s", "--linger"}, {"--conns 0", "--conns 0: at least 1"}, {"--encoding xml", "json, binary"},
 		{"--deadline 5s", "--deadline goes with --pending"}, {"--spread 5s", "--spread goes with --pending"}, {"--pending 0", "--pending 0: 1 to"},
-		{"--pending 5 --deadline 1500ms", "--deadline 1.5s: whole seconds"}, {"--pending 5 --spread -1s", "--spread -1s: whole seconds"},
+		{"--pending 5 --deadline 1500ms", "--deadline 1.5s: whole seconds"}, {"--pending 5 --spread -1s", `"--spread" flag: "-1s" is no span`},
 		{"--pending 5 --deadline 0s", "--deadline 0s"}, {"--pending 5 --rounds 2", "--rounds does not go with --pending"}, {"--pending 5 --oneway", "--oneway does not go"},
 	} {
 		r := try(t, nil, "", append([]string{"bench", "tx", "--addr", "127.0.0.1:1"}, strings.Fields(c.flags)...)...)
