@@ -217,3 +217,32 @@ func TestValues(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What brokers have of themselves is not exported.
+func TestExport(t *testing.T) {
+	topics := &body.TopicConfigSerializeWrapper{TopicConfigTable: map[string]body.TopicConfig{}}
+	for _, name := range []string{"T2", "T1", "a", "C", "TBW102", "C_REPLY_TOPIC", "%RETRY%g"} {
+		topics.TopicConfigTable[name] = body.NewTopicConfig(name)
+	}
+	groups := &body.SubscriptionGroupWrapper{SubscriptionGroupTable: map[string]body.SubscriptionGroupConfig{}}
+	for _, name := range []string{"g", "TOOLS_CONSUMER", "CID_RMQ_SYS_TRANS", "CID_ONSAPI_PULL"} {
+		groups.SubscriptionGroupTable[name] = body.SubscriptionGroupConfig{GroupName: name}
+	}
+	a, _ := newServers(t, map[int32]map[string]*wire.Response{
+		wire.ReqGetAllTopicConfig: {addrA: {Body: body.Marshal(topics)}}, wire.ReqGetAllSubscriptionGroupConfig: {addrA: {Body: body.Marshal(groups)}},
+	})
+	all, err := a.Export(t.Context(), "")
+	if err == nil || !strings.Contains(err.Error(), "broker b: ") || len(all) != 1 || all[0].Broker != "a" {
+		t.Fatalf("%+v, %v", all, err)
+	}
+	var names []string
+	for _, c := range all[0].Topics {
+		names = append(names, c.TopicName)
+	}
+	for _, g := range all[0].Groups {
+		names = append(names, g.GroupName)
+	}
+	if !slices.Equal(names, []string{"%RETRY%g", "T1", "T2", "g"}) {
+		t.Errorf("exported %q", names)
+	}
+}

@@ -188,6 +188,8 @@ func TestErrors(t *testing.T) {
 		{[]string{"tx", "send", "T", "x", "--namesrv", "127.0.0.1:1"}, exitFailed, "start one with `twostage server`"},
 		{[]string{"bench", "send", "--namesrv", "127.0.0.1:1"}, exitFailed, "start one with `twostage server`"},
 		{[]string{"bench", "send", "--addr", "127.0.0.1:1"}, exitFailed, "connection refused"},
+		{[]string{"tx", "list", "--broker", "127.0.0.1:1"}, exitFailed, "nothing listens there; `twostage broker list`"},
+		{[]string{"broker", "show", "127.0.0.1:1", "--namesrv", "127.0.0.1:1"}, exitFailed, "nothing listens there"},
 		{[]string{"topic", "list", "--namesrv", "nowhere"}, exitUsage, "not HOST:PORT"},
 		{[]string{"topic", "list", "--namesrv", ";"}, exitUsage, "empty"},
 		{[]string{"topic", "lst"}, exitUsage, "did you mean list"},

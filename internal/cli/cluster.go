@@ -17,7 +17,7 @@ import (
 )
 
 func clusterCommand(p Process) *cobra.Command {
-	return group("cluster", "Show clusters", clusterList(p), clusterShow(p))
+	return group("cluster", "Show clusters, and what their brokers keep", clusterList(p), clusterShow(p), clusterExport(p))
 }
 
 // clusterFlag adds --cluster for commands that otherwise mean all clusters.
@@ -152,4 +152,41 @@ func statusNotes(v *output.View, all []admin.Status) *output.View {
 		}
 	}
 	return v
+}
+
+func clusterExport(p Process) *cobra.Command {
+	c := &cluster{Process: p}
+	cmd := &cobra.Command{
+		Use: "export [CLUSTER]", Short: "Print the topics and groups of every broker", Args: args(0, 1),
+		Long:    "Print the topics and consumer groups of every master, with all that they are set to, those of the system left out:\nto keep beside backups, and to compare clusters with. `twostage config show all` prints configurations.",
+		Example: "  twostage cluster export -o yaml > metadata.yaml",
+		RunE: func(cmd *cobra.Command, given []string) error {
+			name := ""
+			if len(given) > 0 {
+				name = given[0]
+			}
+			return c.look(cmd.Context(), func(ctx context.Context, a *admin.Admin) (*output.View, error) { return exportView(ctx, a, name) })
+		},
+	}
+	c.flags(cmd)
+	c.completeArgs(cmd, clusterNames)
+	return cmd
+}
+
+func exportView(ctx context.Context, a *admin.Admin, name string) (*output.View, error) {
+	all, err := a.Export(ctx, name)
+	if err != nil && len(all) == 0 {
+		return nil, err
+	}
+	topics := output.NewTable(output.Text("BROKER"), output.Text("TOPIC").Cut(1), output.Num("READ"), output.Num("WRITE"), output.Text("PERM"), output.Text("ORDER"))
+	groups := output.NewTable(output.Text("BROKER"), output.Text("GROUP").Cut(1), output.Text("CONSUMES"), output.Text("BROADCAST"), output.Num("RETRIES"))
+	for _, m := range all {
+		for _, t := range m.Topics {
+			topics.Row(m.Broker, t.TopicName, t.ReadQueueNums, t.WriteQueueNums, permText(t.Perm), t.Order)
+		}
+		for _, g := range m.Groups {
+			groups.Row(m.Broker, g.GroupName, g.ConsumeEnable, g.ConsumeBroadcastEnable, g.RetryMaxTimes)
+		}
+	}
+	return output.Of(all, topics, groups), err
 }

@@ -132,7 +132,7 @@ func (d *display) writeNext(p Process, v *output.View, first bool) error {
 	case !d.format.ForPeople():
 		return output.WriteItem(p.Stdout, d.format, v.Value)
 	case isTerminal(p.Stdout):
-		between = fmt.Sprintf("%severy %v: twostage %s\n\n", clearScreen, d.every, strings.Join(p.Args, " "))
+		between = fmt.Sprintf("%s%s, every %v: twostage %s\n\n", clearScreen, time.Now().Format(time.TimeOnly), d.every, strings.Join(p.Args, " "))
 	case !first:
 		between = "\n"
 	}

@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -129,6 +130,10 @@ func hint(err error) string {
 		return "the server is of a version, or of a kind, that does not have this request; `twostage broker list` shows versions"
 	case errors.Is(err, rpc.SystemBusy):
 		return "try again in a moment; `twostage broker list` shows what the broker does"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "nothing listens there; `twostage broker list` shows which brokers there are"
+	case errors.Is(err, context.DeadlineExceeded):
+		return "no answer came in time: is the address reachable from here? `twostage broker list` shows which brokers answer"
 	}
 	return ""
 }
