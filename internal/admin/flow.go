@@ -4,6 +4,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -114,4 +115,42 @@ func (a *Admin) QueueEntries(ctx context.Context, topic, broker string, queue in
 		return err
 	})
 	return entries, err
+}
+
+// Backlog is what a group has not consumed of a topic on one broker.
+type Backlog struct {
+	Group    string  `json:"group"`
+	Topic    string  `json:"topic"`
+	Messages int64   `json:"messages"`
+	Out      float64 `json:"outPerSecond"`
+}
+
+// Backlogs gives the backlogs of all groups on a broker, sorted by group and topic.
+func (a *Admin) Backlogs(ctx context.Context, n Node) ([]Backlog, error) {
+	all := []Backlog{}
+	err := a.eachNode(ctx, []Node{n}, func(ctx context.Context, n Node) error {
+		list, err := rpc.BrokerConsumeStats(ctx, a.caller, n.Addr, false)
+		if err != nil {
+			return err
+		}
+		for _, byGroup := range list.ConsumeStatsList {
+			for group, topics := range byGroup {
+				for _, stats := range topics {
+					b := Backlog{Group: group, Out: stats.ConsumeTps}
+					for q, at := range stats.OffsetTable {
+						b.Topic = q.Topic
+						b.Messages += max(at.BrokerOffset-at.ConsumerOffset, 0)
+					}
+					if b.Topic != "" {
+						all = append(all, b)
+					}
+				}
+			}
+		}
+		return nil
+	})
+	slices.SortFunc(all, func(x, y Backlog) int {
+		return cmp.Or(strings.Compare(x.Group, y.Group), strings.Compare(x.Topic, y.Topic))
+	})
+	return all, err
 }

@@ -76,3 +76,21 @@ func TestQueueEntries(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestBacklogs(t *testing.T) {
+	queue := func(topic string, id int32) body.MessageQueue {
+		return body.MessageQueue{Topic: topic, BrokerName: "a", QueueID: id}
+	}
+	list := &body.ConsumeStatsList{ConsumeStatsList: []map[string][]body.ConsumeStats{
+		{"g2": {{OffsetTable: map[body.MessageQueue]body.OffsetWrapper{queue("T", 0): {BrokerOffset: 5, ConsumerOffset: 1}, queue("T", 1): {BrokerOffset: 1, ConsumerOffset: 3}}, ConsumeTps: 2}}},
+		{"g1": {{OffsetTable: map[body.MessageQueue]body.OffsetWrapper{queue("U", 0): {BrokerOffset: 9}}}, {OffsetTable: map[body.MessageQueue]body.OffsetWrapper{}}, {OffsetTable: map[body.MessageQueue]body.OffsetWrapper{queue("T", 0): {}}}}},
+	}}
+	a, _ := newServers(t, map[int32]map[string]*wire.Response{wire.ReqGetBrokerConsumeStats: {addrA: {Body: body.Marshal(list)}}})
+	all, err := a.Backlogs(t.Context(), Node{"C", "a", 0, addrA})
+	if err != nil || !slices.Equal(all, []Backlog{{"g1", "T", 0, 0}, {"g1", "U", 9, 0}, {"g2", "T", 4, 2}}) {
+		t.Errorf("%+v, %v", all, err)
+	}
+	if _, err = a.Backlogs(t.Context(), Node{"D", "b", 0, addrB}); err == nil || !strings.Contains(err.Error(), "broker b: ") {
+		t.Error(err)
+	}
+}

@@ -22,7 +22,7 @@ const brokerID = "BROKER is a broker's name, for its master, or HOST:PORT."
 
 func brokerCommand(p Process) *cobra.Command {
 	return group("broker", "Show brokers, take them out of the routes, tidy them",
-		brokerList(p), brokerShow(p), brokerDrain(p, true), brokerDrain(p, false), brokerClean(p))
+		brokerList(p), brokerShow(p), brokerBacklog(p), brokerDrain(p, true), brokerDrain(p, false), brokerClean(p))
 }
 
 func brokerList(p Process) *cobra.Command {
@@ -117,6 +117,35 @@ func rates(three [3]float64) string {
 func putTimes(distribution string) string {
 	some := slices.DeleteFunc(strings.Fields(distribution), func(bucket string) bool { return strings.HasSuffix(bucket, ":0") })
 	return strings.Join(some, " ")
+}
+
+func brokerBacklog(p Process) *cobra.Command {
+	c := &cluster{Process: p}
+	cmd := &cobra.Command{
+		Use: "backlog BROKER", Short: "Show what groups have not consumed of the broker's topics", Args: args(1, 1),
+		Long: "Show what each group has not consumed of each topic, on this broker alone.\n\n" + brokerID,
+		RunE: func(cmd *cobra.Command, given []string) error {
+			return c.look(cmd.Context(), func(ctx context.Context, a *admin.Admin) (*output.View, error) {
+				n, err := a.Node(ctx, given[0])
+				if err != nil {
+					return nil, err
+				}
+				all, err := a.Backlogs(ctx, n)
+				if err != nil {
+					return nil, err
+				}
+				t := output.NewTable(output.Text("GROUP").Cut(2), output.Text("TOPIC").Cut(1), output.Num("MESSAGES"), output.Num("OUT/S")).IfEmpty("no group has consumed anything there")
+				for _, b := range all {
+					t.Row(b.Group, b.Topic, b.Messages, fmt.Sprintf("%.1f", b.Out))
+				}
+				return output.Of(all, t), nil
+			})
+		},
+	}
+	c.flags(cmd)
+	c.watchFlag(cmd)
+	c.completeArgs(cmd, brokerNames)
+	return cmd
 }
 
 // brokerDrain is `broker drain` or `broker undrain`.
