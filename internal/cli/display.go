@@ -65,11 +65,14 @@ func (w *watch) String() string {
 func (w *watch) Type() string { return "interval" }
 func (w *watch) Set(text string) error {
 	d, err := output.ParseSpan(text)
-	if err == nil && d < leastWatch {
-		err = fmt.Errorf("at least %v", leastWatch)
+	switch {
+	case err != nil:
+		return err
+	case d < leastWatch:
+		return fmt.Errorf("at least %v", leastWatch)
 	}
 	*w.every = d
-	return err
+	return nil
 }
 
 // look finds out what is to be shown. A view beside an error is what could be

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/twostage/twostage/internal/cli/output"
+	"github.com/twostage/twostage/message"
 )
 
 // Watching shows what is found again and again, goes on over failures, and ends in
@@ -129,5 +130,21 @@ func TestCompletion(t *testing.T) {
 	}
 	if out := must(t, nil, "completion", "bash"); !strings.Contains(out, "__start_twostage") {
 		t.Error("no completion for bash")
+	}
+}
+
+// What servers and messages say cannot write to somebody's terminal.
+func TestNothingWritesToTheTerminal(t *testing.T) {
+	var errs bytes.Buffer
+	complain(&errs, errors.New("the broker says \x1b[2J\nand more"))
+	if errs.String() != "twostage: the broker says \\x1b[2J\n  and more\n" {
+		t.Errorf("%q", &errs)
+	}
+	m := &message.Received{}
+	m.Properties = message.Properties{message.PropertyTags: "\x1b]0;", message.PropertyKeys: "a\x07b", message.PropertyUniqueKey: "\x1b[A"}
+	m.Body = []byte("\x1b[1m")
+	var out strings.Builder
+	if err := showLine(&out, m); err != nil || strings.ContainsAny(out.String(), "\x1b\x07") {
+		t.Errorf("%q, %v", out.String(), err)
 	}
 }

@@ -196,12 +196,12 @@ func tail(ctx context.Context, c *cluster, topic string, o client.TailOptions) (
 // showLine prints a message for people.
 func showLine(w io.Writer, m *message.Received) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s/%d@%d id=%s", output.Time(m.StoreTime), m.BrokerName, m.QueueID, m.QueueOffset, m.ID())
+	fmt.Fprintf(&b, "%s %s/%d@%d id=%s", output.Time(m.StoreTime), m.BrokerName, m.QueueID, m.QueueOffset, output.Printable(m.ID()))
 	if tag := m.Tags(); tag != "" {
-		fmt.Fprintf(&b, " tag=%s", tag)
+		fmt.Fprintf(&b, " tag=%s", output.Printable(tag))
 	}
 	if keys := m.Keys(); len(keys) > 0 {
-		fmt.Fprintf(&b, " keys=%s", strings.Join(keys, ","))
+		fmt.Fprintf(&b, " keys=%s", output.Printable(strings.Join(keys, ",")))
 	}
 	fmt.Fprintf(&b, " %s\n", printable(m.Body))
 	_, err := io.WriteString(w, b.String())

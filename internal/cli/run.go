@@ -16,6 +16,7 @@ import (
 
 	"github.com/twostage/twostage/client"
 	"github.com/twostage/twostage/internal/admin"
+	"github.com/twostage/twostage/internal/cli/output"
 	"github.com/twostage/twostage/internal/fsck"
 	"github.com/twostage/twostage/internal/rpc"
 	"github.com/twostage/twostage/internal/store/checkpoint"
@@ -97,7 +98,7 @@ func Run(ctx context.Context, p Process) int {
 
 // complain prints an error: what went wrong, and below it what to do about it.
 func complain(w io.Writer, err error) {
-	fmt.Fprintf(w, "twostage: %s\n", strings.ReplaceAll(err.Error(), "\n", "\n  "))
+	fmt.Fprintf(w, "twostage: %s\n", strings.ReplaceAll(output.Visible(err.Error()), "\n", "\n  "))
 	if h := hint(err); h != "" {
 		fmt.Fprintf(w, "  %s\n", h)
 	}

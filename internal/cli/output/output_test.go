@@ -48,17 +48,27 @@ func TestViewForPeople(t *testing.T) {
 	none := NewTable(Text("A")).IfEmpty("there is none")
 	two := NewTable(Text("A"), Text("B"))
 	two.Row("x\ny", nil)
-	v := Of(1, f, none, two, Lines{"p", "q"}, Line("end")).Note("see %s", "there")
+	v := Of(1, f, none, two, Lines{"p", "q"}, Line("e\x1bnd\n")).Note("see %s", "there\a")
 	var b strings.Builder
 	if err := v.Write(&b, FormatTable, 0); err != nil {
 		t.Fatal(err)
 	}
-	want := "topic         orders\nlast message  -\nodd           \"\\x1b[2J\"\n\nA       B\n\"x\\ny\"  -\n\np\nq\n\nend\n"
+	want := "topic         orders\nlast message  -\nodd           \"\\x1b[2J\"\n\nA       B\n\"x\\ny\"  -\n\np\nq\n\ne\\x1bnd\n\n"
 	if b.String() != want {
 		t.Errorf("%q, want %q", b.String(), want)
 	}
-	if notes := v.AllNotes(); len(notes) != 2 || notes[0] != "there is none" || notes[1] != "see there" {
+	if notes := v.AllNotes(); len(notes) != 2 || notes[0] != "there is none" || notes[1] != `see there\a` {
 		t.Errorf("%q", notes)
+	}
+}
+
+func TestVisible(t *testing.T) {
+	for text, want := range map[string]string{
+		"": "", "plain \"quoted\" täglich": "plain \"quoted\" täglich", "two\nlines": "two\nlines", "\x1b[2J\r\x00": `\x1b[2J\r\x00`, "\xff": `\xff`, "\u202e": `\u202e`, "\ufffd": "\ufffd",
+	} {
+		if got := Visible(text); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
 	}
 }
 

@@ -96,6 +96,24 @@ func Printable(s string) string {
 	return strconv.Quote(s)
 }
 
+// Visible is a text of several lines with what is not printable escaped, so that
+// what a server says cannot write to somebody's terminal.
+func Visible(s string) string {
+	var b strings.Builder
+	for len(s) > 0 {
+		r, n := utf8.DecodeRuneInString(s)
+		switch {
+		case r == utf8.RuneError && n == 1, r != '\n' && !unicode.IsPrint(r):
+			quoted := strconv.Quote(s[:n])
+			b.WriteString(quoted[1 : len(quoted)-1])
+		default:
+			b.WriteString(s[:n])
+		}
+		s = s[n:]
+	}
+	return b.String()
+}
+
 // render writes the table: all columns and nothing cut when wide, else as many
 // characters a line as width says, unless that is 0.
 func (t *Table) render(b *strings.Builder, width int, wide bool) {
@@ -174,7 +192,7 @@ func (f *Fields) Add(name string, value any) {
 	f.names, f.values = append(f.names, name), append(f.values, cell(value))
 }
 
-// Addf adds a field; the arguments that are texts of others are made printable.
+// Addf adds a field, see fmt.Sprintf.
 func (f *Fields) Addf(name, format string, args ...any) { f.Add(name, fmt.Sprintf(format, args...)) }
 
 func (f *Fields) render(b *strings.Builder, _ int, _ bool) {
@@ -196,7 +214,7 @@ func (l Lines) render(b *strings.Builder, _ int, _ bool) {
 	}
 }
 
-// Line is a line of its own.
+// Line is a line of its own, whatever else it has in it made visible.
 type Line string
 
-func (l Line) render(b *strings.Builder, _ int, _ bool) { b.WriteString(string(l) + "\n") }
+func (l Line) render(b *strings.Builder, _ int, _ bool) { b.WriteString(Visible(string(l)) + "\n") }

@@ -63,9 +63,9 @@ type View struct {
 // Of makes a view.
 func Of(value any, parts ...Part) *View { return &View{Value: value, Parts: parts} }
 
-// Note adds a note.
+// Note adds a note, see fmt.Sprintf; what is not printable is made visible.
 func (v *View) Note(format string, args ...any) *View {
-	v.Notes = append(v.Notes, fmt.Sprintf(format, args...))
+	v.Notes = append(v.Notes, Visible(fmt.Sprintf(format, args...)))
 	return v
 }
 
