@@ -4,6 +4,7 @@
 package admin
 
 import (
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -41,8 +42,8 @@ func NewFigures(table map[string]string) *Figures {
 	}
 	rates := func(key string) (three [3]float64) {
 		for i, text := range strings.Fields(table[key]) {
-			if v, err := strconv.ParseFloat(text, 64); err == nil && i < len(three) {
-				three[i] = v
+			if i < len(three) {
+				three[i] = decimal(text)
 			}
 		}
 		return three
@@ -53,16 +54,21 @@ func NewFigures(table map[string]string) *Figures {
 		}
 		return time.Time{}
 	}
-	f := &Figures{
+	return &Figures{
 		Version: table["brokerVersionDesc"], Started: moment("bootTimestamp"), In: rates("putTps"), Out: rates("getTransferredTps"),
 		InToday:      whole("msgPutTotalTodayNow") - whole("msgPutTotalTodayMorning"),
 		OutToday:     whole("msgGetTotalTodayNow") - whole("msgGetTotalTodayMorning"),
 		InYesterday:  whole("msgPutTotalTodayMorning") - whole("msgPutTotalYesterdayMorning"),
 		OutYesterday: whole("msgGetTotalTodayMorning") - whole("msgGetTotalYesterdayMorning"),
-		Earliest:     moment("earliestMessageTimeStamp"), Behind: whole("dispatchBehindBytes"), Puts: table["putMessageDistributeTime"],
+		Disk:         decimal(table["commitLogDiskRatio"]), Earliest: moment("earliestMessageTimeStamp"), Behind: whole("dispatchBehindBytes"), Puts: table["putMessageDistributeTime"],
 	}
-	if v, err := strconv.ParseFloat(table["commitLogDiskRatio"], 64); err == nil {
-		f.Disk = v
+}
+
+// decimal reads a number; what is none, or not finite, is 0.
+func decimal(text string) float64 {
+	v, err := strconv.ParseFloat(text, 64)
+	if err != nil || math.IsNaN(v) || math.IsInf(v, 0) {
+		return 0
 	}
-	return f
+	return v
 }

@@ -81,7 +81,7 @@ func TestNodes(t *testing.T) {
 // A broker that does not answer has its error, and the others their figures.
 func TestStatuses(t *testing.T) {
 	table := &body.KVTable{Table: map[string]string{
-		"brokerVersionDesc": "V4_9_8", "bootTimestamp": "1700000000000", "putTps": "1.5 2.5 3.5", "getTransferredTps": "4 5",
+		"brokerVersionDesc": "V4_9_8", "bootTimestamp": "1700000000000", "putTps": "1.5 2.5 3.5 9", "getTransferredTps": "4 5 NaN",
 		"msgPutTotalYesterdayMorning": "10", "msgPutTotalTodayMorning": "30", "msgPutTotalTodayNow": "100",
 		"msgGetTotalYesterdayMorning": "1", "msgGetTotalTodayMorning": "3", "msgGetTotalTodayNow": "7",
 		"commitLogDiskRatio": "0.25", "earliestMessageTimeStamp": "-1", "dispatchBehindBytes": "many", "putMessageDistributeTime": "[<=0ms]:7",
