@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -123,7 +124,8 @@ type TopicChange struct {
 }
 
 // UpdateTopic changes a topic where it is, and gives it as it is then. Those that
-// took it come beside an error; ErrNoTopic when there is none.
+// took it come beside an error; ErrNoTopic when there is none. The order that name
+// servers have follows, or clients would not see the queues that come.
 func (a *Admin) UpdateTopic(ctx context.Context, topic string, change TopicChange) (done []TopicAt, err error) {
 	route, err := a.Route(ctx, topic)
 	if err != nil {
@@ -156,7 +158,37 @@ func (a *Admin) UpdateTopic(ctx context.Context, topic string, change TopicChang
 		done = append(done, TopicAt{n.Broker, *c})
 		return nil
 	})
+	if change.Write != nil || change.Order != nil {
+		err = errors.Join(err, a.followOrder(ctx, topic, done, change.Order))
+	}
 	return done, err
+}
+
+// followOrder brings the order that name servers have of a topic in line with what
+// brokers took: decided says whether the topic was just made ordered, or not to be.
+func (a *Admin) followOrder(ctx context.Context, topic string, done []TopicAt, decided *bool) error {
+	text, err := a.Value(ctx, OrderNamespace, topic)
+	none := errors.Is(err, ErrNoKey)
+	switch {
+	case err != nil && !none:
+		return err
+	case len(done) == 0 || none && (decided == nil || !*decided):
+		return nil
+	case decided != nil && !*decided:
+		return a.DeleteValue(ctx, OrderNamespace, topic)
+	}
+	queues := map[string]int32{}
+	for part := range strings.SplitSeq(text, ";") {
+		broker, number, _ := strings.Cut(part, ":")
+		if n, err := strconv.ParseInt(number, 10, 32); err == nil {
+			queues[broker] = int32(n)
+		}
+	}
+	for _, t := range done {
+		queues[t.Broker] = t.WriteQueueNums
+	}
+	_, err = a.SetOrder(ctx, topic, queues)
+	return err
 }
 
 func notThere(broker, topic string) error {

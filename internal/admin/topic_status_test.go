@@ -28,6 +28,21 @@ func newTopic(t *testing.T) (w *world, a *Admin, changes map[string][]header.Cre
 	config := body.NewTopicConfig("T")
 	config.ReadQueueNums, config.WriteQueueNums, config.TopicSysFlag = 4, 3, 1
 	changes = map[string][]header.CreateTopicRequest{}
+	order := ""
+	keep := func(r *remoting.Request) *wire.Response { // the name server's order of T
+		value, _ := r.Ext.Get("value")
+		switch {
+		case r.Code == wire.ReqPutKVConfig:
+			order = string(value)
+		case r.Code == wire.ReqDeleteKVConfig:
+			order = ""
+		case r.Code != wire.ReqGetKVConfig:
+			return &wire.Response{Code: wire.RequestCodeNotSupported}
+		case order == "":
+			return &wire.Response{Code: wire.QueryNotFound}
+		}
+		return &wire.Response{Header: &header.GetKVResponse{Value: order}}
+	}
 	w.inspect = func(addr string, r *remoting.Request) *wire.Response {
 		switch r.Code {
 		case wire.ReqGetTopicConfig:
@@ -51,7 +66,7 @@ func newTopic(t *testing.T) (w *world, a *Admin, changes map[string][]header.Cre
 			changes[addr] = append(changes[addr], h)
 			return &wire.Response{}
 		}
-		return &wire.Response{Code: wire.RequestCodeNotSupported}
+		return keep(r)
 	}
 	return w, New(w.client, []string{names1}), changes
 }
@@ -99,6 +114,31 @@ func TestUpdateTopic(t *testing.T) {
 	w.refusing = addrA
 	if done, err = a.UpdateTopic(t.Context(), "T", TopicChange{Perm: &four}); err == nil || len(done) != 1 || done[0].Broker != "b" {
 		t.Errorf("%+v, %v", done, err)
+	}
+}
+
+// Name servers' order of a topic follows its queues: what is not in it, clients do
+// not see.
+func TestUpdateTopicKeepsOrder(t *testing.T) {
+	_, a, _ := newTopic(t)
+	four, nine, yes, no := int32(4), int32(9), true, false
+	for _, c := range []struct {
+		change TopicChange
+		want   string
+	}{
+		{TopicChange{Write: &four}, ""},
+		{TopicChange{Order: &yes}, "a:3;b:3"},
+		{TopicChange{Write: &nine, Broker: "b"}, "a:3;b:9"},
+		{TopicChange{Perm: &four}, "a:3;b:9"},
+		{TopicChange{Order: &no}, ""},
+	} {
+		if _, err := a.UpdateTopic(t.Context(), "T", c.change); err != nil {
+			t.Fatal(err)
+		}
+		text, err := a.Value(t.Context(), OrderNamespace, "T")
+		if text != c.want || (c.want == "") != errors.Is(err, ErrNoKey) {
+			t.Errorf("%+v: %q, %v, want %q", c.change, text, err, c.want)
+		}
 	}
 }
 
