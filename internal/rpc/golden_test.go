@@ -92,6 +92,9 @@ func call(t *testing.T, c *recorded, req *wire.Command) (got []any, done bool) {
 	if got, done = callStats(ctx, t, c, req); done {
 		return got, true
 	}
+	if got, done = callProgress(ctx, t, c, req); done {
+		return got, true
+	}
 	list := func(v ...any) []any { return v }
 	one := func(v any, err error) []any { return []any{v, err} }
 	done = true
@@ -397,6 +400,8 @@ func checkValue(t *testing.T, req, answer *wire.Command, v any) {
 		if len(v) != want {
 			t.Errorf("%d values of %d: %s", len(v), want, answer.Body)
 		}
+	case map[body.MessageQueue]int64:
+		checkOffsets(t, answer, v)
 	case []body.MessageQueue:
 		if want := bytes.Count(answer.Body, []byte("queueId")); len(v) != want {
 			t.Errorf("%d queues of %s", len(v), answer.Body)
