@@ -36,6 +36,8 @@ type world struct {
 	created  map[string][]header.CreateTopicRequest                // by address
 	deleted  []string                                              // address and topic
 	refusing string                                                // address that refuses changes
+	routes   map[string]*body.TopicRouteData                       // in place of what was created
+	topics   []string                                              // in place of a and b
 	delay    int                                                   // look-ups of a route until it is there
 	inspect  func(addr string, r *remoting.Request) *wire.Response // the inspector's requests
 }
@@ -90,10 +92,20 @@ func (w *world) answer(addr string, r *remoting.Request) *wire.Response {
 	case wire.ReqGetBrokerClusterInfo:
 		return &wire.Response{Body: body.Marshal(&w.clusters)}
 	case wire.ReqGetAllTopicListFromNameServer:
+		if w.topics != nil {
+			return &wire.Response{Body: body.Marshal(&body.TopicList{TopicList: w.topics})}
+		}
 		return &wire.Response{Body: body.Marshal(&body.TopicList{TopicList: []string{"b", "a"}})}
 	case wire.ReqGetRouteInfoByTopic:
 		if w.delay--; w.delay >= 0 {
 			return &wire.Response{Code: wire.TopicNotExist, Remark: "not yet"}
+		}
+		if w.routes != nil {
+			topic, _ := r.Ext.Get("topic")
+			if data := w.routes[string(topic)]; data != nil {
+				return &wire.Response{Body: body.MarshalStandard(data)}
+			}
+			return &wire.Response{Code: wire.TopicNotExist, Remark: "no such topic"}
 		}
 		data := body.TopicRouteData{}
 		for name, b := range w.clusters.BrokerAddrTable {

@@ -1,0 +1,142 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package admin
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twostage/twostage/internal/wire/body"
+)
+
+// newRewind is a shelf whose topic T has two queues on each broker: those with id 0
+// have messages of the times 100, 200 and 300. Group g is at 11 in them.
+func newRewind(t *testing.T) (*shelf, *Admin) {
+	s, a := newShelf(t)
+	s.topic("T", 2)
+	for _, addr := range []string{addrA, addrB} {
+		for _, millis := range []int64{100, 200, 300} {
+			s.put(addr, "T", 0, millis, nil)
+		}
+		s.places[slot(addr, "g", "T", int32(0))] = 11
+		s.places[slot(addr, "g", "T", int32(1))] = -1
+	}
+	return s, a
+}
+
+func moves(list []Move) string {
+	var all []string
+	for _, m := range list {
+		all = append(all, fmt.Sprintf("%s%d:%d>%d again %d skipped %d", m.Broker, m.ID, m.From, m.To, m.Again(), m.Skipped()))
+	}
+	return strings.Join(all, ", ")
+}
+
+func TestMoves(t *testing.T) {
+	s, a := newRewind(t)
+	for _, c := range []struct {
+		r    Reset
+		want string
+	}{
+		{Reset{}, "a0:11>10 again 1 skipped 0, a1:-1>10 again 0 skipped 0, b0:11>10 again 1 skipped 0, b1:-1>10 again 0 skipped 0"},
+		{Reset{To: Latest()}, "a0:11>13 again 0 skipped 2, a1:-1>10 again 0 skipped 0, b0:11>13 again 0 skipped 2, b1:-1>10 again 0 skipped 0"},
+		{Reset{To: AtTime(time.UnixMilli(201)), Broker: "b"}, "b0:11>12 again 0 skipped 1"},
+		{Reset{To: AtTime(time.UnixMilli(999)), Broker: "b", RewindOnly: true}, "b0:11>11 again 0 skipped 0"},
+		{Reset{To: AtOffset(13), Broker: "a"}, "a0:11>13 again 0 skipped 2"},
+		{Reset{To: AtOffset(10), Broker: "a", Queue: 1}, "a1:-1>10 again 0 skipped 0"},
+	} {
+		c.r.Group, c.r.Topic = "g", "T"
+		list, err := a.Moves(t.Context(), c.r)
+		if got := moves(list); err != nil || got != c.want {
+			t.Errorf("%+v: %s, %v, want %s", c.r, got, err, c.want)
+		}
+	}
+	if s.acts != nil {
+		t.Errorf("looking changed something: %q", s.acts)
+	}
+	for want, r := range map[string]Reset{
+		"offset 14: it has those from 10 to 13": {To: AtOffset(14), Broker: "a"},
+		"no queue 2 at broker a":                {Broker: "a", Queue: 2},
+		"no queue 0 at broker z":                {Broker: "z"},
+		"no such topic: gone":                   {Topic: "gone"},
+	} {
+		r.Group, r.Topic = "g", map[bool]string{true: "T", false: r.Topic}[r.Topic == ""]
+		if _, err := a.Moves(t.Context(), r); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%+v: %v, want %s", r, err, want)
+		}
+	}
+}
+
+func TestReset(t *testing.T) {
+	for name, c := range map[string]struct {
+		r      Reset
+		lazy   bool // the broker leaves it to consumers, of which none is there
+		old    bool
+		online bool
+		acts   string
+		err    error
+	}{
+		"by time, by each broker itself": {r: Reset{To: AtTime(time.UnixMilli(200))},
+			acts: "a reset T/0 to 11 force=true,a reset T/1 to 10 force=true,b reset T/0 to 11 force=true,b reset T/1 to 10 force=true"},
+		"never forward": {r: Reset{To: Latest(), RewindOnly: true},
+			acts: "a reset T/0 to 13 force=false,a reset T/1 to 10 force=false,b reset T/0 to 13 force=false,b reset T/1 to 10 force=false"},
+		"one queue": {r: Reset{To: Latest(), Broker: "b"}, acts: "b reset T/0 to 13 force=true"},
+		"nobody who would do it": {r: Reset{To: Earliest()}, lazy: true,
+			acts: "a set T/0 to 10,a set T/1 to 10,b set T/0 to 10,b set T/1 to 10"},
+		"old broker by time": {r: Reset{To: Earliest()}, old: true, online: true,
+			acts: "a reset T/0 to 10 force=true,a reset T/1 to 10 force=true,b reset T/0 to 10 force=true,b reset T/1 to 10 force=true"},
+		"one queue of an old broker":                    {r: Reset{To: AtOffset(12), Broker: "a"}, old: true, acts: "a set T/0 to 12"},
+		"one queue of an old broker, clients are there": {r: Reset{To: AtOffset(12), Broker: "a"}, old: true, online: true, err: ErrOldBroker},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, a := newRewind(t)
+			s.lazy = c.lazy
+			if c.online {
+				s.online["g"] = body.ConsumerConnection{ConnectionSet: []body.Connection{{ClientID: "one"}}}
+			}
+			if c.old {
+				a.caller = oldCaller{a.caller}
+			}
+			c.r.Group, c.r.Topic = "g", "T"
+			done, err := a.Reset(t.Context(), c.r)
+			if got := strings.Join(s.acts, ","); got != c.acts || !errors.Is(err, c.err) || len(done) != len(s.acts) {
+				t.Errorf("%s, %s, %v", got, moves(done), err)
+			}
+		})
+	}
+}
+
+func TestResetNamesTheBrokerThatFails(t *testing.T) {
+	s, a := newRewind(t)
+	s.places = map[string]int64{}
+	s.w.refusing = addrB
+	done, err := a.Reset(t.Context(), Reset{Group: "g", Topic: "T", Broker: "a", To: Latest()})
+	if err != nil || moves(done) != "a0:-1>13 again 0 skipped 3" {
+		t.Errorf("%s, %v", moves(done), err)
+	}
+	if _, err := a.Reset(t.Context(), Reset{Group: "g", Topic: "T", To: Latest()}); err == nil || !strings.Contains(err.Error(), "broker b: ") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestCloneOffsets(t *testing.T) {
+	s, a := newRewind(t)
+	s.topic("U", 1)
+	s.places[slot(addrB, "g", "U", int32(0))] = 10
+	topics, err := a.CloneOffsets(t.Context(), "", "g", "h", "")
+	if want := []string{"a clone g to h in T", "b clone g to h in T", "b clone g to h in U"}; err != nil || !slices.Equal(s.acts, want) || !slices.Equal(topics, []string{"T", "U"}) {
+		t.Errorf("%q, %v, %v", s.acts, topics, err)
+	}
+	s.acts = nil
+	if _, err := a.CloneOffsets(t.Context(), "C", "g", "h", "U"); err != nil || !slices.Equal(s.acts, []string{"b clone g to h in U"}) {
+		t.Errorf("%q, %v", s.acts, err)
+	}
+	if _, err := a.CloneOffsets(t.Context(), "", "nobody", "h", ""); !errors.Is(err, ErrNoProgress) {
+		t.Errorf("%v", err)
+	}
+}
