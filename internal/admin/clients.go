@@ -22,7 +22,7 @@ const relayPatience = 12 * time.Second
 type Member struct {
 	body.Connection
 	Brokers []string                  `json:"brokers"` // that it is connected to
-	Info    *body.ConsumerRunningInfo `json:"info,omitempty"`
+	Info    *body.ConsumerRunningInfo `json:"-"`
 	Err     error                     `json:"-"` // why there is no Info
 	addr    string                    // of a broker that it is connected to
 }
@@ -43,9 +43,9 @@ func (a *Admin) Members(ctx context.Context, cluster, group string, info, stacks
 			if !ok {
 				at = len(all)
 				known[c.ClientID] = at
-				all = append(all, Member{Connection: c, addr: g.Broker.Addrs[0]})
+				all = append(all, Member{Connection: c, addr: g.Addr})
 			}
-			all[at].Brokers = append(all[at].Brokers, g.Broker.Name)
+			all[at].Brokers = append(all[at].Brokers, g.Broker)
 		}
 	}
 	slices.SortFunc(all, func(x, y Member) int { return cmp.Compare(x.ClientID, y.ClientID) })

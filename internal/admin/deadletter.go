@@ -74,9 +74,8 @@ func (a *Admin) deadLetters(ctx context.Context, group, topic string) (d DeadLet
 // ScanDeadLetters is Scan over the dead letters of a group. ErrNoDeadLetters when it
 // never had any.
 func (a *Admin) ScanDeadLetters(ctx context.Context, group string, s Span, fn func(*message.Received) (stop bool, err error)) error {
-	err := a.Scan(ctx, message.DLQTopic(group), s, fn)
-	if errors.Is(err, ErrNoTopic) {
+	if _, err := a.Queues(ctx, "", message.DLQTopic(group)); errors.Is(err, ErrNoTopic) {
 		return fmt.Errorf("%w: %s", ErrNoDeadLetters, group)
 	}
-	return err
+	return a.Scan(ctx, message.DLQTopic(group), s, fn)
 }

@@ -4,6 +4,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,25 +28,27 @@ var (
 
 // OnlineGroup is a consumer group as a broker sees it.
 type OnlineGroup struct {
-	Broker Broker
+	Node
 	*body.ConsumerConnection
 }
 
-// ConsumerGroup gives the clients of a consumer group and their subscriptions, by
-// each master that has any, of one cluster or of all when cluster is empty.
+// ConsumerGroup gives the clients of a consumer group, by client id, and their
+// subscriptions, by each master that has any, of one cluster or of all when cluster is empty.
 // ErrNotOnline when none has; brokers that do not answer are errors beside what the
 // others say.
 func (a *Admin) ConsumerGroup(ctx context.Context, cluster, group string) ([]OnlineGroup, error) {
 	var list []OnlineGroup
-	err := a.everyMaster(ctx, cluster, func(ctx context.Context, b Broker, addr string) error {
-		c, err := rpc.ConsumerConnection(ctx, a.caller, addr, group)
+	err := a.everyMaster(ctx, cluster, func(ctx context.Context, n Node) error {
+		c, err := rpc.ConsumerConnection(ctx, a.caller, n.Addr, group)
 		if code, _ := rpc.CodeOf(err); code == wire.ConsumerNotOnline {
 			return nil
 		}
-		if err == nil {
-			list = append(list, OnlineGroup{b, c})
+		if err != nil {
+			return err
 		}
-		return err
+		slices.SortFunc(c.ConnectionSet, func(x, y body.Connection) int { return cmp.Compare(x.ClientID, y.ClientID) })
+		list = append(list, OnlineGroup{n, c})
+		return nil
 	})
 	if len(list) == 0 && err == nil {
 		return nil, fmt.Errorf("%w: %s", ErrNotOnline, group)
@@ -71,8 +74,8 @@ type GroupAt struct {
 // say.
 func (a *Admin) Groups(ctx context.Context, cluster string) ([]Group, error) {
 	found := map[string]*Group{}
-	err := a.everyMaster(ctx, cluster, func(ctx context.Context, b Broker, addr string) error {
-		w, err := rpc.AllGroups(ctx, a.caller, addr)
+	err := a.everyMaster(ctx, cluster, func(ctx context.Context, n Node) error {
+		w, err := rpc.AllGroups(ctx, a.caller, n.Addr)
 		if err != nil {
 			return err
 		}
@@ -80,7 +83,7 @@ func (a *Admin) Groups(ctx context.Context, cluster string) ([]Group, error) {
 			if found[name] == nil {
 				found[name] = &Group{Name: name}
 			}
-			found[name].At = append(found[name].At, GroupAt{b.Cluster, b.Name, c})
+			found[name].At = append(found[name].At, GroupAt{n.Cluster, n.Broker, c})
 		}
 		return nil
 	})
@@ -230,19 +233,10 @@ func (a *Admin) DeleteGroup(ctx context.Context, cluster, name string, keepOffse
 // GroupNames gives the consumer groups of all masters, sorted; those of the brokers
 // that answer come beside an error.
 func (a *Admin) GroupNames(ctx context.Context) ([]string, error) {
-	nodes, err := a.Nodes(ctx, "")
-	if err != nil {
-		return nil, err
+	groups, err := a.Groups(ctx, "")
+	names := make([]string, len(groups))
+	for i := range groups {
+		names[i] = groups[i].Name
 	}
-	all := map[string]bool{}
-	err = a.eachNode(ctx, Masters(nodes), func(ctx context.Context, n Node) error {
-		groups, err := rpc.AllGroups(ctx, a.caller, n.Addr)
-		if err == nil {
-			for name := range groups.SubscriptionGroupTable {
-				all[name] = true
-			}
-		}
-		return err
-	})
-	return slices.Sorted(maps.Keys(all)), err
+	return names, err
 }

@@ -154,11 +154,10 @@ func (a *Admin) brokerAt(ctx context.Context, host netip.AddrPort) (string, erro
 // last stored.
 func (a *Admin) Message(ctx context.Context, topic, id string) (*message.Received, error) {
 	if topic == "" {
-		m, err := a.MessageByOffsetID(ctx, "", id)
-		if errors.Is(err, ErrNoMessage) {
-			err = fmt.Errorf("%w; if %s is a unique key, name its topic", err, id)
+		if _, _, err := message.ParseOffsetID(id); err != nil {
+			return nil, fmt.Errorf("%w: %s is no id that a broker gives; where it is a producer's, name the topic, too", ErrNoMessage, id)
 		}
-		return m, err
+		return a.MessageByOffsetID(ctx, "", id)
 	}
 	list, err := a.MessagesByUniqueKey(ctx, topic, id)
 	if len(list) > 0 {

@@ -124,7 +124,6 @@ func TestScan(t *testing.T) {
 func TestResend(t *testing.T) {
 	s, a := newShelf(t)
 	s.topic("T", 1)
-	s.topic("%RETRY%g", 1)
 	s.put(addrB, "%DLQ%g", 0, 5, message.Properties{
 		"KEYS": "k", "UNIQ_KEY": "U1", "RETRY_TOPIC": "T", "ORIGIN_MESSAGE_ID": "O", "DELAY": "3", "REAL_TOPIC": "x", "CLUSTER": "C", "mine": "1",
 	})
@@ -141,6 +140,10 @@ func TestResend(t *testing.T) {
 	if stored, err := a.Resend(t.Context(), m, "T"); err != nil || stored.Broker != "b" || stored.Offset != 77 || !stored.Safe {
 		t.Errorf("%+v, %v", stored, err)
 	}
+	if _, err := a.ResendDeadLetter(t.Context(), "g", m); !errors.Is(err, ErrNoGroup) {
+		t.Errorf("without a retry topic, and no group to make one for: %v", err)
+	}
+	s.topic("%RETRY%g", 1)
 	if _, err := a.ResendDeadLetter(t.Context(), "g", m); err != nil {
 		t.Error(err)
 	}

@@ -275,8 +275,8 @@ func (a *Admin) mustBeOffline(ctx context.Context, addr, group string) error {
 // other one has when topic is empty. It gives the topics that were cloned anywhere;
 // ErrNoProgress when there is none.
 func (a *Admin) CloneOffsets(ctx context.Context, cluster, from, to, topic string) (topics []string, err error) {
-	err = a.everyMaster(ctx, cluster, func(ctx context.Context, _ Broker, addr string) error {
-		s, err := rpc.ConsumeStats(ctx, a.caller, addr, from, topic)
+	err = a.everyMaster(ctx, cluster, func(ctx context.Context, n Node) error {
+		s, err := rpc.ConsumeStats(ctx, a.caller, n.Addr, from, topic)
 		if err != nil {
 			return err
 		}
@@ -289,7 +289,7 @@ func (a *Admin) CloneOffsets(ctx context.Context, cluster, from, to, topic strin
 				continue
 			}
 			h := &header.CloneGroupOffsetRequest{SrcGroup: from, DestGroup: to, Topic: name, Offline: true}
-			if err := rpc.CloneOffsets(ctx, a.caller, addr, h); err != nil {
+			if err := rpc.CloneOffsets(ctx, a.caller, n.Addr, h); err != nil {
 				return fmt.Errorf("topic %s: %w", name, err)
 			}
 			topics = append(topics, name)

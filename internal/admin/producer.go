@@ -35,8 +35,8 @@ var ErrNoProducer = errors.New("no client of the producer group is online")
 func (a *Admin) Producers(ctx context.Context, cluster, group string) ([]Producer, error) {
 	all := []Producer{}
 	known := map[[2]string]int{} // by group and client id
-	err := a.everyMaster(ctx, cluster, func(ctx context.Context, b Broker, addr string) error {
-		table, err := rpc.Producers(ctx, a.caller, addr)
+	err := a.everyMaster(ctx, cluster, func(ctx context.Context, n Node) error {
+		table, err := rpc.Producers(ctx, a.caller, n.Addr)
 		for name, clients := range table {
 			if group != "" && name != group {
 				continue
@@ -50,7 +50,7 @@ func (a *Admin) Producers(ctx context.Context, cluster, group string) ([]Produce
 						Group: name, ClientID: c.ClientID, Address: strings.TrimPrefix(c.RemoteIP, "/"), Language: c.Language, Version: c.Version,
 					})
 				}
-				all[at].Brokers = append(all[at].Brokers, b.Name)
+				all[at].Brokers = append(all[at].Brokers, n.Broker)
 				if seen := time.UnixMilli(c.LastUpdateTimestamp); seen.After(all[at].Seen) {
 					all[at].Seen = seen
 				}

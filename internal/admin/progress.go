@@ -55,14 +55,14 @@ func (p *Progress) Waiting() (oldest time.Time) {
 // others say.
 func (a *Admin) Progress(ctx context.Context, cluster, group, topic string, ages bool) (*Progress, error) {
 	p := &Progress{Group: group, Queues: []QueueProgress{}}
-	errs := a.everyMaster(ctx, cluster, func(ctx context.Context, b Broker, addr string) error {
-		s, err := rpc.ConsumeStats(ctx, a.caller, addr, group, topic)
+	errs := a.everyMaster(ctx, cluster, func(ctx context.Context, n Node) error {
+		s, err := rpc.ConsumeStats(ctx, a.caller, n.Addr, group, topic)
 		if err != nil {
 			return err
 		}
 		p.Rate += s.ConsumeTps
 		for q, w := range s.OffsetTable {
-			p.Queues = append(p.Queues, progress(b, addr, q, w))
+			p.Queues = append(p.Queues, progress(n, q, w))
 		}
 		return nil
 	})
@@ -95,9 +95,9 @@ func (a *Admin) Progress(ctx context.Context, cluster, group, topic string, ages
 // set.
 var ErrNoProgress = errors.New("the consumer group has no offsets")
 
-func progress(b Broker, addr string, q body.MessageQueue, w body.OffsetWrapper) QueueProgress {
+func progress(n Node, q body.MessageQueue, w body.OffsetWrapper) QueueProgress {
 	p := QueueProgress{
-		Queue: Queue{Topic: q.Topic, Broker: q.BrokerName, ID: q.QueueID, cluster: b.Cluster, addr: addr},
+		Queue: Queue{Topic: q.Topic, Broker: q.BrokerName, ID: q.QueueID, addr: n.Addr},
 		Next:  w.ConsumerOffset, End: w.BrokerOffset, Lag: max(w.BrokerOffset-max(w.ConsumerOffset, 0), 0),
 	}
 	if w.LastTimestamp > 0 {
@@ -108,28 +108,10 @@ func progress(b Broker, addr string, q body.MessageQueue, w body.OffsetWrapper) 
 
 // everyMaster calls fn for the masters of a cluster, or of all when it is empty, one
 // after the other, and joins the errors, each with the name of its broker.
-func (a *Admin) everyMaster(ctx context.Context, cluster string, fn func(ctx context.Context, b Broker, addr string) error) error {
-	brokers, err := a.Brokers(ctx)
+func (a *Admin) everyMaster(ctx context.Context, cluster string, fn func(ctx context.Context, n Node) error) error {
+	nodes, err := a.Nodes(ctx, cluster)
 	if err != nil {
 		return err
 	}
-	var errs []error
-	known := cluster == ""
-	for _, b := range brokers {
-		known = known || b.Cluster == cluster
-		if cluster != "" && b.Cluster != cluster || b.Addrs[0] == "" {
-			continue
-		}
-		err := a.request(ctx, b.Addrs[0], func(ctx context.Context, addr string) error { return fn(ctx, b, addr) })
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		if err != nil {
-			errs = append(errs, fmt.Errorf("broker %s: %w", b.Name, err))
-		}
-	}
-	if !known {
-		return fmt.Errorf("%w: there is no cluster %q", ErrCluster, cluster)
-	}
-	return errors.Join(errs...)
+	return a.eachNode(ctx, Masters(nodes), fn)
 }

@@ -20,11 +20,10 @@ import (
 
 // Queue is a queue of a topic and where it is read.
 type Queue struct {
-	Topic   string `json:"topic"`
-	Broker  string `json:"broker"`
-	ID      int32  `json:"queue"`
-	cluster string
-	addr    string
+	Topic  string `json:"topic"`
+	Broker string `json:"broker"`
+	ID     int32  `json:"queue"`
+	addr   string
 }
 
 func (q Queue) String() string { return fmt.Sprintf("%s/%s/%d", q.Topic, q.Broker, q.ID) }
@@ -55,7 +54,7 @@ func (a *Admin) Queues(ctx context.Context, cluster, topic string) ([]Queue, err
 		}
 		addr := b.BrokerAddrs[slices.Min(slices.Collect(maps.Keys(b.BrokerAddrs)))]
 		for id := range q.ReadQueueNums {
-			all = append(all, Queue{Topic: topic, Broker: q.BrokerName, ID: id, cluster: b.Cluster, addr: addr})
+			all = append(all, Queue{Topic: topic, Broker: q.BrokerName, ID: id, addr: addr})
 		}
 	}
 	if len(all) == 0 {

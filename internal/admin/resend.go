@@ -5,6 +5,7 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -51,7 +52,9 @@ func (a *Admin) Resend(ctx context.Context, m *message.Received, topic string) (
 
 // ResendDeadLetter gives a message of a group's dead letters to that group again, and
 // to no other, by way of its retry topic: its consumers get it under the topic that
-// it was sent to. Its tries begin anew. The dead letter stays where it is.
+// it was sent to. Its tries begin anew. The dead letter stays where it is. A retry
+// topic that is not there, because no consumer of the group ever was, is made;
+// ErrNoGroup when the group is gone.
 func (a *Admin) ResendDeadLetter(ctx context.Context, group string, m *message.Received) (*Stored, error) {
 	props := copied(m.Properties)
 	origin := OriginTopic(m)
@@ -62,7 +65,29 @@ func (a *Admin) ResendDeadLetter(ctx context.Context, group string, m *message.R
 	if id := m.Property(message.PropertyOriginMessageID); id != "" {
 		props[message.PropertyOriginMessageID] = id
 	}
-	return a.store(ctx, message.RetryTopic(group), m, props)
+	topic := message.RetryTopic(group)
+	if _, err := a.Route(ctx, topic); errors.Is(err, ErrNoTopic) {
+		if err := a.makeRetryTopic(ctx, group, topic); err != nil {
+			return nil, err
+		}
+	}
+	return a.store(ctx, topic, m, props)
+}
+
+// makeRetryTopic makes the retry topic of a group where it is set up, as brokers do
+// when its first consumer comes.
+func (a *Admin) makeRetryTopic(ctx context.Context, group, topic string) error {
+	g, err := a.Group(ctx, "", group)
+	if g == nil {
+		return err
+	}
+	made, err := a.CreateTopic(ctx, Topic{Name: topic, Cluster: g.At[0].Cluster, Queues: max(g.At[0].Config.RetryQueueNums, 1)})
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	return a.AwaitRoute(ctx, topic, made)
 }
 
 // OriginTopic is the topic that a dead letter, or a message of a retry topic, was

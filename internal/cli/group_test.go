@@ -16,7 +16,7 @@ import (
 
 func TestGroupShow(t *testing.T) {
 	env, _ := serve(t)
-	if r := try(t, env, "", "group", "show", "g"); r.code != exitFailed || !strings.Contains(r.err, "no client of the consumer group is online: g") {
+	if r := try(t, env, "", "group", "show", "g"); r.code != exitFailed || !strings.Contains(r.err, "no such consumer group: g") {
 		t.Errorf("nobody is there: %+v", r)
 	}
 	addr := strings.TrimPrefix(env[1], "BROKER=")

@@ -233,6 +233,10 @@ func showMessage(w io.Writer, f output.Format, m *message.Received) error {
 	if f.ForPeople() {
 		return showLine(w, m)
 	}
+	return output.WriteItem(w, f, show(m))
+}
+
+func show(m *message.Received) shown {
 	s := shown{
 		Topic: m.Topic, Broker: m.BrokerName, Queue: m.QueueID, Offset: m.QueueOffset, ID: m.ID(), OffsetID: m.OffsetID(),
 		Stored: m.StoreTime.UTC(), Born: m.BornTime.UTC(), Reconsumed: m.ReconsumeTimes, Properties: m.Properties,
@@ -242,5 +246,5 @@ func showMessage(w io.Writer, f output.Format, m *message.Received) error {
 	} else {
 		s.BodyBytes = m.Body
 	}
-	return output.WriteItem(w, f, s)
+	return s
 }

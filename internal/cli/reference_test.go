@@ -97,7 +97,7 @@ func TestConventions(t *testing.T) {
 			}
 		}
 		f := cmd.Flags()
-		if f.Lookup("namesrv") != nil && !strings.HasPrefix(path, "twostage bench") && path != "twostage server" && f.Lookup("output") == nil {
+		if f.Lookup("namesrv") != nil && !strings.HasPrefix(path, "twostage bench") && path != "twostage server" && path != "twostage dlq export" && f.Lookup("output") == nil {
 			t.Errorf("%s talks to a cluster and has no -o", path)
 		}
 		if f.Lookup("json") != nil && f.Lookup("json").Usage != "short for -o json" {

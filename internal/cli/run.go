@@ -125,6 +125,22 @@ func hint(err error) string {
 		return "stop the broker first"
 	case errors.Is(err, errDamage):
 		return "views can be built again with `twostage store rebuild`; see docs/operations.md"
+	case errors.Is(err, admin.ErrNoGroup), errors.Is(err, admin.ErrNoProgress):
+		return "see what there is with `twostage group list`"
+	case errors.Is(err, admin.ErrGroupExists):
+		return "change it with `twostage group update GROUP`"
+	case errors.Is(err, admin.ErrNotOnline):
+		return "see who is with `twostage consumer list`"
+	case errors.Is(err, admin.ErrNoProducer):
+		return "see who is with `twostage producer list`"
+	case errors.Is(err, admin.ErrNoQueue):
+		return "see what there is with `twostage topic route TOPIC`"
+	case errors.Is(err, admin.ErrNoMessage):
+		return "look for it with `twostage message find --topic TOPIC`; it may have been deleted by retention"
+	case errors.Is(err, admin.ErrNoTrace):
+		return "clients must be set up to trace, and the broker needs traceTopicEnable=true"
+	case errors.Is(err, admin.ErrNoDeadLetters):
+		return "see who has some with `twostage dlq list`"
 	case errors.Is(err, admin.ErrCluster):
 		return "say which with --cluster NAME"
 	case errors.Is(err, rpc.NotSupported):
@@ -146,7 +162,8 @@ func rootCommand(p Process) *cobra.Command {
 		SilenceUsage: true, SilenceErrors: true,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usagef("%w", err) })
-	root.AddCommand(serverCommand(p), clusterCommand(p), brokerCommand(p), topicCommand(p), groupCommand(p), txCommand(p),
+	root.AddCommand(serverCommand(p), clusterCommand(p), brokerCommand(p), topicCommand(p), messageCommand(p), groupCommand(p),
+		offsetCommand(p), dlqCommand(p), producerCommand(p), consumerCommand(p), txCommand(p),
 		configCommand(p), namesrvCommand(p), storeCommand(p), healthCommand(p), benchCommand(p), versionCommand(p))
 	root.Args = noun
 	root.RunE = help
