@@ -115,6 +115,8 @@ func (s *shelf) serve(addr string, r *remoting.Request) (*wire.Response, error) 
 		}
 		s.acts = append(s.acts, fmt.Sprintf("%s %d%s", s.names[addr], r.Code, what))
 		return &wire.Response{}, nil
+	case wire.ReqDeleteKVConfig: // the order of a topic
+		return &wire.Response{}, nil
 	case wire.ReqGetConsumerRunningInfo:
 		id, _ := r.Ext.Get("clientId")
 		return &wire.Response{Body: body.Marshal(&body.ConsumerRunningInfo{Jstack: "stack of " + string(id)})}, nil
