@@ -22,7 +22,7 @@ import (
 
 func groupCommand(p Process) *cobra.Command {
 	return group("group", "Show, make and change consumer groups, and see how far they are",
-		groupList(p), groupShow(p), groupLag(p), groupClients(p), groupCreate(p), groupUpdate(p), groupDelete(p))
+		groupList(p), groupShow(p), groupLag(p), groupClients(p), groupCreate(p), groupUpdate(p), groupDelete(p), groupMode(p))
 }
 
 // oneClusterFlag adds --cluster for commands that change something.
