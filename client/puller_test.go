@@ -213,6 +213,27 @@ func TestTailOfWhatIsThere(t *testing.T) {
 	}
 }
 
+// A broker may give an offset before the time, as those of 4.9 do.
+func TestTailSince(t *testing.T) {
+	w := newWorld(t)
+	search := func(r *remoting.Request) bool {
+		if r.Code == wire.ReqSearchOffsetByTimestamp {
+			r.Reply(&wire.Response{Header: &header.OffsetResponse{Offset: 1}})
+			return true
+		}
+		return false
+	}
+	a := w.broker("a", 10001, search)
+	w.topic("T", 1, a)
+	a.fill(0, "a", 0, 5)
+	if got := tailed(t, newTestPuller(t, w), TailOptions{Since: time.UnixMilli(2000)}); got != "a-2 a-3 a-4" {
+		t.Errorf("%s", got)
+	}
+	if n := len(a.got(wire.ReqPullMessage)); n != 1 {
+		t.Errorf("%d pulls", n)
+	}
+}
+
 func TestTailFollows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

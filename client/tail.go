@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/twostage/twostage/internal/lifecycle"
+	"github.com/twostage/twostage/internal/rpc"
 	"github.com/twostage/twostage/message"
 )
 
@@ -24,7 +25,11 @@ type TailOptions struct {
 	// FromStart begins with the first message of each queue, else Last messages
 	// before the end.
 	FromStart bool
-	// Last is how many of the messages that are there are shown.
+	// Since begins with the first message of each queue that was stored then, in
+	// whole milliseconds, or later; the zero time is none.
+	Since time.Time
+	// Last is how many of the messages that are there are shown, without FromStart
+	// and Since.
 	Last int
 	// Follow goes on with what comes, until ctx ends.
 	Follow bool
@@ -49,7 +54,16 @@ func (p *Puller) Tail(ctx context.Context, topic string, o TailOptions, fn func(
 		if c.next, err = p.Min(ctx, q); err != nil {
 			return err
 		}
-		if !o.FromStart {
+		switch {
+		case !o.Since.IsZero():
+			at, err := p.offset(ctx, q, func(ctx context.Context, c rpc.Caller, addr, topic string, queue int32) (int64, error) {
+				return rpc.SearchOffset(ctx, c, addr, topic, queue, max(o.Since.UnixMilli(), 0))
+			})
+			if err != nil {
+				return err
+			}
+			c.next = max(c.next, at)
+		case !o.FromStart:
 			c.next = max(c.next, c.end-int64(max(o.Last, 0)))
 		}
 		all = append(all, c)
@@ -86,7 +100,7 @@ func (c *cursor) fill(ctx context.Context, p *Puller) error {
 
 // history shows what is there, merged by store time.
 func (p *Puller) history(ctx context.Context, all []*cursor, o TailOptions, fn func(*message.Received) error) error {
-	var last []*message.Received // with FromStart unused
+	var last []*message.Received // with FromStart and Since unused
 	for {
 		var first *cursor
 		for _, c := range all {
@@ -102,7 +116,10 @@ func (p *Puller) history(ctx context.Context, all []*cursor, o TailOptions, fn f
 		}
 		m := first.pulled[0]
 		first.pulled = first.pulled[1:]
-		if !o.FromStart {
+		if m.StoreTime.UnixMilli() < o.Since.UnixMilli() { // brokers of 4.9 give the nearest
+			continue
+		}
+		if !o.FromStart && o.Since.IsZero() {
 			if last = append(last, m); len(last) > o.Last {
 				last = last[1:]
 			}

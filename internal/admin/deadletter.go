@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/twostage/twostage/internal/rpc"
 	"github.com/twostage/twostage/message"
 )
 
@@ -22,6 +23,10 @@ type DeadLetters struct {
 
 // ErrNoDeadLetters: a consumer group has given up no message.
 var ErrNoDeadLetters = errors.New("the consumer group has no dead letters")
+
+// ErrUnreadable: a topic may not be read. Brokers of RocketMQ 4.9 make the topics of
+// dead letters so.
+var ErrUnreadable = errors.New("the topic may be written only")
 
 // DeadLetters gives the groups that have dead letters, by name. Errors of single
 // groups come beside what is known of the others.
@@ -63,7 +68,7 @@ func (a *Admin) deadLetters(ctx context.Context, group, topic string) (d DeadLet
 		}
 		d.Messages += next - first
 		list, _, err := a.pull(ctx, q, first, 1)
-		errs = append(errs, err)
+		errs = append(errs, unreadable(topic, err))
 		if len(list) > 0 && (d.Oldest.IsZero() || list[0].StoreTime.Before(d.Oldest)) {
 			d.Oldest = list[0].StoreTime
 		}
@@ -72,10 +77,27 @@ func (a *Admin) deadLetters(ctx context.Context, group, topic string) (d DeadLet
 }
 
 // ScanDeadLetters is Scan over the dead letters of a group. ErrNoDeadLetters when it
-// never had any.
+// never had any, ErrUnreadable when they can't be read.
 func (a *Admin) ScanDeadLetters(ctx context.Context, group string, s Span, fn func(*message.Received) (stop bool, err error)) error {
 	if _, err := a.Queues(ctx, "", message.DLQTopic(group)); errors.Is(err, ErrNoTopic) {
 		return fmt.Errorf("%w: %s", ErrNoDeadLetters, group)
 	}
-	return a.Scan(ctx, message.DLQTopic(group), s, fn)
+	topic, read := message.DLQTopic(group), true
+	err := a.Scan(ctx, topic, s, func(m *message.Received) (stop bool, err error) {
+		stop, err = fn(m)
+		read = err == nil // what fn could not do is none of this topic's
+		return stop, err
+	})
+	if read {
+		err = unreadable(topic, err)
+	}
+	return err
+}
+
+// unreadable says what a refused pull of a topic means.
+func unreadable(topic string, err error) error {
+	if errors.Is(err, rpc.NoPermission) {
+		return fmt.Errorf("%w: %s: %w", ErrUnreadable, topic, err)
+	}
+	return err
 }

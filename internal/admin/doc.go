@@ -1,9 +1,10 @@
 // Copyright 2026 The Twostage Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package admin looks after a cluster, by noun: topics, transactions, and what
-// brokers there are. It talks to name servers and brokers through package rpc, of Twostage or
-// of Apache RocketMQ, and prints nothing.
+// Package admin looks after a cluster, by noun: brokers, configurations, topics,
+// groups, offsets, messages, dead letters, clients and transactions. It talks to name
+// servers and brokers through package rpc, of Twostage or of Apache RocketMQ, and
+// prints nothing.
 //
 // Questions go to one name server after the other until one answers. Changes go
 // to every broker that they concern, and, where name servers keep something, to

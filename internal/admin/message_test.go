@@ -167,4 +167,11 @@ func TestResend(t *testing.T) {
 	if err := a.ScanDeadLetters(t.Context(), "other", Span{}, nil); !errors.Is(err, ErrNoDeadLetters) {
 		t.Errorf("%v", err)
 	}
+	s.sealed = "%DLQ%g"
+	if list, err := a.DeadLetters(t.Context()); !errors.Is(err, ErrUnreadable) || len(list) != 1 {
+		t.Errorf("%+v, %v", list, err)
+	}
+	if err := a.ScanDeadLetters(t.Context(), "g", Span{}, nil); !errors.Is(err, ErrUnreadable) {
+		t.Errorf("%v", err)
+	}
 }

@@ -26,6 +26,7 @@ type shelf struct {
 	places map[string]int64                         // by address, group, topic and queue
 	groups map[string]body.SubscriptionGroupWrapper // by address
 	online map[string]body.ConsumerConnection       // by group
+	sealed string                                   // topic that may not be read
 	lazy   bool                                     // resets are left to the consumers
 	acts   []string
 }
@@ -195,6 +196,9 @@ func (s *shelf) messages(addr string, r *remoting.Request) (*wire.Response, erro
 	case wire.ReqPullMessage:
 		var h header.PullRequest
 		err := h.DecodeExt(r.Ext)
+		if s.sealed == string(h.Topic) {
+			return &wire.Response{Code: wire.NoPermission, Remark: "no read bit", Header: &header.PullResponse{}}, err
+		}
 		list := s.stored[slot(addr, string(h.Topic), h.QueueID)]
 		from := h.QueueOffset - firstOffset
 		resp := &header.PullResponse{NextBeginOffset: h.QueueOffset, MinOffset: firstOffset, MaxOffset: firstOffset + int64(len(list))}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -155,28 +156,44 @@ func place(s *client.SendResult) []any {
 }
 
 func topicTail(p Process) *cobra.Command {
-	c, o := &cluster{Process: p}, client.TailOptions{}
+	c, o, only := &cluster{Process: p}, client.TailOptions{}, &picked{}
 	cmd := &cobra.Command{
 		Use: "tail TOPIC", Short: "Print the last messages of a topic, or all, or what comes", Args: args(1, 1),
 		Long: `Print the messages of a topic in the order in which they were stored: the last ones, with --from-start all of
-them, with --follow also those that come, until it is interrupted. No consumer group is touched.`,
+them, with --since those from a time on, with --follow also those that come, until it is interrupted. No consumer
+group is touched.`,
+		Example: `  twostage topic tail orders --follow
+  twostage topic tail orders --since "10m ago" --tag paid -o json`,
 		RunE: func(cmd *cobra.Command, given []string) error {
 			if o.Last < 0 {
 				return usagef("--last %d: at least 0", o.Last)
 			}
-			return tail(cmd.Context(), c, given[0], o)
+			if !o.Since.IsZero() && cmd.Flags().Changed("last") {
+				return usagef("--last and --since: say one of them")
+			}
+			return tail(cmd.Context(), c, given[0], o, only)
 		},
 	}
 	c.flags(cmd)
 	c.completeArgs(cmd, topicNames)
 	jsonFlag(cmd, &c.format)
 	cmd.Flags().IntVarP(&o.Last, "last", "n", 10, "how many of the messages that are there")
+	timeFlag(cmd.Flags(), &o.Since, "since", "those stored then or later: "+output.TimeHelp)
+	cmd.Flags().StringVar(&only.tag, "tag", "", "of those, only messages with this `tag`")
+	cmd.Flags().StringVar(&only.key, "key", "", "of those, only messages with this `word` as a key")
 	cmd.Flags().BoolVar(&o.FromStart, "from-start", false, "all messages that are there")
 	cmd.Flags().BoolVarP(&o.Follow, "follow", "f", false, "go on with those that come")
 	return cmd
 }
 
-func tail(ctx context.Context, c *cluster, topic string, o client.TailOptions) (err error) {
+// picked says which messages of a tail are shown.
+type picked struct{ tag, key string }
+
+func (s *picked) has(m *message.Received) bool {
+	return (s.tag == "" || m.Tags() == s.tag) && (s.key == "" || slices.Contains(m.Keys(), s.key))
+}
+
+func tail(ctx context.Context, c *cluster, topic string, o client.TailOptions, only *picked) (err error) {
 	cfg, err := c.client()
 	if err != nil {
 		return err
@@ -186,7 +203,12 @@ func tail(ctx context.Context, c *cluster, topic string, o client.TailOptions) (
 		return err
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
-	err = p.Tail(ctx, topic, o, func(m *message.Received) error { return showMessage(c.Stdout, c.format, m) })
+	err = p.Tail(ctx, topic, o, func(m *message.Received) error {
+		if !only.has(m) {
+			return nil
+		}
+		return showMessage(c.Stdout, c.format, m)
+	})
 	if o.Follow && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		return nil // being interrupted is how it ends
 	}
