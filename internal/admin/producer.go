@@ -51,7 +51,7 @@ func (a *Admin) Producers(ctx context.Context, cluster, group string) ([]Produce
 					})
 				}
 				all[at].Brokers = append(all[at].Brokers, n.Broker)
-				if seen := time.UnixMilli(c.LastUpdateTimestamp); seen.After(all[at].Seen) {
+				if seen := time.UnixMilli(c.LastUpdateTimestamp); c.LastUpdateTimestamp > 0 && seen.After(all[at].Seen) {
 					all[at].Seen = seen
 				}
 			}

@@ -20,15 +20,17 @@ import (
 
 // shelf is two brokers, a and b, with queues of messages and the places of groups.
 type shelf struct {
-	w      *world
-	names  map[string]string                        // brokers by address
-	stored map[string][]message.Record              // by address, topic and queue; the first stands at offset 10
-	places map[string]int64                         // by address, group, topic and queue
-	groups map[string]body.SubscriptionGroupWrapper // by address
-	online map[string]body.ConsumerConnection       // by group
-	sealed string                                   // topic that may not be read
-	lazy   bool                                     // resets are left to the consumers
-	acts   []string
+	w         *world
+	names     map[string]string                        // brokers by address
+	stored    map[string][]message.Record              // by address, topic and queue; the first stands at offset 10
+	places    map[string]int64                         // by address, group, topic and queue
+	groups    map[string]body.SubscriptionGroupWrapper // by address
+	online    map[string]body.ConsumerConnection       // by group
+	sealed    string                                   // topic that may not be read
+	lazy      bool                                     // resets are left to the consumers
+	acts      []string
+	producers map[string]map[string][]body.ProducerInfo // by address and group
+	readers   []string                                  // groups that read any topic
 }
 
 const firstOffset = 10
@@ -165,6 +167,28 @@ func (s *shelf) offsets(addr string, r *remoting.Request) (*wire.Response, error
 		err := h.DecodeExt(r.Ext)
 		s.acts = append(s.acts, fmt.Sprintf("%s clone %s to %s in %s", s.names[addr], h.SrcGroup, h.DestGroup, h.Topic))
 		return &wire.Response{}, err
+	}
+	return s.clients(addr, r)
+}
+
+// clients serves what is asked about clients and modes.
+func (s *shelf) clients(addr string, r *remoting.Request) (*wire.Response, error) {
+	switch r.Code {
+	case wire.ReqGetAllProducerInfo:
+		return &wire.Response{Body: body.Marshal(&body.ProducerTableInfo{Data: s.producers[addr]})}, nil
+	case wire.ReqQueryTopicConsumeByWho:
+		return &wire.Response{Body: body.Marshal(&body.GroupList{GroupList: s.readers})}, nil
+	case wire.ReqSetMessageRequestMode:
+		var m body.RequestModeConfig
+		err := body.Unmarshal(r.Body, &m)
+		if _, ok := s.groups[addr].SubscriptionGroupTable[m.ConsumerGroup]; !ok {
+			return &wire.Response{Code: wire.SubscriptionGroupNotExist, Remark: "no such group"}, err
+		}
+		s.acts = append(s.acts, fmt.Sprintf("%s mode %s %s %s %d", s.names[addr], m.ConsumerGroup, m.Topic, m.Mode, m.PopShareQueueNum))
+		return &wire.Response{}, err
+	case wire.ReqGetAllMessageRequestMode:
+		g := map[string]body.RequestModeConfig{"g": {Topic: "T", ConsumerGroup: "g", Mode: body.RequestPop}, "other": {}}
+		return &wire.Response{Body: body.Marshal(&body.RequestModeTable{MessageRequestModeMap: map[string]map[string]body.RequestModeConfig{"T": g, "U": {}}})}, nil
 	}
 	return &wire.Response{Code: wire.RequestCodeNotSupported, Remark: wire.CodeName(r.Code)}, nil
 }
