@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/twostage/twostage/internal/rpc"
-	"github.com/twostage/twostage/internal/wire"
 	"github.com/twostage/twostage/internal/wire/body"
 	"github.com/twostage/twostage/internal/wire/header"
 )
@@ -135,16 +134,18 @@ func (a *Admin) move(ctx context.Context, q Queue, r Reset) (m Move, err error) 
 	return m, err
 }
 
-// ErrOldBroker: a broker is too old for what is asked of it.
-var ErrOldBroker = errors.New("the broker is too old for that")
+// ErrWholeTopic: a broker moves online groups in a whole topic only.
+var ErrWholeTopic = errors.New("the broker moves groups that are online in a whole topic only")
 
 // Reset sends a consumer group elsewhere, and gives where it went in each queue.
 // Consumers need not be online. With an error come the queues of the brokers that
 // did it.
 //
 // A place by time, the first message and the end are found by each broker at the
-// moment of the reset. A single queue and an offset need brokers of 5.0 or later
-// while the group is online: others would move every queue; ErrOldBroker.
+// moment of the reset, but with RewindOnly. Brokers that leave resets to the consumers,
+// all before 5.0 and others with useServerSideResetOffset=false, would move every queue
+// where a single one or an offset is meant: they are not asked for that. While the
+// group is not online its offsets are set there; otherwise ErrWholeTopic.
 func (a *Admin) Reset(ctx context.Context, r Reset) ([]Move, error) {
 	planned, err := a.Moves(ctx, r)
 	if err != nil {
@@ -173,27 +174,32 @@ func (a *Admin) Reset(ctx context.Context, r Reset) ([]Move, error) {
 // resetAt resets the queues of one broker.
 func (a *Admin) resetAt(ctx context.Context, r Reset, moves []Move) (done []Move, err error) {
 	addr := moves[0].addr
-	if r.Broker == "" && r.To.kind != positionOffset {
-		h := &header.ResetOffsetRequest{Topic: r.Topic, Group: r.Group, Timestamp: r.To.millis, Force: !r.RewindOnly}
-		return a.invokeReset(ctx, addr, h, moves)
+	byTime := &header.ResetOffsetRequest{Topic: r.Topic, Group: r.Group, Timestamp: r.To.millis, Force: !r.RewindOnly}
+	whole := r.Broker == "" && r.To.kind != positionOffset
+	if whole && !r.RewindOnly {
+		return a.invokeReset(ctx, addr, byTime, moves)
 	}
-	single, err := a.takesQueues(ctx, addr)
-	if err != nil {
+	itself, err := a.resetsItself(ctx, addr)
+	switch {
+	case err != nil:
 		return nil, err
+	case whole && !itself: // brokers that do it themselves may not look at Force
+		return a.invokeReset(ctx, addr, byTime, moves)
+	case !itself:
+		if err := a.mustBeOffline(ctx, addr, r.Group); err != nil {
+			return nil, err
+		}
+		return a.setOffsets(ctx, addr, r.Group, moves)
 	}
 	for _, m := range moves {
 		some := []Move{m}
-		if single {
+		if m.To != m.From {
 			h := &header.ResetOffsetRequest{
-				Topic: r.Topic, Group: r.Group, Force: true,
-				QueueID: m.ID, HasQueueID: true, Offset: m.To, HasOffset: true,
+				Topic: r.Topic, Group: r.Group, Force: true, QueueID: m.ID, HasQueueID: true, Offset: m.To, HasOffset: true,
 			}
-			some, err = a.invokeReset(ctx, addr, h, some)
-		} else if err = a.mustBeOffline(ctx, addr, r.Group); err == nil {
-			some, err = a.setOffsets(ctx, addr, r.Group, some)
-		}
-		if err != nil {
-			return done, err
+			if some, err = a.invokeReset(ctx, addr, h, some); err != nil {
+				return done, err
+			}
 		}
 		done = append(done, some...)
 	}
@@ -246,14 +252,15 @@ func (a *Admin) setOffsets(ctx context.Context, addr, group string, moves []Move
 	return done, nil
 }
 
-// takesQueues tells whether a broker resets single queues.
-func (a *Admin) takesQueues(ctx context.Context, addr string) (ok bool, err error) {
+// resetsItself tells whether a broker sets offsets itself when it is asked for a
+// reset. Only then it looks at queue and offset.
+func (a *Admin) resetsItself(ctx context.Context, addr string) (yes bool, err error) {
 	err = a.request(ctx, addr, func(ctx context.Context, addr string) error {
-		v, err := rpc.PeerVersion(ctx, a.caller, addr)
-		ok = v >= wire.VersionV500
+		keys, _, err := rpc.BrokerConfig(ctx, a.caller, addr)
+		yes = keys["useServerSideResetOffset"] == "true"
 		return err
 	})
-	return ok, err
+	return yes, err
 }
 
 func (a *Admin) mustBeOffline(ctx context.Context, addr, group string) error {
@@ -267,7 +274,7 @@ func (a *Admin) mustBeOffline(ctx context.Context, addr, group string) error {
 	case err != nil:
 		return err
 	}
-	return fmt.Errorf("%w: it moves single queues only while no client of group %s is online; stop them, or reset the whole topic by time", ErrOldBroker, group)
+	return fmt.Errorf("%w: stop the clients of group %s, or reset all queues by time", ErrWholeTopic, group)
 }
 
 // CloneOffsets gives a consumer group the offsets that another one has at the

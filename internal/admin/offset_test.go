@@ -73,38 +73,41 @@ func TestMoves(t *testing.T) {
 }
 
 func TestReset(t *testing.T) {
+	const byTime = "a reset T/0 to 11 force=true,a reset T/1 to 10 force=true,b reset T/0 to 11 force=true,b reset T/1 to 10 force=true"
 	for name, c := range map[string]struct {
 		r      Reset
-		lazy   bool // the broker leaves it to consumers, of which none is there
-		old    bool
+		config string // of the broker
+		lazy   bool   // it leaves resets to consumers, of which none is there
 		online bool
 		acts   string
 		err    error
 	}{
-		"by time, by each broker itself": {r: Reset{To: AtTime(time.UnixMilli(200))},
-			acts: "a reset T/0 to 11 force=true,a reset T/1 to 10 force=true,b reset T/0 to 11 force=true,b reset T/1 to 10 force=true"},
-		"never forward": {r: Reset{To: Latest(), RewindOnly: true},
-			acts: "a reset T/0 to 13 force=false,a reset T/1 to 10 force=false,b reset T/0 to 13 force=false,b reset T/1 to 10 force=false"},
-		"one queue": {r: Reset{To: Latest(), Broker: "b"}, acts: "b reset T/0 to 13 force=true"},
-		"nobody who would do it": {r: Reset{To: Earliest()}, lazy: true,
+		"by time, by each broker itself": {r: Reset{To: AtTime(time.UnixMilli(200))}, config: "useServerSideResetOffset=true", acts: byTime},
+		"by time, by consumers":          {r: Reset{To: AtTime(time.UnixMilli(200))}, online: true, acts: byTime},
+		"by time, nobody who would do it": {r: Reset{To: Earliest()}, lazy: true,
 			acts: "a set T/0 to 10,a set T/1 to 10,b set T/0 to 10,b set T/1 to 10"},
-		"old broker by time": {r: Reset{To: Earliest()}, old: true, online: true,
-			acts: "a reset T/0 to 10 force=true,a reset T/1 to 10 force=true,b reset T/0 to 10 force=true,b reset T/1 to 10 force=true"},
-		"one queue of an old broker":                    {r: Reset{To: AtOffset(12), Broker: "a"}, old: true, acts: "a set T/0 to 12"},
-		"one queue of an old broker, clients are there": {r: Reset{To: AtOffset(12), Broker: "a"}, old: true, online: true, err: ErrOldBroker},
+		"never forward, where Force may not be looked at": {r: Reset{To: Latest(), RewindOnly: true}, config: "useServerSideResetOffset=true",
+			acts: "a reset T/1 to 10 force=true,b reset T/1 to 10 force=true"},
+		"never forward, where it is": {r: Reset{To: Latest(), RewindOnly: true}, online: true,
+			acts: "a reset T/0 to 13 force=false,a reset T/1 to 10 force=false,b reset T/0 to 13 force=false,b reset T/1 to 10 force=false"},
+		"one queue": {r: Reset{To: Latest(), Broker: "b"}, config: "useServerSideResetOffset=true", online: true, acts: "b reset T/0 to 13 force=true"},
+		"one queue of a broker that would move all":  {r: Reset{To: AtOffset(12), Broker: "a"}, config: "useServerSideResetOffset=false", acts: "a set T/0 to 12"},
+		"one queue of one before 5.0":                {r: Reset{To: AtOffset(12), Broker: "a"}, acts: "a set T/0 to 12"},
+		"one that would move all, clients are there": {r: Reset{To: AtOffset(12), Broker: "a"}, online: true, err: ErrWholeTopic},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, a := newRewind(t)
-			s.lazy = c.lazy
+			s.lazy, s.config = c.lazy, c.config
 			if c.online {
 				s.online["g"] = body.ConsumerConnection{ConnectionSet: []body.Connection{{ClientID: "one"}}}
 			}
-			if c.old {
-				a.caller = oldCaller{a.caller}
-			}
 			c.r.Group, c.r.Topic = "g", "T"
+			planned, err := a.Moves(t.Context(), c.r)
+			if err != nil {
+				t.Fatal(err)
+			}
 			done, err := a.Reset(t.Context(), c.r)
-			if got := strings.Join(s.acts, ","); got != c.acts || !errors.Is(err, c.err) || len(done) != len(s.acts) {
+			if got := strings.Join(s.acts, ","); got != c.acts || !errors.Is(err, c.err) || err == nil && len(done) != len(planned) {
 				t.Errorf("%s, %s, %v", got, moves(done), err)
 			}
 		})

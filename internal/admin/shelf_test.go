@@ -4,14 +4,12 @@
 package admin
 
 import (
-	"context"
 	"fmt"
 	"net/netip"
 	"slices"
 	"testing"
 
 	"github.com/twostage/twostage/internal/remoting"
-	"github.com/twostage/twostage/internal/rpc"
 	"github.com/twostage/twostage/internal/wire"
 	"github.com/twostage/twostage/internal/wire/body"
 	"github.com/twostage/twostage/internal/wire/header"
@@ -27,7 +25,8 @@ type shelf struct {
 	groups    map[string]body.SubscriptionGroupWrapper // by address
 	online    map[string]body.ConsumerConnection       // by group
 	sealed    string                                   // topic that may not be read
-	lazy      bool                                     // resets are left to the consumers
+	lazy      bool                                     // resets are left to the consumers, of which none is there
+	config    string                                   // as GET_BROKER_CONFIG answers
 	acts      []string
 	producers map[string]map[string][]body.ProducerInfo // by address and group
 	readers   []string                                  // groups that read any topic
@@ -43,6 +42,7 @@ func newShelf(t *testing.T) (*shelf, *Admin) {
 		w: w, names: map[string]string{addrA: "a", addrB: "b"}, stored: map[string][]message.Record{}, places: map[string]int64{},
 		groups: map[string]body.SubscriptionGroupWrapper{}, online: map[string]body.ConsumerConnection{},
 	}
+	s.config = "useServerSideResetOffset=true\n"
 	w.routes, w.inspect = map[string]*body.TopicRouteData{}, s.answer
 	return s, New(w.client, []string{names1})
 }
@@ -174,6 +174,8 @@ func (s *shelf) offsets(addr string, r *remoting.Request) (*wire.Response, error
 // clients serves what is asked about clients and modes.
 func (s *shelf) clients(addr string, r *remoting.Request) (*wire.Response, error) {
 	switch r.Code {
+	case wire.ReqGetBrokerConfig:
+		return &wire.Response{Header: &header.BrokerConfigResponse{Version: "{}"}, Body: []byte(s.config)}, nil
 	case wire.ReqGetAllProducerInfo:
 		return &wire.Response{Body: body.Marshal(&body.ProducerTableInfo{Data: s.producers[addr]})}, nil
 	case wire.ReqQueryTopicConsumeByWho:
@@ -271,15 +273,4 @@ func records(list []message.Record, wanted func(*message.Record) bool) (text []b
 		}
 	}
 	return text
-}
-
-// oldCaller has brokers answer as RocketMQ 4.9.3 does.
-type oldCaller struct{ rpc.Caller }
-
-func (o oldCaller) Invoke(ctx context.Context, addr string, req *wire.Request) (*wire.Command, error) {
-	c, err := o.Caller.Invoke(ctx, addr, req)
-	if err == nil {
-		c.Version = wire.VersionV493
-	}
-	return c, err
 }

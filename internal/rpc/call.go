@@ -96,14 +96,3 @@ func Ping(ctx context.Context, c Caller, addr string) error {
 	}
 	return nil
 }
-
-// PeerVersion gives the protocol version that addr states in its answers: the
-// ordinal of Java's MQVersion.
-func PeerVersion(ctx context.Context, c Caller, addr string) (int32, error) {
-	req := &wire.Request{Code: wire.ReqGetClientConfig}
-	answer, err := c.Invoke(ctx, addr, req)
-	if err != nil {
-		return 0, fmt.Errorf("version of %s: %w", addr, err)
-	}
-	return answer.Version, nil
-}

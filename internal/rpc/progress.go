@@ -13,8 +13,8 @@ import (
 
 // ResetOffsets has a broker send a consumer group elsewhere in a topic, and gives
 // the offsets. Brokers that leave that to the consumers answer ConsumerNotOnline
-// when there are none; those before 5.0 go by h.Timestamp in all queues, whatever
-// queue and offset h names.
+// when there are none, and go by h.Timestamp in all queues, whatever queue and offset
+// h names; those that do it themselves may not look at h.Force.
 func ResetOffsets(ctx context.Context, c Caller, addr string, h *header.ResetOffsetRequest) (map[body.MessageQueue]int64, error) {
 	b, err := fetch[body.ResetOffsetBody](ctx, c, addr, &wire.Request{Code: wire.ReqInvokeBrokerToResetOffset, Header: h})
 	if err != nil {

@@ -46,14 +46,3 @@ func checkOffsets(t *testing.T, answer *wire.Command, offsets map[body.MessageQu
 		t.Errorf("%d queues of %s", len(offsets), answer.Body)
 	}
 }
-
-func TestPeerVersion(t *testing.T) {
-	c := &recorded{t: t, answer: &wire.Command{Code: wire.RequestCodeNotSupported, Version: 399}}
-	if v, err := PeerVersion(t.Context(), c, addr); v != 399 || err != nil {
-		t.Errorf("%d, %v", v, err)
-	}
-	c.answer, c.err = nil, context.DeadlineExceeded
-	if _, err := PeerVersion(t.Context(), c, addr); err == nil || !strings.Contains(err.Error(), addr) {
-		t.Errorf("%v", err)
-	}
-}
