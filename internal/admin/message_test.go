@@ -161,6 +161,11 @@ func TestResend(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	delete(m.Properties, "RETRY_TOPIC")
+	m.Properties["1ST_POP_TIME"], m.Properties["DLQ_ORIGIN_TOPIC"] = "1", "T"
+	if _, err := a.ResendDeadLetter(t.Context(), "g", m); !errors.Is(err, ErrPopped) {
+		t.Errorf("%v", err)
+	}
+	delete(m.Properties, "DLQ_ORIGIN_TOPIC")
 	if _, err := a.ResendDeadLetter(t.Context(), "g", m); err == nil || !strings.Contains(err.Error(), "does not tell its topic") {
 		t.Errorf("%v", err)
 	}

@@ -50,11 +50,15 @@ func (a *Admin) Resend(ctx context.Context, m *message.Received, topic string) (
 	return a.store(ctx, topic, m, copied(m.Properties))
 }
 
+// ErrPopped: a dead letter was popped. Who pops does not read the retry topic of its
+// group, and brokers alone write to the one that it does read.
+var ErrPopped = errors.New("the message was popped, and can't be given to one group alone")
+
 // ResendDeadLetter gives a message of a group's dead letters to that group again, and
 // to no other, by way of its retry topic: its consumers get it under the topic that
 // it was sent to. Its tries begin anew. The dead letter stays where it is. A retry
 // topic that is not there, because no consumer of the group ever was, is made;
-// ErrNoGroup when the group is gone.
+// ErrNoGroup when the group is gone, ErrPopped for a message that was popped.
 func (a *Admin) ResendDeadLetter(ctx context.Context, group string, m *message.Received) (*Stored, error) {
 	props := copied(m.Properties)
 	origin := OriginTopic(m)
@@ -64,6 +68,9 @@ func (a *Admin) ResendDeadLetter(ctx context.Context, group string, m *message.R
 	props[message.PropertyRetryTopic] = origin
 	if id := m.Property(message.PropertyOriginMessageID); id != "" {
 		props[message.PropertyOriginMessageID] = id
+	}
+	if m.Property(message.PropertyFirstPopTime) != "" && m.Property(message.PropertyRetryTopic) == "" {
+		return nil, fmt.Errorf("%w: %s", ErrPopped, m.ID())
 	}
 	topic := message.RetryTopic(group)
 	if _, err := a.Route(ctx, topic); errors.Is(err, ErrNoTopic) {
@@ -108,6 +115,7 @@ var ofBrokers = []string{
 	message.PropertyTimerOut, message.PropertyTimerEnqueue, message.PropertyTimerDequeue, message.PropertyTimerRollTimes,
 	message.PropertyTimerDelayLevel, message.PropertyTimerDeleteKey,
 	message.PropertyTransactionPrepared, message.PropertyTransactionCheckTimes, message.PropertyPreparedQueueOffset,
+	message.PropertyPopCheckpoint, message.PropertyPopCheckOffset, message.PropertyFirstPopTime,
 	message.PropertyCluster, message.PropertyMsgRegion, message.PropertyCRC32,
 }
 

@@ -112,7 +112,7 @@ func dlqResend(p Process) *cobra.Command {
 		Use: "resend GROUP", Short: "Give dead letters to their group again", Args: args(1, 1),
 		Long: `Give dead letters to their group again: those of --id, or all of --time or --all. They reach this group and no other,
 through its retry topic, under the topic that they were sent to, and are tried anew as often as the group is set up
-for. With --to they go to a topic instead, for all groups that read it.
+for. With --to they go to a topic instead, for all groups that read it: messages of groups that pop can only do that.
 
 The dead letters stay where they are: what was resent is listed again, and resending it twice gives it twice.`,
 		Example: `  twostage dlq resend billing --id 7F000001000012345678ABCDEF010000

@@ -139,6 +139,8 @@ func hint(err error) string {
 		return "look for it with `twostage message find --topic TOPIC`; it may have been deleted by retention"
 	case errors.Is(err, admin.ErrNoTrace):
 		return "clients must be set up to trace, and the broker needs traceTopicEnable=true"
+	case errors.Is(err, admin.ErrPopped):
+		return "send it to its topic, for all groups that read it, with `twostage dlq resend GROUP --to TOPIC`"
 	case errors.Is(err, admin.ErrUnreadable):
 		return "let it be read with `twostage topic update %DLQ%GROUP --perm rw`"
 	case errors.Is(err, admin.ErrNoDeadLetters):
