@@ -58,6 +58,11 @@ func (k *Key) Verify(fields []Field, body, signature []byte) bool {
 	return subtle.ConstantTimeCompare(want[:], signature) == 1
 }
 
+// Same says whether the key is that of the secret, in constant time.
+func (k *Key) Same(secret string) bool {
+	return k.Verify(nil, nil, []byte(NewKey(secret).Sign(nil, nil)))
+}
+
 func (k *Key) sign(fields []Field, body []byte) (sig [signatureSize]byte) {
 	slices.SortFunc(fields, func(a, b Field) int { return bytes.Compare(a.Name, b.Name) })
 	m := k.macs.Get().(*mac)

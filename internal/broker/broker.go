@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/twostage/twostage/internal/access"
 	"github.com/twostage/twostage/internal/broker/assign"
 	"github.com/twostage/twostage/internal/broker/delay"
 	"github.com/twostage/twostage/internal/broker/group"
@@ -86,6 +87,7 @@ type Broker struct {
 	naming  *naming
 	spread  *spread
 
+	access               *access.Guard
 	newTopics, newGroups *quota.Limiter // what an address may make; nil: no limit
 
 	requests   requests
@@ -117,6 +119,7 @@ func New(o Options) *Broker {
 		newTopics: quota.New("topics", "topicCreationsPerMinute", o.Config.Creations.Topics, clock),
 		newGroups: quota.New("groups", "groupCreationsPerMinute", o.Config.Creations.Groups, clock),
 		popHeld:   popwait.New(waitLimits(o.Config.PopWait), false, o.Logger), noted: popwait.New(waitLimits(o.Config.PopWait), true, o.Logger),
+		access: access.New(access.Options{Config: o.Config.Access, Cluster: o.Config.Identity.Cluster, FS: o.FS, Logger: o.Logger}),
 	}
 }
 
@@ -147,6 +150,9 @@ func (b *Broker) Open(ctx context.Context) error {
 	if err := b.openServices(); err != nil {
 		return err
 	}
+	if err := b.access.Open(); err != nil {
+		return err
+	}
 	b.booted = b.o.NowMillis()
 	b.stats.Begin(b.counted())
 	b.wire()
@@ -167,6 +173,7 @@ func (b *Broker) Run(ctx context.Context) error {
 	g.Go("pops", b.pops.Run)
 	g.Go("offset flush", b.flushOffsets)
 	g.Go("store watch", b.watchStore)
+	g.Go("access files", b.access.Run)
 	g.Go("listener", b.server.Run)
 	if b.vip != nil {
 		g.Go("VIP listener", b.vip.Run)
@@ -267,6 +274,9 @@ func (b *Broker) Addr() netip.AddrPort {
 
 // Advertised is the address that clients get from the name servers.
 func (b *Broker) Advertised() string { return b.advertised.String() }
+
+// Access is who may do what.
+func (b *Broker) Access() *access.Guard { return b.access }
 
 // Transactions are the broker's, for the inspector. The broker must be open.
 func (b *Broker) Transactions() *txn.Service { return b.txn }

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"sync/atomic"
 
+	"github.com/twostage/twostage/internal/access"
 	"github.com/twostage/twostage/internal/broker/handler"
 	"github.com/twostage/twostage/internal/remoting"
 	"github.com/twostage/twostage/internal/session"
@@ -52,7 +53,7 @@ func (b *Broker) wire() {
 	together := func(l *remoting.Lane, h func([]*remoting.Request)) remoting.Route {
 		return remoting.Route{Together: h, Lane: l}
 	}
-	b.requests.Store(&table{send: h.send, ends: h.end, lanes: lanes{query: queries, ack: popped, admin: admins}, routes: map[int32]remoting.Route{
+	b.requests.Store(&table{send: h.send, ends: h.end, lanes: lanes{query: queries, ack: popped, admin: admins}, routes: b.guarded(admins, map[int32]remoting.Route{
 		wire.ReqSendMessage:      inline(h.send.Handle),
 		wire.ReqSendMessageV2:    inline(h.send.Handle),
 		wire.ReqSendBatchMessage: inline(h.send.Handle),
@@ -135,7 +136,19 @@ func (b *Broker) wire() {
 		wire.ReqTxRecheck:              lane(admins, h.inspect.Recheck),
 		wire.ReqTxResume:               lane(admins, h.inspect.Resume),
 		wire.ReqResumeCheckHalfMessage: lane(admins, h.inspect.ResumeCheck),
-	}})
+	})})
+}
+
+// guarded adds the requests about access, and puts the guard before all that need it.
+func (b *Broker) guarded(admins *remoting.Lane, routes map[int32]remoting.Route) map[int32]remoting.Route {
+	id := access.Identity{Cluster: b.cfg.Identity.Cluster, Broker: b.cfg.Identity.Name, Addr: b.Advertised}
+	for code, h := range b.access.Handlers(id) {
+		routes[code] = remoting.Route{Handler: h, Lane: admins}
+	}
+	for code, r := range routes {
+		routes[code] = b.access.Protect(code, r)
+	}
+	return routes
 }
 
 // notify tells the consumers of a group that its members or topics changed.

@@ -27,6 +27,7 @@ type serverFlags struct {
 	namesrv                 string
 	logLevel, logFormat     string
 	printConfig             bool
+	insecureAdmin           bool
 }
 
 func serverCommand(p Process) *cobra.Command {
@@ -36,7 +37,10 @@ func serverCommand(p Process) *cobra.Command {
 		Long: `Run a name server (9876), a broker (10911, and 10909 for clients with the VIP channel on) and HTTP (8082:
 /healthz, /readyz, /metrics) in one process. When all of them serve, one line on standard output says so:
 
-  ready namesrv=HOST:PORT broker=HOST:PORT http=HOST:PORT data=DIR
+  ready namesrv=HOST:PORT broker=HOST:PORT http=HOST:PORT admin=loopback data=DIR
+
+admin= says who may send requests that destroy or decide: loopback is programs of this machine, acl who access
+control lets (aclEnable, authenticationEnabled), open everybody (--insecure-admin).
 
 Keys are RocketMQ's, in files (-c, --namesrv-config), as variables TWOSTAGE_<KEY>, and with --set; the later
 ones win. SIGTERM and SIGINT stop it in order; a second one stops it at once.`,
@@ -56,6 +60,7 @@ ones win. SIGTERM and SIGINT stop it in order; a second one stops it at once.`,
 	fl.StringVar(&f.namesrv, "namesrv", "", "name servers to register with, `HOST:PORT;...`; the same as --set namesrvAddr=...")
 	fl.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
 	fl.StringVar(&f.logFormat, "log-format", "text", "text or json")
+	fl.BoolVar(&f.insecureAdmin, "insecure-admin", false, "take requests that destroy or decide from everywhere, without access control; the same as --set and --namesrv-set insecureAdmin=true")
 	fl.BoolVar(&f.printConfig, "print-config", false, "print the configuration that all sources make together, and end")
 	return c
 }
@@ -104,6 +109,14 @@ func (f *serverFlags) load(p Process, role config.Role) (*config.Config, error) 
 			return nil, usagef("--namesrv is for a broker; name servers do not know each other")
 		}
 		s.Flags["namesrvAddr"] = f.namesrv
+	}
+	if f.insecureAdmin {
+		if role != config.RoleNamesrv {
+			s.Flags["insecureAdmin"] = "true"
+		}
+		if role != config.RoleBroker {
+			s.NamesrvFlags["insecureAdmin"] = "true"
+		}
 	}
 	if f.brokerFile != "" {
 		if s.BrokerFile, err = config.ReadFile(f.brokerFile); err != nil {

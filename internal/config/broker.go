@@ -29,6 +29,7 @@ type Broker struct {
 	TLS          TLS
 	Limits       Limits
 	Creations    Creations
+	Access       Access
 }
 
 // Identity is who the broker is in its cluster. Its id is 0: it is a master.
@@ -240,4 +241,5 @@ type Namesrv struct {
 	ScanInterval  time.Duration // scanNotActiveBrokerInterval: how often silent brokers are looked for
 	TLS           TLS
 	Limits        Limits
+	Access        Access
 }

@@ -10,8 +10,8 @@ import (
 )
 
 func TestPrecedence(t *testing.T) {
-	s := brokerFile("listenPort=1001\nmaxMessageSize=1001\nbrokerPermission=4\naclEnable=true\ndefaultTopicQueueNums=nonsense\n")
-	s.Environment = []string{"PATH=/bin", "TWOSTAGE_LISTEN_PORT=1002", "TWOSTAGE_MAXMESSAGESIZE=1002", "TWOSTAGE_ACLENABLE=false",
+	s := brokerFile("listenPort=1001\nmaxMessageSize=1001\nbrokerPermission=4\nenableLmq=true\ndefaultTopicQueueNums=nonsense\n")
+	s.Environment = []string{"PATH=/bin", "TWOSTAGE_LISTEN_PORT=1002", "TWOSTAGE_MAXMESSAGESIZE=1002", "TWOSTAGE_ENABLELMQ=false",
 		"TWOSTAGE_DEFAULTTOPICQUEUENUMS=4", "TWOSTAGE_REGIONID="}
 	s.Flags = map[string]string{"listenPort": "1003"}
 	c := mustLoad(t, s)
@@ -19,7 +19,7 @@ func TestPrecedence(t *testing.T) {
 		{"listenPort", "1003", "flag listenPort"},
 		{"maxMessageSize", "1002", "TWOSTAGE_MAXMESSAGESIZE"},
 		{"brokerPermission", "4", "broker.conf:3"},
-		{"aclEnable", "false", "TWOSTAGE_ACLENABLE"},
+		{"enableLmq", "false", "TWOSTAGE_ENABLELMQ"},
 		{"defaultTopicQueueNums", "4", "TWOSTAGE_DEFAULTTOPICQUEUENUMS"},
 		{"regionId", "DefaultRegion", "default"},
 		{"haListenPort", "1004", "default"},
@@ -52,10 +52,10 @@ func TestVariables(t *testing.T) {
 		t.Errorf("http %+v", c.HTTP)
 	}
 
-	alone := env("TWOSTAGE_LISTENPORT=9001", "TWOSTAGE_BROKERNAME=b", "TWOSTAGE_NAMESRV_ADDR=a:1", "TWOSTAGE_ACLENABLE=true")
+	alone := env("TWOSTAGE_LISTENPORT=9001", "TWOSTAGE_BROKERNAME=b", "TWOSTAGE_NAMESRV_ADDR=a:1", "TWOSTAGE_ENABLELMQ=true")
 	alone.Role = RoleNamesrv
 	c = mustLoad(t, alone)
-	if want := []string{"TWOSTAGE_ACLENABLE", "TWOSTAGE_BROKERNAME", "TWOSTAGE_NAMESRV_ADDR"}; c.Namesrv.ListenPort != 9001 || !reflect.DeepEqual(c.Foreign, want) {
+	if want := []string{"TWOSTAGE_BROKERNAME", "TWOSTAGE_ENABLELMQ", "TWOSTAGE_NAMESRV_ADDR"}; c.Namesrv.ListenPort != 9001 || !reflect.DeepEqual(c.Foreign, want) {
 		t.Errorf("port %d, foreign %v", c.Namesrv.ListenPort, c.Foreign)
 	}
 	broker := env("TWOSTAGE_LISTENPORT=9001", "TWOSTAGE_NAMESRV_LISTENPORT=1", "TWOSTAGE_KVCONFIGPATH=/kv")
@@ -75,7 +75,7 @@ func TestVariables(t *testing.T) {
 	wantError(t, env("TWOSTAGE_NAMESRV_LISTENPROT=1"), "did you mean TWOSTAGE_NAMESRV_LISTENPORT?")
 	wantError(t, env("TWOSTAGE_PORT=10911"), "TWOSTAGE_PORT: no key")
 	wantError(t, env("TWOSTAGE_LISTENPORT=1", "TWOSTAGE_LISTEN_PORT=2"), "TWOSTAGE_LISTEN_PORT: listenPort=2: ", "listenPort=1 (TWOSTAGE_LISTENPORT)") // sorted by name
-	wantError(t, env("TWOSTAGE_ACL_ENABLE=true"), "TWOSTAGE_ACL_ENABLE: aclEnable=true: access control")
+	wantError(t, env("TWOSTAGE_ENABLE_LMQ=true"), "TWOSTAGE_ENABLE_LMQ: enableLmq=true: light message queues")
 	wantError(t, env("TWOSTAGE_LISTENPORT=x"), "TWOSTAGE_LISTENPORT: listenPort=x: accepted is")
 	wantError(t, Sources{Flags: map[string]string{"lisenPort": "1"}}, "flag lisenPort: unknown key; did you mean listenPort?")
 	mustLoad(t, env("TWOSTAGE_LISTENPORT=1", "TWOSTAGE_LISTEN_PORT=1"))

@@ -197,7 +197,17 @@ var ignoredNamesrv = []setting{
 
 // ignoredServer are of both files: Netty's threads, buffers and pools.
 var ignoredServer = []setting{
-	{"rocketmqHome", kindText, ""},
+	// caches of users and policies, which are all in memory
+	{"userCacheMaxNum", kindInt, "1000"},
+	{"userCacheExpiredSecond", kindInt, "600"},
+	{"userCacheRefreshSecond", kindInt, "60"},
+	{"aclCacheMaxNum", kindInt, "1000"},
+	{"aclCacheExpiredSecond", kindInt, "600"},
+	{"aclCacheRefreshSecond", kindInt, "60"},
+	{"statefulAuthenticationCacheMaxNum", kindInt, "10000"},
+	{"statefulAuthenticationCacheExpiredSecond", kindInt, "60"},
+	{"statefulAuthorizationCacheMaxNum", kindInt, "10000"},
+	{"statefulAuthorizationCacheExpiredSecond", kindInt, "60"},
 	{"serverWorkerThreads", kindInt, "8"},
 	{"serverSelectorThreads", kindInt, "3"},
 	{"serverCallbackExecutorThreads", kindInt, "0"},

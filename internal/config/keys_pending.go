@@ -78,18 +78,6 @@ var pendingBroker = []part{
 		{"brokerElectionPriority", kindInt, "2147483647"},
 		{"controllerHeartBeatTimeoutMills", kindLong, "10000"},
 	}},
-	{"access control", "every client may do everything", []setting{
-		{"userCacheMaxNum", kindInt, "1000"},
-		{"userCacheExpiredSecond", kindInt, "600"},
-		{"userCacheRefreshSecond", kindInt, "60"},
-		{"aclCacheMaxNum", kindInt, "1000"},
-		{"aclCacheExpiredSecond", kindInt, "600"},
-		{"aclCacheRefreshSecond", kindInt, "60"},
-		{"statefulAuthenticationCacheMaxNum", kindInt, "10000"},
-		{"statefulAuthenticationCacheExpiredSecond", kindInt, "60"},
-		{"statefulAuthorizationCacheMaxNum", kindInt, "10000"},
-		{"statefulAuthorizationCacheExpiredSecond", kindInt, "60"},
-	}},
 	{"session tuning", "subscriptions of a group do not expire while it has members", []setting{
 		{"subscriptionExpiredTimeout", kindLong, "600000"},
 	}},

@@ -30,21 +30,22 @@ var secrets = map[string]bool{
 }
 
 const (
-	noAccess     = "access control is not there yet: every client may do everything"
-	noReplica    = "replication is not there yet: there is one copy of the data"
-	noController = "the controller and its automatic failover are not there yet"
-	noDLedger    = "DLedger replication is not there yet"
-	noActing     = "slaves, and slaves acting as masters, are not there yet"
-	noRocksDB    = "RocksDB is not supported: queues, offsets and configuration are kept in RocketMQ's file formats"
-	noTiered     = "tiered storage is not there yet"
-	noTimer      = "delay levels do not go through the timer wheel: they are delivered on time by themselves"
-	noLMQ        = "light message queues are not there yet"
-	noForcedCRC  = "a record without a CRC over its properties can't be told from one written before enabledAppendPropCRC; those that have one are always verified"
-	noCold       = "flow control of cold reads is not there yet"
-	noDiscovery  = "finding name servers by address server or DNS is not there yet: list them in namesrvAddr"
-	noContainer  = "the broker container does not exist here: start one process for each broker"
-	noAlwaysOn   = "Twostage cannot turn this off"
-	notRead      = "RocketMQ does not read this key, the place follows from storePathRootDir: remove it"
+	notUsersPlace = "users and policies are in auth/ beside the server's other files: remove it"
+	noMigration   = "plain_acl.yml needs no migration: set aclEnable=true, its accounts stand beside users and policies"
+	noReplica     = "replication is not there yet: there is one copy of the data"
+	noController  = "the controller and its automatic failover are not there yet"
+	noDLedger     = "DLedger replication is not there yet"
+	noActing      = "slaves, and slaves acting as masters, are not there yet"
+	noRocksDB     = "RocksDB is not supported: queues, offsets and configuration are kept in RocketMQ's file formats"
+	noTiered      = "tiered storage is not there yet"
+	noTimer       = "delay levels do not go through the timer wheel: they are delivered on time by themselves"
+	noLMQ         = "light message queues are not there yet"
+	noForcedCRC   = "a record without a CRC over its properties can't be told from one written before enabledAppendPropCRC; those that have one are always verified"
+	noCold        = "flow control of cold reads is not there yet"
+	noDiscovery   = "finding name servers by address server or DNS is not there yet: list them in namesrvAddr"
+	noContainer   = "the broker container does not exist here: start one process for each broker"
+	noAlwaysOn    = "Twostage cannot turn this off"
+	notRead       = "RocketMQ does not read this key, the place follows from storePathRootDir: remove it"
 )
 
 var refusedBroker = []refusal{
@@ -82,21 +83,7 @@ var refusedBroker = []refusal{
 	{"preferredLeaderId", kindText, "", noDLedger},
 	{"storePathDLedgerCommitLog", kindText, "", noDLedger},
 
-	{"aclEnable", kindBool, "false", noAccess},
-	{"authenticationEnabled", kindBool, "false", noAccess},
-	{"authenticationProvider", kindText, "", noAccess},
-	{"authenticationMetadataProvider", kindText, "", noAccess},
-	{"authenticationStrategy", kindText, "", noAccess},
-	{"authenticationWhitelist", kindText, "", noAccess},
-	{"initAuthenticationUser", kindText, "", noAccess},
-	{"innerClientAuthenticationCredentials", kindText, "", noAccess},
-	{"authorizationEnabled", kindBool, "false", noAccess},
-	{"authorizationProvider", kindText, "", noAccess},
-	{"authorizationMetadataProvider", kindText, "", noAccess},
-	{"authorizationStrategy", kindText, "", noAccess},
-	{"authorizationWhitelist", kindText, "", noAccess},
-	{"migrateAuthFromV1Enabled", kindBool, "false", noAccess},
-	{"authConfigPath", kindText, "", noAccess},
+	{"authConfigPath", kindText, "", notUsersPlace},
 	{"rejectPullConsumerEnable", kindBool, "false", "refusing pull consumers is not there: they are served"},
 	{"disableConsumeIfConsumerReadSlowly", kindBool, "false", "cutting off slow consumers is not there: they are served"},
 
@@ -182,6 +169,7 @@ var storePlaces = []struct{ name, below string }{
 
 // refusedServer are of both files.
 var refusedServer = []refusal{
+	{"migrateAuthFromV1Enabled", kindBool, "false", noMigration},
 	{"socksProxyConfig", kindText, "{}", "connections through a SOCKS proxy are not there"},
 }
 

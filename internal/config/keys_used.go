@@ -21,6 +21,9 @@ func text(name, def string, oneOf ...string) *key {
 	return &key{name: name, kind: kindText, def: def, class: Used, oneOf: oneOf, secret: secrets[name]}
 }
 
+// javaAuth begins the names of the classes that RocketMQ's examples set; what they do is built in here.
+const javaAuth = "org.apache.rocketmq.auth."
+
 const (
 	anyInt = math.MaxInt32
 	// maxMillis bounds every time in milliseconds to a year, so that no sum of times overflows.
@@ -45,6 +48,8 @@ const (
 	keyTLSFile      = "tls.config.file"
 	keyTLSTest      = "tls.test.mode.enable"
 	keyTLSCert      = "tls.server.certPath"
+	keyHome         = "rocketmqHome"
+	keyACLFile      = "aclFile"
 )
 
 const defaultDelayLevels = "1s 5s 10s 30s 1m 2m 3m 4m 5m 6m 7m 8m 9m 10m 20m 30m 1h 2h"
@@ -241,5 +246,23 @@ func usedServer(listenPort string) []*key {
 		text("tls.client.trustCertPath", ""),
 		flag("tls.client.authServer", "false"),
 		text("tls.client.serverName", ""), // the host that is connected to
+
+		// access
+		text(keyHome, ""),
+		flag("aclEnable", "false"),
+		text(keyACLFile, ""), // ROCKETMQ_HOME/conf/plain_acl.yml
+		flag("authenticationEnabled", "false"),
+		text("authenticationProvider", "", javaAuth+"authentication.provider.DefaultAuthenticationProvider"),
+		text("authenticationMetadataProvider", "", javaAuth+"authentication.provider.LocalAuthenticationMetadataProvider"),
+		text("authenticationStrategy", "", javaAuth+"authentication.strategy.StatelessAuthenticationStrategy", javaAuth+"authentication.strategy.StatefulAuthenticationStrategy"),
+		text("authenticationWhitelist", ""),
+		text("initAuthenticationUser", ""),
+		text("innerClientAuthenticationCredentials", ""),
+		flag("authorizationEnabled", "false"),
+		text("authorizationProvider", "", javaAuth+"authorization.provider.DefaultAuthorizationProvider"),
+		text("authorizationMetadataProvider", "", javaAuth+"authorization.provider.LocalAuthorizationMetadataProvider"),
+		text("authorizationStrategy", "", javaAuth+"authorization.strategy.StatelessAuthorizationStrategy", javaAuth+"authorization.strategy.StatefulAuthorizationStrategy"),
+		text("authorizationWhitelist", ""),
+		flag("insecureAdmin", "false"),
 	}
 }

@@ -98,7 +98,7 @@ func TestLiveRefusals(t *testing.T) {
 		words []string
 	}{
 		{"storePathRootDir=/etc", true, []string{"storePathRootDir", "restart"}},
-		{"rocketmqHome=/tmp;touch x", true, []string{"rocketmqHome", "never taken"}},
+		{"rocketmqHome=/tmp;touch x", true, []string{"rocketmqHome", "restart"}},
 		{"brokerConfigPath=/root/.ssh/authorized_keys", true, []string{"brokerConfigPath", "never taken"}},
 		{"configBlackList=x", true, []string{"configBlackList", "restart"}},
 		{"kvConfigPath=x", false, []string{"kvConfigPath", "unknown"}},

@@ -150,6 +150,13 @@ func Load(s Sources) (*Config, error) {
 		brokers.compute(keyHAListenPort, strconv.Itoa(port+1))
 	}
 	servers.compute(keyKVConfig, filepath.Join(s.DataDir, "namesrv", "kvConfig.json"))
+	for _, of := range []*settings{brokers, servers} {
+		home := of.text(keyHome)
+		if home == "" {
+			home = s.DataDir
+		}
+		of.compute(keyACLFile, filepath.Join(home, "conf", "plain_acl.yml"))
+	}
 
 	c.Broker = brokers.broker()
 	c.Namesrv = servers.namesrv()

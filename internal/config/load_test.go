@@ -72,13 +72,15 @@ func TestDefaults(t *testing.T) {
 		Query:   Query{MaxMessages: 64, MaxByUniqueKey: 32},
 		Trace:   Trace{On: true, Topic: "RMQ_SYS_TRACE_TOPIC", PerSecond: 1000},
 		Metrics: Metrics{Port: 5557}, TLS: tls, Limits: limits, Creations: Creations{Topics: 10000, Groups: 10000},
+		Access: Access{PlainFile: "/d/conf/plain_acl.yml", Dir: "/d/store/config/auth"},
 	}
 	if !reflect.DeepEqual(c.Broker, want) {
 		t.Errorf("broker\n got %+v\nwant %+v", c.Broker, want)
 	}
 	wantNS := Namesrv{BindAddress: "0.0.0.0", ListenPort: 9876, IdleTimeout: 2 * time.Minute, KVConfigPath: "/d/namesrv/kvConfig.json",
-		ScanInterval: 5 * time.Second, TLS: tls, Limits: limits}
-	if c.Namesrv != wantNS {
+		ScanInterval: 5 * time.Second, TLS: tls, Limits: limits,
+		Access: Access{PlainFile: "/d/conf/plain_acl.yml", Dir: "/d/namesrv/auth"}}
+	if !reflect.DeepEqual(c.Namesrv, wantNS) {
 		t.Errorf("name server\n got %+v\nwant %+v", c.Namesrv, wantNS)
 	}
 	if want := (HTTP{BindAddress: "0.0.0.0", Port: 8082}); c.HTTP != want {
@@ -215,7 +217,7 @@ func TestWrongValues(t *testing.T) {
 	} {
 		t.Run(c.text, func(t *testing.T) { wantError(t, brokerFile(c.text), c.pieces...) })
 	}
-	_, err := Load(brokerFile("z=1\nlistenPort=x\naclEnable=true\nbrokerRole=SLAVE"))
+	_, err := Load(brokerFile("z=1\nlistenPort=x\nenableLmq=true\nbrokerRole=SLAVE"))
 	if n := strings.Count(err.Error(), "\n"); n != 3 {
 		t.Errorf("%d errors, want 4: %v", n+1, err)
 	}
@@ -309,14 +311,14 @@ func TestErrorSaysTheKeyOnce(t *testing.T) {
 		return s
 	}
 	for want, s := range map[string]Sources{
-		"flag aclEnable=true: access control is not there yet: every client may do everything; remove the key or set false":   flags("aclEnable", "true"),
-		"flag lisenPort: unknown key; did you mean listenPort?":                                                               flags("lisenPort", "1"),
-		"flag initAuthenticationUser=******: access control is not there yet: every client may do everything; remove the key": flags("initAuthenticationUser", "x"),
-		"flag listenPort: no value; accepted is a whole number without unit from 0 to 65535":                                  flags("listenPort", ""),
-		"flag mappedFileSizeCommitLog=6000: two values for one key: mapedFileSizeCommitLog=5000 (flag)":                       flags("mapedFileSizeCommitLog", "5000", "mappedFileSizeCommitLog", "6000"),
-		"TWOSTAGE_DATA: no key has this name":                                                                                 {Environment: []string{"TWOSTAGE_DATA=/d"}},
-		"TWOSTAGE_LISTENPORT: listenPort=x: accepted is a whole number without unit from 0 to 65535":                          {Environment: []string{"TWOSTAGE_LISTENPORT=x"}},
-		"a.conf:2: listenPort=2: two values for one key: listenPort=1 (a.conf:1)":                                             {BrokerFile: File{Name: "a.conf", Text: []byte("listenPort=1\nlistenPort=2")}},
+		"flag enableLmq=true: light message queues are not there yet; remove the key or set false":      flags("enableLmq", "true"),
+		"flag lisenPort: unknown key; did you mean listenPort?":                                         flags("lisenPort", "1"),
+		`flag initAuthenticationUser=******: accepted is {"username":"NAME","password":"SECRET"}`:       flags("initAuthenticationUser", "x"),
+		"flag listenPort: no value; accepted is a whole number without unit from 0 to 65535":            flags("listenPort", ""),
+		"flag mappedFileSizeCommitLog=6000: two values for one key: mapedFileSizeCommitLog=5000 (flag)": flags("mapedFileSizeCommitLog", "5000", "mappedFileSizeCommitLog", "6000"),
+		"TWOSTAGE_DATA: no key has this name":                                                           {Environment: []string{"TWOSTAGE_DATA=/d"}},
+		"TWOSTAGE_LISTENPORT: listenPort=x: accepted is a whole number without unit from 0 to 65535":    {Environment: []string{"TWOSTAGE_LISTENPORT=x"}},
+		"a.conf:2: listenPort=2: two values for one key: listenPort=1 (a.conf:1)":                       {BrokerFile: File{Name: "a.conf", Text: []byte("listenPort=1\nlistenPort=2")}},
 	} {
 		if _, err := Load(s); err == nil || err.Error() != want {
 			t.Errorf("error %q, want %q", err, want)

@@ -135,7 +135,7 @@ func FuzzLoad(f *testing.F) {
 		}
 		for _, v := range c.BrokerValues.All() {
 			if v.Class == Refused && v.Source.Origin != FromDefault && strings.EqualFold(v.Text, "true") &&
-				(v.Key == "aclEnable" || v.Key == "enableControllerMode") {
+				(v.Key == "enableLmq" || v.Key == "enableControllerMode") {
 				t.Errorf("accepted %+v", v)
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -131,6 +132,7 @@ func (s *settings) broker() Broker {
 			OneIn:       s.int("otlpTracesOneIn"),
 			PerSecond:   s.int("otlpTracesPerSecond"),
 		},
+		Access: s.access(filepath.Join(s.text(keyRootDir), "config", "auth")),
 		Metrics: Metrics{
 			Prometheus: s.prometheus(),
 			Host:       s.host("metricsPromExporterHost"),
@@ -209,6 +211,7 @@ func (s *settings) namesrv() Namesrv {
 		ScanInterval:  s.millis("scanNotActiveBrokerInterval"),
 		TLS:           s.tls(),
 		Limits:        s.limits(),
+		Access:        s.access(filepath.Join(filepath.Dir(s.text(keyKVConfig)), "auth")),
 	}
 }
 

@@ -74,6 +74,7 @@ var table = []row{
 	{path: "internal/store/*", layer: 2, also: []string{"internal/store/segment"}, never: storeNever},
 
 	{path: "internal/rpc", layer: 3},
+	{path: "internal/access", layer: 3, never: []string{"internal/store"}},
 	{path: "internal/route", layer: 3},
 	{path: "internal/session", layer: 3},
 	{path: "internal/replica", layer: 3},

@@ -15,6 +15,18 @@ import (
 	"github.com/twostage/twostage/internal/wire/header"
 )
 
+// guarded is routes with the guard before what needs it.
+func (s *Server) guarded(code int32) (remoting.Route, bool) {
+	r, ok := s.routes(code)
+	if h := s.admin[code]; h != nil {
+		r, ok = remoting.Route{Handler: h, Lane: s.kvLane}, true
+	}
+	if !ok {
+		return r, false
+	}
+	return s.access.Protect(code, r), true
+}
+
 // routes finds the handler of a request. All but those that write to the disk run
 // on the connection's own goroutine: a large registration delays its sender alone.
 func (s *Server) routes(code int32) (remoting.Route, bool) {

@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/twostage/twostage/internal/access"
 	"github.com/twostage/twostage/internal/config"
 	"github.com/twostage/twostage/internal/lifecycle"
 	"github.com/twostage/twostage/internal/remoting"
@@ -41,6 +42,8 @@ type Server struct {
 	remote *remoting.Server
 	kv     kvStore
 	kvLane *remoting.Lane
+	access *access.Guard
+	admin  map[int32]remoting.Handler // requests about access
 
 	current atomic.Pointer[snapshot] // that of the table
 
@@ -69,13 +72,15 @@ func New(o Options) *Server {
 		kv:     kvStore{fs: o.FS, path: o.Config.KVConfigPath},
 		kvLane: remoting.NewLane("namesrv-kv", 1, 256),
 		table:  newTable[*remoting.Conn](),
+		access: access.New(access.Options{Config: o.Config.Access, Cluster: clusterResource, FS: o.FS, Logger: o.Logger}),
 	}
+	s.admin = s.access.Handlers(access.Identity{Broker: "namesrv", Addr: func() string { return s.Addr().String() }})
 	s.current.Store(s.table.now)
 	limits := o.Config.Limits
 	s.remote = remoting.NewServer(remoting.ServerConfig{
 		Addr:    net.JoinHostPort(o.Config.BindAddress, strconv.Itoa(o.Config.ListenPort)),
 		Listen:  o.Listen,
-		Routes:  s.routes,
+		Routes:  s.guarded,
 		OnClose: s.connClosed,
 		TLS:     o.TLS,
 		Limits: remoting.Limits{
@@ -104,6 +109,9 @@ func (s *Server) Open() error {
 	if err != nil {
 		return fmt.Errorf("namesrv: %w", err)
 	}
+	if err := s.access.Open(); err != nil {
+		return errors.Join(fmt.Errorf("namesrv: %w", err), s.kv.close())
+	}
 	if fromBackup {
 		s.log.Warn("the KV configuration was read from its backup: the file itself is missing or empty", "path", s.kv.path)
 	}
@@ -120,6 +128,13 @@ func (s *Server) Open() error {
 
 // Connections counts what the listener accepted and refused.
 func (s *Server) Connections() remoting.Stats { return s.remote.Stats() }
+
+// clusterResource is the resource of requests about the name server as a whole: it
+// serves any cluster.
+const clusterResource = "DefaultCluster"
+
+// Access is who may do what.
+func (s *Server) Access() *access.Guard { return s.access }
 
 // Addr is the listener's address, the zero value before Open.
 func (s *Server) Addr() netip.AddrPort {
@@ -146,6 +161,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	g := lifecycle.NewGroup(context.WithoutCancel(ctx), s.log)
 	g.Go("namesrv scan", s.scan)
+	g.Go("access files", s.access.Run)
 	err := s.remote.Run(ctx)
 	return errors.Join(err, g.Stop(), s.Close())
 }

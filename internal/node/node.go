@@ -57,6 +57,7 @@ type node struct {
 	metrics *prometheus.Registry
 	health  *health
 	inspect *transactions
+	guards  guards
 
 	connections *connections
 
@@ -105,8 +106,11 @@ func (n *node) start(ctx context.Context) error {
 			return portError(err, "broker", n.Config.Broker.Network.ListenPort, "--set listenPort=PORT")
 		}
 		n.broker = b.Addr()
-		n.inspect.inspect(n.Config.Broker.Identity.Name, b.Transactions())
+		n.inspect.inspect(n.Config.Broker.Identity.Name, b.Transactions(), b.Access())
 		n.awaitReady(ctx, b.Ready)
+	}
+	if err := n.metrics.Register(&n.guards); err != nil {
+		return fmt.Errorf("metrics of access: %w", err)
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -199,6 +203,9 @@ func (n *node) readyLine() string {
 		if f.addr.IsValid() {
 			fmt.Fprintf(&b, " %s=%s", f.name, reachable(f.addr))
 		}
+	}
+	if mode := n.guards.mode(); mode != "" {
+		fmt.Fprintf(&b, " admin=%s", mode)
 	}
 	fmt.Fprintf(&b, " data=%s", n.Data)
 	return b.String()

@@ -26,6 +26,7 @@ func (n *node) newNamesrv() (server, error) {
 		Config: n.Config.Namesrv, Live: n.Config.LiveNamesrv(), FS: n.FS, Logger: n.Logger.With("server", "namesrv"), TLS: tls,
 	})
 	n.connections.server("namesrv", s.Connections)
+	n.guards.namesrv = s.Access()
 	return openNow{s}, nil
 }
 
@@ -52,6 +53,7 @@ func (n *node) newBroker() (*broker.Broker, error) {
 	})
 	n.connections.server("broker", b.Connections)
 	n.connections.creations(b.RefusedCreations)
+	n.guards.broker = b.Access()
 	if err := n.metrics.Register(b.Metrics()); err != nil {
 		return nil, fmt.Errorf("broker: metrics: %w", err)
 	}

@@ -21,6 +21,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/twostage/twostage/internal/access"
+	"github.com/twostage/twostage/internal/auth"
 	"github.com/twostage/twostage/internal/broker/handler"
 	"github.com/twostage/twostage/internal/wire/body"
 )
@@ -48,11 +50,23 @@ type transactions struct {
 type inspected struct {
 	handler.Inspector
 	broker string // name
+	access *access.Guard
 }
 
 // inspect sets what is served.
-func (t *transactions) inspect(broker string, in handler.Inspector) {
-	t.broker.Store(&inspected{in, broker})
+func (t *transactions) inspect(broker string, in handler.Inspector, guard *access.Guard) {
+	t.broker.Store(&inspected{in, broker, guard})
+}
+
+// allowed refuses who may not read or, with another method, change the cluster.
+func (t *transactions) allowed(r *http.Request) error {
+	actions := auth.Update
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		actions = auth.Get
+	}
+	name, secret, _ := r.BasicAuth()
+	from, _ := netip.ParseAddrPort(r.RemoteAddr) // local has seen that it can be read
+	return t.broker.Load().access.Password(name, secret, actions, from.Addr())
 }
 
 // mount adds the paths.
@@ -80,6 +94,11 @@ func (t *transactions) mount(mux *http.ServeMux) {
 			case t.broker.Load() == nil:
 				refuse(w, http.StatusServiceUnavailable, errStarting)
 			default:
+				if err := t.allowed(r); err != nil {
+					w.Header().Set("WWW-Authenticate", `Basic realm="twostage"`)
+					refuse(w, http.StatusUnauthorized, err)
+					return
+				}
 				h(w, r)
 			}
 		})
@@ -97,7 +116,7 @@ func (t *transactions) mount(mux *http.ServeMux) {
 // address, one behind a proxy, another name for this one (a page whose name was
 // made to lead here), and what a browser says comes from another site.
 func local(r *http.Request) error {
-	const why = "only the loopback is answered, as long as there is no access control"
+	const why = "only the loopback is answered"
 	from, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil || !from.Addr().Unmap().IsLoopback() {
 		return fmt.Errorf("%s, and this request came from %s: send it from the broker's machine, or through an SSH tunnel to there", why, r.RemoteAddr)

@@ -17,6 +17,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/twostage/twostage/internal/access"
 	"github.com/twostage/twostage/internal/config"
 	"github.com/twostage/twostage/internal/vfs"
 	"github.com/twostage/twostage/internal/wire/body"
@@ -69,7 +70,7 @@ func (l *ledger) Resume(physical int64, who string, done func(int64, error)) {
 func api(l *ledger) http.Handler {
 	mux, t := http.NewServeMux(), &transactions{}
 	if l != nil {
-		t.inspect("broker-a", l)
+		t.inspect("broker-a", l, access.New(access.Options{}))
 	}
 	t.mount(mux)
 	return mux

@@ -35,9 +35,7 @@ func (c *Conn) Invoke(ctx context.Context, req *wire.Request) (*wire.Command, er
 
 // invoke also says whether the request may have been sent.
 func (c *Conn) invoke(ctx context.Context, req *wire.Request) (cmd *wire.Command, sent bool, err error) {
-	r := *req
-	r.OneWay = false
-	r.Opaque = c.nextOpaque()
+	r := c.outgoing(req)
 	answer := make(chan *wire.Command, 1)
 	for {
 		space, err := c.send(&r, &call{answer: answer}, nil)
@@ -90,9 +88,7 @@ func (c *Conn) callError(code int32, err error) error {
 // not wait for this connection; the answer is valid until it returns. Server.Close
 // and Client.Close wait for it.
 func (c *Conn) Call(req *wire.Request, timeout time.Duration, done func(*wire.Command, error)) error {
-	r := *req
-	r.OneWay = false
-	r.Opaque = c.nextOpaque()
+	r := c.outgoing(req)
 	_, err := c.send(&r, &call{code: r.Code, timeout: timeout, done: done}, nil)
 	return err
 }

@@ -56,7 +56,7 @@ func NewClient(cfg ClientConfig) *Client {
 	cl.ep.routes, cl.ep.unknown = cfg.Routes, cfg.Unknown
 	cl.ep.onOpen, cl.ep.onBatch = cfg.OnOpen, cfg.EndOfBatch
 	cl.ep.lang, cl.ep.version = cfg.Language, cfg.Version
-	cl.ep.onClose = cfg.OnClose
+	cl.ep.onClose, cl.ep.sign = cfg.OnClose, cfg.Sign
 	return cl
 }
 

@@ -38,6 +38,9 @@ type Route struct {
 	// one goroutine of the lane. The lane has them in the order of the connection's
 	// other requests for lanes. A panic is answered to those that have no answer.
 	Together func([]*Request)
+	// Admit, when set, is asked first, on the connection's reader goroutine, and must
+	// not block: when it says false it has answered, and nothing else sees the request.
+	Admit func(*Request) bool
 }
 
 // Limits bounds what one connection may cost. Zero fields take the default.
@@ -164,6 +167,10 @@ type ClientConfig struct {
 	// Language and Version are announced in requests that leave Version zero.
 	Language wire.Language
 	Version  int32
+	// Sign, when set, gives the fields that a request goes out with besides those of
+	// its header, in place of its own Fields. It is called for each request, from many
+	// goroutines, and must not change it.
+	Sign func(*wire.Request) wire.Fields
 	Limits
 	Logger *slog.Logger
 }

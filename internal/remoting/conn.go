@@ -251,5 +251,17 @@ func (c *Conn) send(r *wire.Request, k *call, valid func() bool) (space <-chan s
 	return nil, nil
 }
 
+// outgoing is a request as it goes out, answered, with a number of its own and what
+// it is signed with.
+func (c *Conn) outgoing(req *wire.Request) wire.Request {
+	r := *req
+	r.OneWay = false
+	r.Opaque = c.nextOpaque()
+	if c.ep.sign != nil {
+		r.Fields = c.ep.sign(req)
+	}
+	return r
+}
+
 // nextOpaque is never negative and repeats after 2^31 requests.
 func (c *Conn) nextOpaque() int32 { return c.opaque.Add(1) & 0x7fffffff }

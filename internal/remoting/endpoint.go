@@ -64,6 +64,7 @@ type endpoint struct {
 	onBatch func(*Conn)
 	lang    wire.Language
 	version int32
+	sign    func(*wire.Request) wire.Fields
 	log     *slog.Logger
 
 	batches sync.Pool // *batch
@@ -160,6 +161,17 @@ func notSupported(r *Request) {
 func (ep *endpoint) run(h Handler, r *Request) {
 	defer r.finish()
 	h(r)
+}
+
+// admits asks admit; a panic is answered, and refuses.
+func (ep *endpoint) admits(admit func(*Request) bool, r *Request) (ok bool) {
+	defer func() {
+		if p := recover(); p != nil {
+			ep.panicked(r, p)
+			ok = false
+		}
+	}()
+	return admit(r)
 }
 
 // runTogether is run for requests of one connection.

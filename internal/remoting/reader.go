@@ -316,6 +316,12 @@ func (c *Conn) dispatch(frame []byte) error {
 		return nil
 	}
 	route := c.ep.route(rd.cmd.Code)
+	if route.Admit != nil {
+		rd.req = Request{Command: &rd.cmd, Conn: c, slot: -1}
+		if !c.ep.admits(route.Admit, &rd.req) {
+			return nil
+		}
+	}
 	if route.Lane == nil {
 		rd.req = Request{Command: &rd.cmd, Conn: c, slot: -1}
 		c.ep.run(route.Handler, &rd.req)

@@ -151,6 +151,17 @@ func MkdirAllSync(fsys FS, dir string) error {
 	return nil
 }
 
+// ReplaceSecret is ReplaceFile for data that only the owner of the file may read,
+// where the file system has owners. The backup keeps the rights of the old file.
+func ReplaceSecret(fsys FS, name string, data []byte) error {
+	if s, ok := fsys.(interface{ CreateSecret(name string) error }); ok {
+		if err := s.CreateSecret(name + unfinishedSuffix); err != nil {
+			return fmt.Errorf("replace %s: %w", name, err)
+		}
+	}
+	return ReplaceFile(fsys, name, data)
+}
+
 // SyncNames makes the name of dir and the names in it durable, for who finds a
 // directory that a killed process may have made, or changed, without getting to
 // that. A directory above that may not be read is left to whoever made it.

@@ -41,6 +41,15 @@ func (osFS) OpenFile(name string, flag int) (File, error) {
 	return &osFile{File: f}, nil
 }
 
+// CreateSecret makes an empty file that only its owner may read and write.
+func (osFS) CreateSecret(name string) error {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Chmod(0o600), f.Close())
+}
+
 func (osFS) MkdirAll(dir string) error            { return os.MkdirAll(dir, 0o755) }
 func (osFS) Remove(name string) error             { return os.Remove(name) }
 func (osFS) RemoveAll(name string) error          { return os.RemoveAll(name) }

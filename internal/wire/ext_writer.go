@@ -135,6 +135,22 @@ func (w *ExtWriter) field(f *Field) {
 	w.dst = append(appendEscaped(w.dst, f.Value), '"')
 }
 
+// HeaderFields gives the fields that h writes, which may be nil, with memory of their
+// own.
+func HeaderFields(h Header) Fields {
+	b := appendExt(nil, Binary, h, nil)
+	var f Fields
+	for len(b) > 0 {
+		n := int(binary.BigEndian.Uint16(b))
+		key := b[2 : 2+n : 2+n]
+		b = b[2+n:]
+		n = int(binary.BigEndian.Uint32(b))
+		f = append(f, Field{Key: key, Value: b[4 : 4+n : 4+n]})
+		b = b[4+n:]
+	}
+	return f
+}
+
 // appendExt writes the fields of h, then further.
 func appendExt(dst []byte, enc Encoding, h Header, further Fields) []byte {
 	w := extWriters.Get().(*ExtWriter)

@@ -1,0 +1,47 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package access
+
+import (
+	"net/netip"
+
+	"github.com/twostage/twostage/internal/auth"
+)
+
+// Password says whether who knows the secret of a user or account may read (Get) or
+// change (Update) the cluster, for what comes with a secret instead of a signature:
+// nil, or a *auth.Refusal, which is counted. Without access control everybody may.
+func (g *Guard) Password(name, secret string, actions auth.Actions, from netip.Addr) error {
+	if !g.Enabled() {
+		return nil
+	}
+	err := g.password(name, secret, actions, from)
+	if err == nil {
+		return nil
+	}
+	g.count(err)
+	return err
+}
+
+func (g *Guard) password(name, secret string, actions auth.Actions, from netip.Addr) *auth.Refusal {
+	st := g.now.Load()
+	who := st.users[name]
+	if who == nil {
+		who = st.plain.Subjects[name]
+	}
+	if name == "" {
+		return &auth.Refusal{Reason: auth.BecauseAnonymous, Text: "access control is on: send user and secret by HTTP Basic authentication"}
+	}
+	if who == nil || !who.Key.Same(secret) {
+		return &auth.Refusal{Reason: auth.BecauseSignature, Text: "unknown user, or not its secret"}
+	}
+	asks := []auth.Ask{{Actions: actions, Kind: auth.Cluster, Name: g.cluster}}
+	if !who.Plain && !g.cfg.Authorization {
+		asks = nil
+	}
+	if err := who.Decide(asks, from); err != nil {
+		return err.(*auth.Refusal)
+	}
+	return nil
+}
