@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/twostage/twostage/internal/access"
 	"github.com/twostage/twostage/internal/config"
 	"github.com/twostage/twostage/internal/remoting"
 	"github.com/twostage/twostage/internal/vfs"
@@ -92,8 +93,11 @@ func TestRequestsAreDocumented(t *testing.T) {
 		if broker != (done && strings.HasPrefix(row.asked, "broker")) && !(30_001 <= code && code <= 30_005) {
 			t.Errorf("request %d: the broker serves it: %v; documented: %+v", code, broker, row)
 		}
-		if namesrv != (done && row.asked == "name server") {
+		if namesrv != (done && strings.HasSuffix(row.asked, "name server")) {
 			t.Errorf("request %d: the name server serves it: %v; documented: %+v", code, namesrv, row)
+		}
+		if done && !access.Known(code) {
+			t.Errorf("request %d (%s) is served, and internal/access/needs.go does not say what it needs", code, row.name)
 		}
 		if name := wire.CodeName(code); there && (row.why == "" || name != "" && name != row.name) {
 			t.Errorf("request %d is called %s, by the code %s: %q", code, row.name, name, row.why)
