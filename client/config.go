@@ -41,6 +41,8 @@ type Config struct {
 	// has no ServerName, certificates must be for the host of the address that is
 	// connected to. It must not be changed while clients use it.
 	TLS *tls.Config
+	// Credentials, when they have an AccessKey, sign every request.
+	Credentials Credentials
 	// Logger gets what no call can return. Default: nothing is logged.
 	Logger *slog.Logger
 }
@@ -63,6 +65,20 @@ func (c Config) secured() func(addr string) (*tls.Config, error) {
 	}
 }
 
+// Credentials are the access key and the secret that a server with access control
+// knows the client by. They print without the secret.
+type Credentials struct {
+	AccessKey     string
+	SecretKey     string
+	SecurityToken string // optional, sent along and signed
+}
+
+// String does not show the secret.
+func (c Credentials) String() string { return "credentials of " + c.AccessKey }
+
+// GoString does not show the secret.
+func (c Credentials) GoString() string { return c.String() }
+
 // instances counts the clients of this process, for their ids.
 var instances atomic.Uint64
 
@@ -78,6 +94,9 @@ func (c Config) complete() (Config, error) {
 	}
 	if strings.ContainsAny(c.Instance, "@\x00 ") {
 		return c, fmt.Errorf("client: instance %q holds a blank or @", c.Instance)
+	}
+	if (c.Credentials.AccessKey == "") != (c.Credentials.SecretKey == "") {
+		return c, errors.New("client: credentials need both AccessKey and SecretKey")
 	}
 	if c.Timeout < 0 {
 		return c, fmt.Errorf("client: timeout %v is negative", c.Timeout)

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/twostage/twostage/internal/auth"
 	"github.com/twostage/twostage/internal/lifecycle"
 	"github.com/twostage/twostage/internal/remoting"
 	"github.com/twostage/twostage/internal/route"
@@ -52,7 +53,7 @@ func newLink(cfg Config, routes func(code int32) (remoting.Route, bool)) *link {
 		cfg: cfg, id: ownIP().String() + "@" + cfg.Instance,
 		net: remoting.NewClient(remoting.ClientConfig{
 			Dial: cfg.Dial, TLS: cfg.secured(), Routes: routes, ConnectTimeout: cfg.Timeout, Logger: cfg.Logger,
-			Language: wire.LanguageGo, Version: wire.Version,
+			Language: wire.LanguageGo, Version: wire.Version, Sign: remoting.Signer(auth.Credentials(cfg.Credentials)),
 		}),
 		parts:   lifecycle.NewGroup(context.Background(), cfg.Logger),
 		routes:  map[string]known{},

@@ -81,6 +81,11 @@ func New(o Options) *Guard {
 // Enabled says whether requests must be signed.
 func (g *Guard) Enabled() bool { return g.cfg.Enabled() }
 
+// Inner is what the server signs its own requests with, nil for nothing.
+func (g *Guard) Inner() func(*wire.Request) wire.Fields {
+	return remoting.Signer(auth.Credentials{AccessKey: g.cfg.Inner.Name, SecretKey: g.cfg.Inner.Reveal()})
+}
+
 // Mode says in a word who may send protected requests: acl, loopback or open.
 func (g *Guard) Mode() string {
 	switch {

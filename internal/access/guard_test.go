@@ -88,7 +88,7 @@ func (w *world) send(as auth.Credentials, code int32, data []byte, fields ...tex
 
 func (w *world) ask(as auth.Credentials, code int32, data []byte, fields ...text) *wire.Command {
 	w.t.Helper()
-	c := remoting.NewClient(remoting.ClientConfig{Dial: w.net.Dial, Sign: Signer(as)})
+	c := remoting.NewClient(remoting.ClientConfig{Dial: w.net.Dial, Sign: remoting.Signer(as)})
 	defer c.Close()
 	req := &wire.Request{Code: code, Body: data}
 	for _, f := range fields {

@@ -14,7 +14,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/twostage/twostage/internal/access"
 	"github.com/twostage/twostage/internal/broker/topic"
 	"github.com/twostage/twostage/internal/remoting"
 	"github.com/twostage/twostage/internal/rpc"
@@ -61,7 +60,7 @@ func newNaming(b *Broker) *naming {
 	for _, addr := range b.o.NameServers {
 		n.servers = append(n.servers, &nameServer{n: n, addr: addr, kick: make(chan struct{}, 1), ended: make(chan struct{}), sending: -1, sent: -1})
 	}
-	b.client = remoting.NewClient(remoting.ClientConfig{Logger: b.log, TLS: b.o.ClientTLS, Sign: access.Inner(b.cfg.Access)})
+	b.client = remoting.NewClient(remoting.ClientConfig{Logger: b.log, TLS: b.o.ClientTLS, Sign: b.access.Inner()})
 	return n
 }
 

@@ -1,15 +1,14 @@
 // Copyright 2026 The Twostage Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package access
+package remoting
 
 import (
 	"github.com/twostage/twostage/internal/auth"
-	"github.com/twostage/twostage/internal/config"
 	"github.com/twostage/twostage/internal/wire"
 )
 
-// Signer gives what remoting.ClientConfig.Sign takes, nil for credentials without an
+// Signer gives what ClientConfig.Sign takes, nil for credentials without an
 // access key: requests then go out as they are.
 func Signer(c auth.Credentials) func(*wire.Request) wire.Fields {
 	if c.AccessKey == "" {
@@ -34,9 +33,4 @@ func Signer(c auth.Credentials) func(*wire.Request) wire.Fields {
 		add(auth.FieldSignature, key.Sign(signed, r.Body))
 		return extra
 	}
-}
-
-// Inner signs what the server itself sends to others of the cluster.
-func Inner(c config.Access) func(*wire.Request) wire.Fields {
-	return Signer(auth.Credentials{AccessKey: c.Inner.Name, SecretKey: c.Inner.Reveal()})
 }
