@@ -9,6 +9,7 @@ import (
 	"crypto/sha1"
 	"crypto/subtle"
 	"encoding/base64"
+	"errors"
 	"hash"
 	"slices"
 	"sync"
@@ -84,6 +85,29 @@ type Credentials struct {
 	AccessKey     string
 	SecretKey     string
 	SecurityToken string // optional
+}
+
+// ParseCredentials reads accessKey, secretKey and securityToken, one a line, as in
+// RocketMQ's tools.yml.
+func ParseCredentials(data []byte) (Credentials, error) {
+	var c Credentials
+	root, err := parseYAML(data)
+	if err != nil {
+		return c, err
+	}
+	for i, key := range root.keys {
+		into, ok := map[string]*string{"accessKey": &c.AccessKey, "secretKey": &c.SecretKey, "securityToken": &c.SecurityToken}[key]
+		if !ok {
+			return c, yamlError(root.values[i].line, "key %.60q is not known: there are accessKey, secretKey and securityToken", key)
+		}
+		if *into, err = scalar(key, root.values[i]); err != nil {
+			return c, err
+		}
+	}
+	if c.AccessKey == "" || c.SecretKey == "" {
+		return c, errors.New("there must be both accessKey and secretKey")
+	}
+	return c, nil
 }
 
 // String does not show the secret.

@@ -18,6 +18,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/twostage/twostage/internal/access"
 	"github.com/twostage/twostage/internal/config"
 	"github.com/twostage/twostage/internal/remoting"
 	"github.com/twostage/twostage/internal/rpc"
@@ -47,6 +48,7 @@ func newField(t *testing.T, servers ...string) *field {
 			Identity:     config.Identity{Cluster: "c", Name: "a"},
 			Registration: config.Registration{Timeout: 24 * time.Second, Period: 30 * time.Second},
 		},
+		access: access.New(access.Options{}),
 	}
 	n := newNaming(f.b)
 	n.version = f.version.Load

@@ -25,6 +25,7 @@ type cluster struct {
 	namesrv string
 	broker  string // address of the only broker to ask, instead of name servers
 	tls     tlsFlags
+	credentialFlags
 }
 
 // flag adds --namesrv.
@@ -61,7 +62,11 @@ func (c *cluster) client() (client.Config, error) {
 		return client.Config{}, err
 	}
 	tls, err := c.tls.config()
-	return client.Config{NameServers: servers, TLS: tls, Logger: c.logger()}, err
+	if err != nil {
+		return client.Config{}, err
+	}
+	credentials, err := c.credentials(c.Process)
+	return client.Config{NameServers: servers, TLS: tls, Logger: c.logger(), Credentials: client.Credentials(credentials)}, err
 }
 
 // admin calls fn with an Admin.
@@ -78,7 +83,11 @@ func (c *cluster) admin(fn func(a *admin.Admin) error) (err error) {
 	if err != nil {
 		return err
 	}
-	conns := remoting.NewClient(remoting.ClientConfig{TLS: tls, Language: wire.LanguageGo, Version: wire.Version, Logger: c.logger()})
+	credentials, err := c.credentials(c.Process)
+	if err != nil {
+		return err
+	}
+	conns := remoting.NewClient(remoting.ClientConfig{TLS: tls, Language: wire.LanguageGo, Version: wire.Version, Logger: c.logger(), Sign: remoting.Signer(credentials)})
 	defer func() { err = errors.Join(err, conns.Close()) }()
 	return fn(admin.New(conns, servers))
 }
@@ -86,6 +95,7 @@ func (c *cluster) admin(fn func(a *admin.Admin) error) (err error) {
 // flags adds what every command has that talks to a cluster.
 func (c *cluster) flags(cmd *cobra.Command) {
 	c.flag(cmd)
+	c.credentialFlags.add(cmd)
 	c.formatFlag(cmd)
 }
 

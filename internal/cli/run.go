@@ -27,6 +27,8 @@ const (
 	variableData    = "TWOSTAGE_DATA"
 	variableNamesrv = "TWOSTAGE_NAMESRV"
 	variableNotify  = "NOTIFY_SOCKET" // systemd's
+	variableAccess  = "TWOSTAGE_ACCESS_KEY"
+	variableSecret  = "TWOSTAGE_SECRET_KEY"
 )
 
 // Exit codes.
@@ -149,6 +151,8 @@ func hint(err error) string {
 		return "say which with --cluster NAME"
 	case errors.Is(err, rpc.NotSupported):
 		return "the server is of a version, or of a kind, that does not have this request; `twostage broker list` shows versions"
+	case errors.Is(err, rpc.NoPermission):
+		return "say who you are with --credentials FILE, or ask an admin for the permission; docs/security.md says what each request needs"
 	case errors.Is(err, rpc.SystemBusy):
 		return "try again in a moment; `twostage broker list` shows what the broker does"
 	case errors.Is(err, syscall.ECONNREFUSED):
@@ -168,7 +172,7 @@ func rootCommand(p Process) *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usagef("%w", err) })
 	root.AddCommand(serverCommand(p), clusterCommand(p), brokerCommand(p), topicCommand(p), messageCommand(p), groupCommand(p),
 		offsetCommand(p), dlqCommand(p), producerCommand(p), consumerCommand(p), txCommand(p),
-		configCommand(p), namesrvCommand(p), storeCommand(p), healthCommand(p), benchCommand(p), versionCommand(p))
+		configCommand(p), namesrvCommand(p), aclCommand(p), storeCommand(p), healthCommand(p), benchCommand(p), versionCommand(p))
 	root.Args = noun
 	root.RunE = help
 	return root

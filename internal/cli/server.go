@@ -91,7 +91,7 @@ func (f *serverFlags) run(ctx context.Context, p Process) error {
 // load reads all sources of the configuration.
 func (f *serverFlags) load(p Process, role config.Role) (*config.Config, error) {
 	s := config.Sources{
-		Role: role, DataDir: f.data, Environment: p.Environment, OwnVariables: []string{variableData, variableNamesrv},
+		Role: role, DataDir: f.data, Environment: p.Environment, OwnVariables: []string{variableData, variableNamesrv, variableAccess, variableSecret},
 	}
 	s.HostName, _ = os.Hostname() // without one, config has a name
 	var err error
