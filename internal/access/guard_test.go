@@ -51,10 +51,14 @@ func (s *syncBuffer) String() string {
 	return s.b.String()
 }
 
+func slogTo(b *syncBuffer) *slog.Logger {
+	return slog.New(slog.NewTextHandler(b, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
 func newWorld(t *testing.T, fs vfs.FS, c config.Access) *world {
 	t.Helper()
 	w := &world{t: t, fs: fs, net: remoting.NewMemNetwork(), log: &syncBuffer{}}
-	w.guard = New(Options{Config: c, Cluster: "c", FS: fs, Logger: slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+	w.guard = New(Options{Config: c, Cluster: "c", FS: fs, Logger: slogTo(w.log)})
 	if err := w.guard.Open(); err != nil {
 		t.Fatal(err)
 	}
@@ -367,42 +371,4 @@ func TestWhitelistedRequests(t *testing.T) {
 	w.may(nobody, wire.ReqGetRouteInfoByTopic, nil, text{"topic", "t"})
 	// Nobody has proved who they are, so there is nobody to have a permission.
 	w.mayNot(nobody, wire.NoPermission, "username cannot be null", wire.ReqSendMessage, nil, text{"topic", "t"})
-}
-
-func TestAccounts(t *testing.T) {
-	w := plainWorld(t, plainFile)
-	w.mayNot(admin, accountNotPut, "secretKey must both be longer", wire.ReqUpdateAndCreateACLConfig, nil, text{"accessKey", "newcomer"})
-	w.may(admin, wire.ReqUpdateAndCreateACLConfig, nil, text{"accessKey", "newcomer"}, text{"secretKey", "top-secret-7"}, text{"topicPerms", "a=PUB,b=SUB"})
-	newcomer := auth.Credentials{AccessKey: "newcomer", SecretKey: "top-secret-7"}
-	w.may(newcomer, wire.ReqSendMessage, nil, text{"topic", "a"})
-	w.mayNot(newcomer, wire.SystemError, "Topic:b", wire.ReqSendMessage, nil, text{"topic", "b"})
-	answer := w.ask(newcomer, wire.ReqGetBrokerClusterACLInfo, nil)
-	if v, _ := answer.Ext.Get("allAclFileVersion"); !strings.Contains(string(v), `"/conf/plain_acl.yml":{"counter":`) {
-		t.Errorf("versions: %s", v)
-	}
-	w.may(admin, wire.ReqDeleteACLConfig, nil, text{"accessKey", "newcomer"})
-	w.mayNot(newcomer, wire.SystemError, "No acl config", wire.ReqSendMessage, nil, text{"topic", "a"})
-	w.mayNot(admin, accountNotDeleted, "no account", wire.ReqDeleteACLConfig, nil, text{"accessKey", "newcomer"})
-	w.mayNot(admin, whiteNotPut, "none of the access files", wire.ReqUpdateGlobalWhiteAddrsConfig, nil, text{"globalWhiteAddrs", "*"}, text{"aclFileFullPath", "/etc/passwd"})
-	w.may(admin, wire.ReqUpdateGlobalWhiteAddrsConfig, nil, text{"globalWhiteAddrs", "127.0.0.1,10.1.1.*"})
-	w.may(nobody, wire.ReqUpdateBrokerConfig, nil)
-	w.guard.Reload() // what was written is what is read
-	w.may(nobody, wire.ReqUpdateBrokerConfig, nil)
-	w.mayNot(nobody, wire.NoPermission, "authenticationEnabled=true", wire.ReqAuthListUser, nil)
-}
-
-func TestPassword(t *testing.T) {
-	w := plainWorld(t, plainFile)
-	for _, try := range []struct {
-		name, secret string
-		actions      auth.Actions
-		ok           bool
-	}{
-		{"administrator", "top-secret-2", auth.Update, true}, {"administrator", "top-secret-1", auth.Update, false},
-		{"producer", "top-secret-1", auth.Get, true}, {"producer", "top-secret-1", auth.Update, false}, {"", "", auth.Get, false},
-	} {
-		if err := w.guard.Password(try.name, try.secret, try.actions, loopback); (err == nil) != try.ok {
-			t.Errorf("%s %s: %v", try.name, try.actions.Names(), err)
-		}
-	}
 }

@@ -195,7 +195,7 @@ func occupy(t *testing.T) int {
 
 func TestAll(t *testing.T) {
 	r := start(t, load(t, config.RoleAll), config.RoleAll, vfs.NewMem())
-	if len(r.fields) != 4 || r.fields["data"] != "/a data dir" {
+	if len(r.fields) != 5 || r.fields["data"] != "/a data dir" {
 		t.Fatalf("ready line %q", r.line)
 	}
 	for _, name := range []string{"namesrv", "broker", "http"} {
@@ -203,7 +203,7 @@ func TestAll(t *testing.T) {
 			t.Errorf("%s=%s: %v", name, r.fields[name], err)
 		}
 	}
-	if !strings.HasPrefix(r.line, fmt.Sprintf("ready namesrv=%s broker=%s http=%s data=", r.fields["namesrv"], r.fields["broker"], r.fields["http"])) {
+	if !strings.HasPrefix(r.line, fmt.Sprintf("ready namesrv=%s broker=%s http=%s admin=loopback data=", r.fields["namesrv"], r.fields["broker"], r.fields["http"])) {
 		t.Errorf("order of the fields: %q", r.line)
 	}
 	c := remoting.NewClient(remoting.ClientConfig{})

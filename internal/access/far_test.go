@@ -1,0 +1,175 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package access
+
+import (
+	"context"
+	"encoding/json"
+	"net"
+	"strings"
+	"testing"
+
+	"github.com/twostage/twostage/internal/auth"
+	"github.com/twostage/twostage/internal/config"
+	"github.com/twostage/twostage/internal/remoting"
+	"github.com/twostage/twostage/internal/wire"
+)
+
+// farListener gives connections a peer on another machine.
+type farListener struct{ net.Listener }
+
+type farConn struct{ net.Conn }
+
+func (l farListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return farConn{c}, nil
+}
+
+func (farConn) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(10, 0, 0, 9), Port: 4711} }
+
+// TestProtectedRequestsOfOtherMachines are refused, counted and logged, in a lane or
+// not, one way or not; the others pass.
+func TestProtectedRequestsOfOtherMachines(t *testing.T) {
+	log := &syncBuffer{}
+	serve := func(c config.Access) (*Guard, func(code int32) (int32, string)) {
+		g := New(Options{Config: c, Cluster: "c", Logger: slogTo(log)})
+		network, lane := remoting.NewMemNetwork(), remoting.NewLane("admin", 1, 10)
+		s := remoting.NewServer(remoting.ServerConfig{
+			Addr: "10.0.0.1:10911",
+			Listen: func(addr string) (net.Listener, error) {
+				l, err := network.Listen(addr)
+				return farListener{l}, err
+			},
+			Routes: func(code int32) (remoting.Route, bool) {
+				r := remoting.Route{Handler: func(r *remoting.Request) { r.Reply(&wire.Response{}) }}
+				if code == wire.ReqDeleteTopicInBroker {
+					r.Lane = lane
+				}
+				if code == wire.ReqTxDecide {
+					r = remoting.Route{Lane: lane, Together: func(all []*remoting.Request) {
+						for _, r := range all {
+							r.Reply(&wire.Response{})
+						}
+					}}
+				}
+				return g.Protect(code, r), true
+			},
+		})
+		if err := s.Listen(); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- s.Run(ctx) }()
+		client := remoting.NewClient(remoting.ClientConfig{Dial: network.Dial})
+		t.Cleanup(func() { client.Close(); cancel(); <-done })
+		return g, func(code int32) (int32, string) {
+			t.Helper()
+			answer, err := client.Invoke(t.Context(), s.Addr().String(), &wire.Request{Code: code})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return answer.Code, string(answer.Remark)
+		}
+	}
+	g, send := serve(config.Access{})
+	for _, code := range []int32{wire.ReqUpdateBrokerConfig, wire.ReqDeleteTopicInBroker, wire.ReqTxDecide, 4711} {
+		if got, remark := send(code); got != wire.NoPermission || !strings.Contains(remark, "--insecure-admin") {
+			t.Errorf("request %d: %d %s", code, got, remark)
+		}
+	}
+	if got, remark := send(wire.ReqGetBrokerConfig); got != wire.Success {
+		t.Errorf("an open request: %d %s", got, remark)
+	}
+	if n := g.Refused()[auth.BecauseRemote]; n != 4 || strings.Count(log.String(), auth.BecauseRemote) != 1 {
+		t.Errorf("%d were counted, log:\n%s", n, log)
+	}
+	_, send = serve(config.Access{InsecureAdmin: true})
+	if got, remark := send(wire.ReqUpdateBrokerConfig); got != wire.Success {
+		t.Errorf("with insecureAdmin: %d %s", got, remark)
+	}
+}
+
+// signedSend is a signed send and what it needs.
+func signedSend(tb testing.TB, g *Guard) (*remoting.Request, *need) {
+	tb.Helper()
+	fields := []text{{"a", "group"}, {"b", "orders"}, {"c", "TBW102"}, {"d", "4"}, {"e", "0"}, {"f", "0"}, {"g", "1700000000000"}, {"h", "0"}, {"i", "UNIQ_KEY\x01C0A80001"}, {"j", "0"}, {"AccessKey", "producer"}}
+	cmd := &wire.Command{Code: wire.ReqSendMessageV2, Version: wire.Version, Body: make([]byte, 256)}
+	var signed []auth.Field
+	for _, f := range fields {
+		cmd.Ext = append(cmd.Ext, wire.Field{Key: []byte(f.name), Value: []byte(f.value)})
+		signed = append(signed, auth.Field{Name: []byte(f.name), Value: []byte(f.value)})
+	}
+	cmd.Ext = append(cmd.Ext, wire.Field{Key: []byte("Signature"), Value: []byte(auth.NewKey(producer.SecretKey).Sign(signed, cmd.Body))})
+	n := needOf(cmd.Code)
+	return &remoting.Request{Command: cmd, Conn: &remoting.Conn{}}, &n
+}
+
+func plainGuard(tb testing.TB) *Guard {
+	tb.Helper()
+	g := New(Options{Config: config.Access{Plain: true, PlainFile: "/conf/plain_acl.yml"}, Cluster: "c"})
+	if err := g.usePlain(map[string]string{"/conf/plain_acl.yml": plainFile}); err != nil {
+		tb.Fatal(err)
+	}
+	return g
+}
+
+// TestASignedSendAllocatesNothing in the guard.
+func TestASignedSendAllocatesNothing(t *testing.T) {
+	g := plainGuard(t)
+	r, n := signedSend(t, g)
+	if got := testing.AllocsPerRun(200, func() {
+		if !g.admit(r, n) {
+			t.Fatal("refused")
+		}
+	}); got > 0.5 { // a collection may empty the pools
+		t.Errorf("%v allocations", got)
+	}
+}
+
+// BenchmarkAdmit is what access control costs a send of 256 bytes.
+func BenchmarkAdmit(b *testing.B) {
+	g := plainGuard(b)
+	r, n := signedSend(b, g)
+	b.ReportAllocs()
+	for b.Loop() {
+		if !g.admit(r, n) {
+			b.Fatal("refused")
+		}
+	}
+}
+
+func FuzzRecords(f *testing.F) {
+	f.Add([]byte(`{"users":[{"username":"a","password":"p","userType":"super"}],"acls":[{"subject":"user:a","policies":[{"entries":[{"resource":"*","actions":["all"],"decision":"deny"}]}]}]}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		k, err := parseRecords(data)
+		if err != nil {
+			return
+		}
+		if _, err := k.compile(); err != nil {
+			t.Fatalf("read, but not usable: %v", err)
+		}
+		again, err := json.Marshal(&k)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := parseRecords(again); err != nil {
+			t.Fatalf("written as %s, it is not read: %v", again, err)
+		}
+	})
+}
+
+// FuzzNeeds has each request say what it asks for, whatever its fields and body are.
+func FuzzNeeds(f *testing.F) {
+	f.Add(int32(34), "topic", []byte("t"), []byte(`{"clientID":"c","consumerDataSet":[{"groupName":"g","subscriptionDataSet":[{"topic":"t"}]}]}`))
+	f.Add(int32(200151), "b", []byte("%RETRY%g"), []byte(`{"acks":[{"t":"t","c":"g"}]}`))
+	f.Fuzz(func(t *testing.T, code int32, name string, value, body []byte) {
+		var a asks
+		n := needOf(code)
+		_ = n.ask(&remoting.Request{Command: &wire.Command{Code: code, Ext: wire.Fields{{Key: []byte(name), Value: value}}, Body: body}}, &a)
+	})
+}
