@@ -56,9 +56,13 @@ func (b *Broker) handlers() handlers {
 		Tracer: b.o.Tracer,
 	}
 	h.offsets = &handler.Offset{Log: b.store, Topics: b.topics, Offsets: b.offsets}
-	h.query = &handler.Query{Log: b.store, Settings: settings}
+	var mayRead handler.MayRead
+	if b.access.Enabled() {
+		mayRead = b.access.MayRead
+	}
+	h.query = &handler.Query{Log: b.store, MayRead: mayRead, Settings: settings}
 	h.client = &handler.Client{Sessions: b.session, Groups: groups, Topics: b.topics, Published: b.naming.announce, Filters: filters, Settings: settings, ProducerOnline: b.txn.Online}
-	h.back = &handler.SendBack{Log: b.store, Topics: b.topics, Groups: groups, Delays: b.waits(), Stats: b.stats, Writable: writable, Host: b.advertised, Settings: settings}
+	h.back = &handler.SendBack{MayRead: mayRead, Log: b.store, Topics: b.topics, Groups: groups, Delays: b.waits(), Stats: b.stats, Writable: writable, Host: b.advertised, Settings: settings}
 	if b.timers != nil {
 		h.back.MaxWait = c.Timers.MaxDelay
 	}

@@ -144,6 +144,6 @@ func serve(t *testing.T, more ...string) (environment []string, s *running) {
 		"--set", "brokerName=broker-a", "--set", "mappedFileSizeCommitLog=16777216", "--namesrv-set", "listenPort=0", "--namesrv-set", "bindAddress=127.0.0.1",
 	}, more...)
 	s = begin(t, nil, args...)
-	m := s.out.await(t, `^ready namesrv=(\S+) broker=(\S+) http=(\S+) data=(.+)\n$`)
+	m := s.out.await(t, `^ready namesrv=(\S+) broker=(\S+) http=(\S+) admin=\S+ data=(.+)\n$`)
 	return []string{"TWOSTAGE_NAMESRV=" + m[1], "BROKER=" + m[2]}, s
 }

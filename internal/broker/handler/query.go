@@ -11,6 +11,7 @@ import (
 	"github.com/twostage/twostage/internal/store"
 	"github.com/twostage/twostage/internal/wire"
 	"github.com/twostage/twostage/internal/wire/header"
+	"github.com/twostage/twostage/message"
 )
 
 // QueryLog is what queries need of the store.
@@ -23,6 +24,23 @@ type QueryLog interface {
 type Query struct {
 	Log      QueryLog
 	Settings Settings
+	MayRead  MayRead
+}
+
+// MayRead says why the sender of a request may not read records of a topic. nil, the
+// function, lets everybody.
+type MayRead func(r *remoting.Request, topic []byte) error
+
+// allows answers a request whose sender may not read the topic, and gives false.
+func (m MayRead) allows(r *remoting.Request, topic []byte) bool {
+	if m == nil {
+		return true
+	}
+	err := m(r, topic)
+	if err != nil {
+		fail(r, wire.NoPermission, "%s", err)
+	}
+	return err == nil
 }
 
 // ByKey serves QUERY_MESSAGE. A query by UNIQ_KEY ignores the time window: not
@@ -64,6 +82,18 @@ func (q *Query) ByOffset(r *remoting.Request) {
 		}
 		fail(r, wire.SystemError, "%s", err)
 		return
+	}
+	if q.MayRead != nil {
+		var read message.Record
+		if _, err := message.DecodeRecord(rec, &read, false); err != nil {
+			release()
+			fail(r, wire.SystemError, "look message by offset failed, %d: %s", h.Offset, err)
+			return
+		}
+		if !q.MayRead.allows(r, read.Topic) {
+			release()
+			return
+		}
 	}
 	r.ReplyBody(&wire.Response{Code: wire.Success}, net.Buffers{rec}, release)
 }

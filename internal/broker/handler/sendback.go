@@ -42,6 +42,7 @@ type SendBack struct {
 	Writable func() bool
 	Host     netip.AddrPort // of the records that are stored
 	Settings Settings
+	MayRead  MayRead
 	// MaxWait is how long Delays lets a message wait that names a time; 0: such
 	// ones are refused. Retries by a group's policy keep to it.
 	MaxWait time.Duration
@@ -75,6 +76,9 @@ func (s *SendBack) Handle(r *remoting.Request) {
 	var rec message.Record
 	if _, err := message.DecodeRecord(stored, &rec, false); err != nil {
 		fail(r, wire.SystemError, "look message by offset failed, %d: %s", h.Offset, err)
+		return
+	}
+	if !s.MayRead.allows(r, rec.Topic) {
 		return
 	}
 	v := retry.Decide(retry.Request{
