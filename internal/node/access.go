@@ -4,6 +4,8 @@
 package node
 
 import (
+	"log/slog"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/twostage/twostage/internal/access"
@@ -23,6 +25,18 @@ func (g guards) mode() string {
 		return g.namesrv.Mode()
 	}
 	return "namesrv:" + g.namesrv.Mode() + ",broker:" + g.broker.Mode()
+}
+
+// warn says when one server of the process asks for signatures and the other does not.
+func (g guards) warn(log *slog.Logger) {
+	if g.namesrv == nil || g.broker == nil || g.namesrv.Enabled() == g.broker.Enabled() {
+		return
+	}
+	if g.broker.Enabled() {
+		log.Warn("the broker has access control and the name server of this process does not: set the same keys with --namesrv-set or in --namesrv-config")
+		return
+	}
+	log.Warn("the name server has access control and the broker of this process does not: set the same keys with --set or in -c")
 }
 
 var descRefusedRequests = prometheus.NewDesc("twostage_refused_requests_total",

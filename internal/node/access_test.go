@@ -30,6 +30,9 @@ func TestReadyLineSaysWhoMayAdminister(t *testing.T) {
 		if err := r.stop(); err != nil {
 			t.Fatal(err)
 		}
+		if warned := strings.Contains(r.log.String(), "access control and the name server of this process does not"); warned != strings.Contains(want, "broker:acl") {
+			t.Errorf("%s: warned of a name server without access control: %v", want, warned)
+		}
 		if strings.Contains(r.log.String(), "top-secret") {
 			t.Error("a secret is in the log")
 		}

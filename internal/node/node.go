@@ -109,6 +109,7 @@ func (n *node) start(ctx context.Context) error {
 		n.inspect.inspect(n.Config.Broker.Identity.Name, b.Transactions(), b.Access())
 		n.awaitReady(ctx, b.Ready)
 	}
+	n.guards.warn(n.Logger)
 	if err := n.metrics.Register(&n.guards); err != nil {
 		return fmt.Errorf("metrics of access: %w", err)
 	}

@@ -21,6 +21,11 @@ import (
 	"github.com/apache/rocketmq-client-go/v2/consumer"
 	"github.com/apache/rocketmq-client-go/v2/primitive"
 	"github.com/apache/rocketmq-client-go/v2/producer"
+
+	"github.com/twostage/twostage/internal/auth"
+	"github.com/twostage/twostage/internal/remoting"
+	"github.com/twostage/twostage/internal/wire"
+	"github.com/twostage/twostage/internal/wire/header"
 )
 
 const accounts = `accounts:
@@ -64,6 +69,8 @@ func TestACL(t *testing.T) {
 	c.consumer(t, "readers", "orders", in, consumer.WithCredentials(app))
 	in.await(t, patient, "first", "second")
 
+	c.readByPlace(t, admin, app)
+
 	refused := func(reason string, fn func() error) {
 		t.Helper()
 		before := c.refusals(t, reason)
@@ -94,6 +101,28 @@ func TestACL(t *testing.T) {
 	}
 	if log := c.Log(); strings.Contains(log, "top-secret") {
 		t.Error("a secret is in the log")
+	}
+}
+
+// readByPlace has an admin and an application look at a record of a topic that is not
+// the application's.
+func (c *cluster) readByPlace(t *testing.T, admin, app primitive.Credentials) {
+	t.Helper()
+	p := c.producer(t, producer.WithCredentials(admin), producer.WithGroupName("senders"), producer.WithRetry(0))
+	id, err := primitive.UnmarshalMsgID([]byte(send(t, p, primitive.NewMessage("secrets", []byte("hidden"))).OffsetMsgID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for as, want := range map[primitive.Credentials]int32{admin: wire.Success, app: wire.NoPermission} {
+		client := remoting.NewClient(remoting.ClientConfig{Sign: remoting.Signer(auth.Credentials{AccessKey: as.AccessKey, SecretKey: as.SecretKey})})
+		answer, err := client.Invoke(within(t, soon), c.Broker, &wire.Request{Code: wire.ReqViewMessageByID, Header: &header.ViewMessageRequest{Offset: id.Offset}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if answer.Code != want {
+			t.Errorf("%s looks at a record of secrets: %d %s", as.AccessKey, answer.Code, answer.Remark)
+		}
+		client.Close()
 	}
 }
 
