@@ -126,7 +126,7 @@ func TestASignedSendAllocatesNothing(t *testing.T) {
 		if !g.admit(r, n) {
 			t.Fatal("refused")
 		}
-	}); got > 0.5 { // a collection may empty the pools
+	}); got > 0.5 && !raceEnabled { // a collection may empty the pools, and the race detector does
 		t.Errorf("%v allocations", got)
 	}
 }

@@ -75,7 +75,7 @@ var needs = map[int32]need{
 	wire.ReqQueryConsumeQueue:               {ask: topicField(auth.Get, "topic")},
 	wire.ReqGetAllProducerInfo:              {ask: cluster(auth.Get)},
 	wire.ReqQueryTopicsByConsumer:           {ask: groupField(auth.Get, "group")},
-	wire.ReqQuerySubscriptionByConsumer:     {ask: both(groupField(auth.Get, "group"), topicField(auth.Get, "topic"))},
+	wire.ReqQuerySubscriptionByConsumer:     {ask: both(groupField(auth.Get, "group"), maybe("topic", topicField(auth.Get, "topic")))},
 	wire.ReqGetTopicConfig:                  {ask: topicField(auth.Get, "topic")},
 	wire.ReqGetSubscriptionGroupConfig:      {ask: groupField(auth.Get, "group")},
 	wire.ReqGetKVConfig:                     {ask: cluster(auth.Get)},

@@ -52,7 +52,7 @@ func TestVerifyAllocatesNothing(t *testing.T) {
 		if !k.Verify(f, body, sig) {
 			t.Fatal("refused")
 		}
-	}); n > 0.5 { // a collection may empty the pool
+	}); n > 0.5 && !raceEnabled { // a collection may empty the pool, and the race detector does
 		t.Errorf("%v allocations", n)
 	}
 }
