@@ -173,7 +173,7 @@ func TestReadyLineOfABrokerElsewhere(t *testing.T) {
 	dir := t.TempDir()
 	s := begin(t, nil, "server", "--role", "broker", "--data", filepath.Join(dir, "data"), "--set", "storePathRootDir="+filepath.Join(dir, "elsewhere"),
 		"--set", "listenPort=0", "--set", "httpListenPort=0", "--set", "bindAddress=127.0.0.1", "--set", "mappedFileSizeCommitLog=1048576")
-	s.out.await(t, `^ready broker=\S+ http=\S+ data=`+regexp.QuoteMeta(filepath.Join(dir, "elsewhere"))+"\n$")
+	s.out.await(t, `^ready broker=\S+ http=\S+ admin=loopback data=`+regexp.QuoteMeta(filepath.Join(dir, "elsewhere"))+"\n$")
 }
 
 func TestErrors(t *testing.T) {
