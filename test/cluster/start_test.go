@@ -175,8 +175,8 @@ func TestRefusedKeys(t *testing.T) {
 		"flushDiskTyp=SYNC_FLUSH":       {"flushDiskTyp", "flushDiskType"},
 		"flushDiskType=SOMETIMES":       {"flushDiskType", "SYNC_FLUSH"},
 		"listenPort=many":               {"listenPort", "many"},
-		"aclEnable=true":                {"aclEnable", "not there yet"},
-		"authenticationEnabled=true":    {"authenticationEnabled", "not there yet"},
+		"authorizationEnabled=true":     {"authorizationEnabled", "authenticationEnabled=true"},
+		"initAuthenticationUser=root":   {"initAuthenticationUser", "username"},
 		"brokerRole=SLAVE":              {"brokerRole", "SLAVE", "not there yet"},
 		"brokerRole=SYNC_MASTER":        {"brokerRole", "SYNC_MASTER", "not there yet"},
 		"brokerId=1":                    {"brokerId", "not there yet"},
@@ -195,6 +195,7 @@ func TestRefusedKeys(t *testing.T) {
 		}
 	}
 	wantWords(t, refused(t, append(allArgs(t.TempDir()), "--namesrv-set", "enableControllerInNamesrv=true")...), "enableControllerInNamesrv", "not there yet")
+	wantWords(t, refused(t, allArgs(t.TempDir(), "aclEnable=true")...), "aclEnable", "conf/plain_acl.yml", "aclFile")
 }
 
 // TestIgnoredKeys: keys for a JVM start, and one line names them.
