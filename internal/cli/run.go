@@ -19,6 +19,7 @@ import (
 	"github.com/twostage/twostage/internal/cli/output"
 	"github.com/twostage/twostage/internal/fsck"
 	"github.com/twostage/twostage/internal/rpc"
+	"github.com/twostage/twostage/internal/remoting"
 	"github.com/twostage/twostage/internal/store/checkpoint"
 )
 
@@ -109,6 +110,10 @@ func complain(w io.Writer, err error) {
 // hint says what to do about an error.
 func hint(err error) string {
 	switch {
+	case errors.Is(err, remoting.ErrHandshake):
+		return "say whose certificates count with --tls-ca FILE, what they are for with --tls-server-name NAME, and what to show with --tls-cert and --tls-key"
+	case errors.Is(err, remoting.ErrClosed) && errors.Is(err, io.EOF):
+		return "the other side closed the connection: add --tls if it takes TLS only, or see its log"
 	case errors.Is(err, client.ErrNameServer), errors.Is(err, admin.ErrNameServer):
 		return "start one with `twostage server`, or say where one is with --namesrv HOST:PORT"
 	case errors.Is(err, client.ErrNoRoute), errors.Is(err, admin.ErrNoTopic):

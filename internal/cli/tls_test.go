@@ -53,6 +53,8 @@ func TestCommandsOverMutualTLS(t *testing.T) {
 	} {
 		if r := try(t, env, "", append([]string{"topic", "list"}, args...)...); r.code == 0 || r.err == "" {
 			t.Errorf("%s: exit code %d\n%s%s", what, r.code, r.out, r.err)
+		} else if !strings.Contains(r.err, "--tls") && !strings.Contains(r.err, mine.Trust) && !strings.Contains(r.err, mine.Key) {
+			t.Errorf("%s: no way out in\n%s", what, r.err)
 		}
 	}
 }

@@ -12,15 +12,20 @@ func (c *Conn) stopReading() {
 	c.nc.SetReadDeadline(time.Unix(1, 0)) // fails only on a closed connection
 }
 
-// drainAndLinger waits until everything in flight is answered and written. Then
-// it ends the write side and reads on for a moment: closing a socket with unread
-// input makes the kernel reset it, and the peer might lose the last answers.
+// drainAndLinger waits until everything in flight is answered and written.
 func (c *Conn) drainAndLinger() {
 	if !c.waitFor(c.closed, nil, func() bool {
 		return c.inflight.Load() == 0 && c.out == nil && !c.writing
 	}) {
 		return
 	}
+	c.linger()
+}
+
+// linger ends the write side and reads on for a moment: closing a socket with
+// unread input makes the kernel reset it, and the peer might lose the last answers,
+// or the alert that says why its handshake failed.
+func (c *Conn) linger() {
 	var half interface{ CloseWrite() error }
 	if c.tls != nil {
 		half = c.tls

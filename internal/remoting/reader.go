@@ -48,6 +48,8 @@ func (c *Conn) serve() {
 	}
 	if cause == errStopping && (c.rd.begun || !c.ep.secure.undecided()) {
 		c.drainAndLinger()
+	} else if !c.rd.begun && (errors.Is(cause, ErrHandshake) || errors.Is(cause, ErrPlaintext)) {
+		c.linger()
 	}
 	c.closeFor(cause)
 	c.waitFor(nil, nil, func() bool { return !c.writing })
@@ -140,14 +142,6 @@ func (c *Conn) readLoop() error {
 			return err
 		}
 	}
-}
-
-// read reads what the peer said, out of TLS where it speaks that.
-func (c *Conn) read(p []byte) (int, error) {
-	if c.tls != nil {
-		return c.tls.read(p)
-	}
-	return c.nc.Read(p)
 }
 
 func (c *Conn) isClosed() bool {

@@ -147,11 +147,11 @@ func (s *Server) accept(ln net.Listener) error {
 		c := s.ep.newConn(nc)
 		if why := s.tooMany(c); why != "" {
 			total := s.ep.refused.Add(1)
-			nc.Close()
 			if now := time.Now(); lastRefused.IsZero() || now.Sub(lastRefused) >= refusedLogEvery {
 				lastRefused = now
 				s.ep.log.Warn("connection refused: "+why, "peer", nc.RemoteAddr(), "open", s.ep.open(), "refused", total)
 			}
+			nc.Close() // last, so that who sees it finds it counted
 			continue
 		}
 		s.ep.start(c)

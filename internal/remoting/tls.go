@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"runtime/debug"
 	"sync"
@@ -19,7 +20,8 @@ import (
 )
 
 var (
-	// ErrHandshake: a TLS handshake failed, took too long, or there were too many.
+	// ErrHandshake: a TLS handshake failed, took too long, or there were too many; or
+	// the peer ended the connection with an alert.
 	ErrHandshake = errors.New("remoting: TLS handshake failed")
 	// ErrPlaintext: the peer speaks plaintext where TLS is enforced.
 	ErrPlaintext = errors.New("remoting: plaintext where TLS is enforced")
@@ -125,6 +127,14 @@ func (cl *Client) secure(ctx context.Context, c *Conn, addr string) error {
 	return nil
 }
 
+// read reads what the peer said, out of TLS where it speaks that.
+func (c *Conn) read(p []byte) (int, error) {
+	if c.tls != nil {
+		return c.tls.read(p)
+	}
+	return c.nc.Read(p)
+}
+
 // tlsStream is what a secured connection reads from and writes to instead of its
 // socket. One goroutine reads; who owns writing writes.
 type tlsStream struct {
@@ -152,6 +162,10 @@ func (s *tlsStream) read(p []byte) (n int, err error) {
 		if errors.Is(err, os.ErrDeadlineExceeded) { // a record without data, as a new ticket
 			return n, nil
 		}
+	}
+	var alert *net.OpError
+	if errors.As(err, &alert) && alert.Op == "remote error" { // in TLS 1.3 a server refuses a client's certificate after the handshake
+		err = fmt.Errorf("%w: %w", ErrHandshake, err)
 	}
 	return n, err
 }

@@ -61,13 +61,17 @@ func TestOnePortServesTLSAndPlaintext(t *testing.T) {
 
 func TestPlaintextWhereTLSIsEnforced(t *testing.T) {
 	var log logs
+	gone := make(chan *Conn, 1)
 	s, addr := serve(t, nil, ServerConfig{
-		TLS: selfSigned(t, secure.Enforcing), Logger: log.logger(),
+		TLS: selfSigned(t, secure.Enforcing), Logger: log.logger(), OnClose: func(c *Conn) { gone <- c },
 		Routes: table(map[int32]Route{codeEcho: {Handler: func(*Request) { t.Error("served") }}}),
 	})
 	p := dial(t, nil, addr)
 	p.send(frame(codeEcho, 1, ""))
 	p.wantClosed()
+	if p.Close(); !errors.Is((<-gone).Cause(), ErrPlaintext) {
+		t.Error("another cause")
+	}
 	if n := s.Stats().PlaintextClosed; n != 1 {
 		t.Errorf("PlaintextClosed = %d", n)
 	}
