@@ -37,6 +37,12 @@
 // With metricsExporterType=PROM the metrics are also served on
 // metricsPromExporterPort (5557), as by RocketMQ 5.
 //
+// # TLS
+//
+// Each server has the TLS of its own configuration, the HTTP listeners that of the
+// broker, or of the name server where there is none; package secure makes it.
+// connections.go counts what all ports refused.
+//
 // # What it refuses
 //
 // A port of a server that is taken is an error that names its key. The default
