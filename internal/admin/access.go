@@ -172,3 +172,15 @@ func (a *Admin) User(ctx context.Context, s Servers, name string) (users []UserA
 	}
 	return users, policies, err
 }
+
+// PutAccount makes an account in plain_acl.yml of each of the servers, or changes it.
+func (a *Admin) PutAccount(ctx context.Context, s Servers, account auth.Account) ([]string, error) {
+	return a.changeAccess(ctx, s, func(ctx context.Context, addr string) error { return rpc.PutAccount(ctx, a.caller, addr, account) })
+}
+
+// DeleteAccount deletes an account from plain_acl.yml of each of the servers.
+func (a *Admin) DeleteAccount(ctx context.Context, s Servers, accessKey string) ([]string, error) {
+	return a.changeAccess(ctx, s, func(ctx context.Context, addr string) error {
+		return rpc.DeleteAccount(ctx, a.caller, addr, accessKey)
+	})
+}

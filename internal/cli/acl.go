@@ -22,8 +22,9 @@ import (
 func aclCommand(p Process) *cobra.Command {
 	c := group("acl", "Users and their permissions",
 		group("user", "Users of servers with authenticationEnabled", aclUserList(p), aclUserShow(p), aclUserCreate(p), aclUserUpdate(p), aclUserDelete(p)),
-		group("policy", "What users may do", aclPolicyList(p), aclPolicyPut(p), aclPolicyDelete(p)))
-	c.Long = "Users and their permissions, on all brokers of a cluster. Each server has its own: what one lacks, list shows.\ndocs/security.md says what requests need. Accounts of plain_acl.yml are changed in the file, which servers watch."
+		group("policy", "What users may do", aclPolicyList(p), aclPolicyPut(p), aclPolicyDelete(p)),
+		group("account", "Accounts of plain_acl.yml, of servers with aclEnable", aclAccountSet(p), aclAccountDelete(p)))
+	c.Long = "Users and their permissions, on all brokers of a cluster. Each server has its own: what one lacks, list shows.\ndocs/security.md says what requests need. Accounts can be changed in plain_acl.yml as well, which servers watch."
 	return c
 }
 
@@ -152,23 +153,30 @@ func (u *userFlags) user(p Process, name string, create bool) (auth.User, error)
 		}
 		return made, nil
 	}
+	var err error
+	made.Password, err = firstLine(p, "--password-file", u.passwordFile)
+	return made, err
+}
+
+// firstLine reads a secret from a file, - for standard input.
+func firstLine(p Process, flag, name string) (string, error) {
 	var in io.Reader = p.Stdin
-	if u.passwordFile != "-" {
-		file, err := os.Open(u.passwordFile)
+	if name != "-" {
+		file, err := os.Open(name)
 		if err != nil {
-			return made, fmt.Errorf("--password-file: %w", err)
+			return "", fmt.Errorf("%s: %w", flag, err)
 		}
 		defer file.Close()
 		in = file
 	}
 	line, err := bufio.NewReader(io.LimitReader(in, 4<<10)).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
-		return made, fmt.Errorf("--password-file: %w", err)
+		return "", fmt.Errorf("%s: %w", flag, err)
 	}
-	if made.Password = strings.TrimRight(line, "\r\n"); made.Password == "" {
-		return made, usagef("--password-file: the first line is empty")
+	if line = strings.TrimRight(line, "\r\n"); line == "" {
+		return "", usagef("%s: the first line is empty", flag)
 	}
-	return made, nil
+	return line, nil
 }
 
 func (u *userFlags) flags(cmd *cobra.Command) {

@@ -50,3 +50,14 @@ func TestHelpShowsNoSecret(t *testing.T) {
 		t.Errorf("exit %d:\n%s", code, out.String())
 	}
 }
+
+// An access file of its own, $accounts, with an admin.
+func init() {
+	directives["accounts"] = func(t *testing.T, s *stage, _ []string) {
+		s.vars["accounts"] = filepath.Join(t.TempDir(), "plain_acl.yml")
+		text := "accounts:\n- accessKey: administrator\n  secretKey: admin-secret\n  admin: true\n"
+		if err := os.WriteFile(s.vars["accounts"], []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/twostage/twostage/internal/auth"
 	"github.com/twostage/twostage/internal/wire"
@@ -103,4 +104,19 @@ func ACL(ctx context.Context, c Caller, addr, subject string) (*auth.ACL, error)
 		return nil, err
 	}
 	return &a, nil
+}
+
+// PutAccount makes an account of plain_acl.yml, or changes it: its empty fields stay as
+// they were, but for Admin.
+func PutAccount(ctx context.Context, c Caller, addr string, a auth.Account) error {
+	return done(ctx, c, addr, &wire.Request{Code: wire.ReqUpdateAndCreateACLConfig, Header: &header.AccountRequest{
+		AccessKey: a.AccessKey, SecretKey: a.SecretKey, WhiteRemoteAddress: a.WhiteRemoteAddress, Admin: a.Admin,
+		DefaultTopicPerm: a.DefaultTopicPerm, DefaultGroupPerm: a.DefaultGroupPerm,
+		TopicPerms: strings.Join(a.TopicPerms, ","), GroupPerms: strings.Join(a.GroupPerms, ","),
+	}})
+}
+
+// DeleteAccount deletes an account of plain_acl.yml.
+func DeleteAccount(ctx context.Context, c Caller, addr, accessKey string) error {
+	return done(ctx, c, addr, &wire.Request{Code: wire.ReqDeleteACLConfig, Header: &header.AccountRequest{AccessKey: accessKey}})
 }
