@@ -4,7 +4,6 @@
 package auth
 
 import (
-	"encoding/json"
 	"errors"
 	"net/netip"
 	"strings"
@@ -132,22 +131,4 @@ func TestMergeAndRemove(t *testing.T) {
 	if len(a.Policies) != 0 || len(before.Policies[0].Entries) != 2 {
 		t.Errorf("%+v", a)
 	}
-}
-
-func FuzzPolicies(f *testing.F) {
-	f.Add([]byte(`{"subject":"User:a","policies":[{"policyType":"Custom","entries":[{"resource":"Topic:a*","actions":["Pub","Sub"],"sourceIps":["10.0.0.0/8"],"decision":"Allow"}]}]}`))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		var a ACL
-		if json.Unmarshal(data, &a) != nil || a.Check() != nil {
-			return
-		}
-		if err := a.Check(); err != nil {
-			t.Fatalf("canonical, it is refused: %v", err)
-		}
-		s, err := NewSubject(&User{Username: "u", Password: "p"}, &a)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = s.Decide([]Ask{{Pub, Topic, []byte("abc")}, {Sub, Group, nil}}, here)
-	})
 }
