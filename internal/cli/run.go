@@ -18,8 +18,8 @@ import (
 	"github.com/twostage/twostage/internal/admin"
 	"github.com/twostage/twostage/internal/cli/output"
 	"github.com/twostage/twostage/internal/fsck"
-	"github.com/twostage/twostage/internal/rpc"
 	"github.com/twostage/twostage/internal/remoting"
+	"github.com/twostage/twostage/internal/rpc"
 	"github.com/twostage/twostage/internal/store/checkpoint"
 )
 
