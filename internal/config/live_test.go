@@ -205,6 +205,21 @@ func TestLiveNamesrv(t *testing.T) {
 	}
 }
 
+// A part that can't follow a change is heard of; the change is made.
+func TestLiveChangeThatIsNotInForce(t *testing.T) {
+	l, name := liveFile(t, "", nil)
+	l.OnChange(func(*Broker) error { return errors.New("the disk is full") })
+	followed := false
+	l.OnChange(func(*Broker) error { followed = true; return nil })
+	got, err := l.Update([]byte("autoCreateTopicEnable=false"))
+	if err == nil || !strings.Contains(err.Error(), "the change is made") || !strings.Contains(err.Error(), "the disk is full") || errors.Is(err, ErrNotWritten) {
+		t.Errorf("%v", err)
+	}
+	if len(got.Keys) != 1 || !followed || l.Now().Topics.AutoCreate || readText(t, name) != "autoCreateTopicEnable=false\n" {
+		t.Errorf("%+v, %v, %+v, %s", got, followed, l.Now().Topics, readText(t, name))
+	}
+}
+
 // configBlackList takes keys out of the list.
 func TestLiveBlackList(t *testing.T) {
 	l, _ := liveFile(t, "configBlackList=brokerPermission;deleteWhen", nil)
