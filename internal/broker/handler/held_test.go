@@ -33,6 +33,7 @@ type uncounted struct{}
 
 func (uncounted) Out(string, string, int, int, time.Duration) {}
 func (uncounted) Missed(time.Duration)                        {}
+func (uncounted) Elapsed() time.Duration                      { return 0 }
 
 // TestHeldPullLooksAtLittle: a pull that is let go does not look again at what its
 // filter has turned down, and evaluates an expression for no message but the one

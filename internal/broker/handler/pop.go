@@ -7,7 +7,6 @@ import (
 	"errors"
 	"net"
 	"strings"
-	"time"
 
 	"github.com/twostage/twostage/internal/broker/pop"
 	"github.com/twostage/twostage/internal/broker/popwait"
@@ -176,20 +175,20 @@ func (pp *popping) hold(w *popwait.Wait, res *pop.Result) {
 
 // try pops, and answers unless there is nothing.
 func (pp *popping) try() (nothing pop.Result, answered bool) {
-	began := time.Now()
+	began, begun := pp.p.Stats.Elapsed(), pp.p.Tracer.Now()
 	res, err := pp.p.Pops.Pop(pp.req)
 	if err != nil {
 		pp.ticket.Reply(popFailure(err))
 		return nothing, true
 	}
 	if len(res.Records) == 0 {
-		pp.p.Stats.Missed(time.Since(began))
+		pp.p.Stats.Missed(pp.p.Stats.Elapsed() - began)
 		res.Release()
 		return res, false
 	}
-	pp.p.Stats.Out(pp.req.Group, pp.req.Topic, len(res.Records), res.Bytes, time.Since(began))
+	pp.p.Stats.Out(pp.req.Group, pp.req.Topic, len(res.Records), res.Bytes, pp.p.Stats.Elapsed()-began)
 	pp.p.Stats.Popped(pp.req.Group, pp.req.Topic, strings.Count(res.StartOffsetInfo, ";")+1)
-	pp.p.Tracer.Delivered("pop", pp.req.Group, began, res.Records)
+	pp.p.Tracer.Delivered("pop", pp.req.Group, begun, res.Records)
 	rest := res.Rest
 	pp.ticket.ReplyBody(&wire.Response{Code: wire.Success, Remark: store.Found.String(), Header: popHeader(&res)}, net.Buffers(res.Records), res.Release)
 	if rest > 0 && pp.p.Freed != nil {

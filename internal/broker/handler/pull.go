@@ -64,6 +64,8 @@ type PullStats interface {
 	Out(group, topic string, messages, bytes int, took time.Duration)
 	// Missed counts a look that found nothing.
 	Missed(took time.Duration)
+	// Elapsed is a clock to measure a look by.
+	Elapsed() time.Duration
 }
 
 // Pull serves PULL_MESSAGE and LITE_PULL_MESSAGE.
@@ -298,16 +300,16 @@ func (pl *pulling) get(from int64, count int32) (res store.GetResult, resp *wire
 	if pl.maxBytes > 0 {
 		most = min(most, pl.maxBytes)
 	}
-	began := time.Now()
+	began, begun := pl.p.Stats.Elapsed(), pl.p.Tracer.Now()
 	res, err := pl.p.Log.Get(pl.queue, from, int(min(max(count, 1), int32(limits.MaxCountInMemory))), most, pl.sel.Store())
 	if err != nil {
 		return res, &wire.Response{Code: wire.SystemError, Remark: err.Error()}, false
 	}
-	if len(res.Records) > 0 {
-		pl.p.Stats.Out(pl.group, pl.topic, len(res.Records), res.Bytes, time.Since(began))
-		pl.p.Tracer.Delivered("pull", pl.group, began, res.Records)
+	if took := pl.p.Stats.Elapsed() - began; len(res.Records) > 0 {
+		pl.p.Stats.Out(pl.group, pl.topic, len(res.Records), res.Bytes, took)
+		pl.p.Tracer.Delivered("pull", pl.group, begun, res.Records)
 	} else {
-		pl.p.Stats.Missed(time.Since(began))
+		pl.p.Stats.Missed(took)
 	}
 	return res, &wire.Response{
 		Code: pullCode(res.Status, from), Remark: res.Status.String(),

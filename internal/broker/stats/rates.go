@@ -19,7 +19,7 @@ type totals struct{ put, found, missed, given, timerIn, timerOut int64 }
 
 func (s *Stats) totals(src Source, puts store.Puts) totals {
 	in, out := src.Timed()
-	return totals{puts.Records, s.found.Load(), s.missed.Load(), s.outAll.messages.Load(), in, out}
+	return totals{puts.Records, s.outAll.times.Load(), s.missed.Load(), s.outAll.messages.Load(), in, out}
 }
 
 // rates are totals of the last ten minutes, once a second.

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/twostage/twostage/internal/store"
-	"github.com/twostage/twostage/message"
 )
 
 // Config is what Stats is made of. All fields are required.
@@ -31,10 +30,12 @@ type Stats struct {
 	cks  table[groupTopic] // checkpoints of pops
 	acks table[groupTopic] // acks of messages that were popped
 
-	inAll, inUser, outAll, outUser, backAll, cksAll, acksAll counter // of the broker; user: without system topics
+	// Of the broker: inSystem and outSystem of system topics. The times of outAll are the
+	// looks into a queue that found messages.
+	inAll, inSystem, outAll, outSystem, backAll, cksAll, acksAll counter
 
-	found, missed atomic.Int64 // looks of consumers into a queue
-	slowestGet    atomic.Int64 // ns
+	missed     atomic.Int64 // looks that found none
+	slowestGet atomic.Int64 // ns
 
 	mu      sync.Mutex // who holds it samples, or reads what was sampled
 	sampled [windows]times
@@ -43,6 +44,7 @@ type Stats struct {
 	days    Days
 	today   time.Time
 	began   time.Time
+	clock   time.Time // of Elapsed
 	swept   time.Time
 	source  Source
 }
@@ -56,8 +58,11 @@ func New(cfg Config) *Stats {
 		Topic: func(string) bool { return true }, Group: func(string) bool { return true },
 		Timed: func() (int64, int64) { return 0, 0 },
 	}}
-	s.in.limit, s.out.limit, s.back.limit, s.cks.limit, s.acks.limit = MaxNames, MaxNames, MaxNames, MaxNames, MaxNames
-	s.began = cfg.Now()
+	s.in.limit, s.in.topic = MaxNames, func(topic string) string { return topic }
+	for _, t := range []*table[groupTopic]{&s.out, &s.back, &s.cks, &s.acks} {
+		t.limit, t.topic = MaxNames, func(k groupTopic) string { return k.topic }
+	}
+	s.began, s.clock = cfg.Now(), time.Now()
 	s.swept, s.today = s.began, s.began
 	return s
 }
@@ -73,6 +78,10 @@ type Source struct {
 	Timed func() (in, out int64)
 }
 
+// Elapsed is the time since the start, for who measures how long something takes: it
+// costs less than a time.
+func (s *Stats) Elapsed() time.Duration { return time.Since(s.clock) }
+
 // In counts messages that came to a topic in one request: sent, delivered after a
 // delay, committed, or put among the dead letters. bytes are those of their records.
 func (s *Stats) In(topic string, messages, bytes int) { s.Sent(topic, 1, messages, bytes, 0) }
@@ -80,7 +89,8 @@ func (s *Stats) In(topic string, messages, bytes int) { s.Sent(topic, 1, message
 // Sent is In for the messages of several requests that were stored together, each of
 // which took so long.
 func (s *Stats) Sent(topic string, requests, messages, bytes int, took time.Duration) {
-	if c := s.in.of(topic); c != nil {
+	c := s.in.of(topic)
+	if c != nil {
 		c.messages.Add(int64(messages))
 		c.bytes.Add(int64(bytes))
 		c.times.Add(int64(requests))
@@ -89,25 +99,26 @@ func (s *Stats) Sent(topic string, requests, messages, bytes int, took time.Dura
 		}
 	}
 	s.inAll.messages.Add(int64(messages))
-	if !message.IsSystemTopic(topic) {
-		s.inUser.messages.Add(int64(messages))
+	if c.ofSystem(topic) {
+		s.inSystem.messages.Add(int64(messages))
 	}
 }
 
 // Out counts messages that were given to a consumer, whose bytes are those of their
 // records, and how long they were looked for.
 func (s *Stats) Out(group, topic string, messages, bytes int, took time.Duration) {
-	if c := s.out.of(groupTopic{group, topic}); c != nil {
+	c := s.out.of(groupTopic{group, topic})
+	if c != nil {
 		c.messages.Add(int64(messages))
 		c.bytes.Add(int64(bytes))
 		c.times.Add(1)
 		c.nanos.Add(int64(took))
 	}
 	s.outAll.messages.Add(int64(messages))
-	if !message.IsSystemTopic(topic) {
-		s.outUser.messages.Add(int64(messages))
+	s.outAll.times.Add(1)
+	if c.ofSystem(topic) {
+		s.outSystem.messages.Add(int64(messages))
 	}
-	s.found.Add(1)
 	s.slow(took)
 }
 
@@ -256,7 +267,7 @@ func (s *Stats) sample(now time.Time, src Source) (sweep bool) {
 const sweepPeriod = 10 * time.Minute
 
 func (s *Stats) each(fn func(*counter)) {
-	for _, c := range []*counter{&s.inAll, &s.inUser, &s.outAll, &s.outUser, &s.backAll, &s.cksAll, &s.acksAll} {
+	for _, c := range []*counter{&s.inAll, &s.inSystem, &s.outAll, &s.outSystem, &s.backAll, &s.cksAll, &s.acksAll} {
 		fn(c)
 	}
 	s.in.each(func(_ string, c *counter) { fn(c) })

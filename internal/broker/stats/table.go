@@ -7,6 +7,8 @@ import (
 	"maps"
 	"sync"
 	"sync/atomic"
+
+	"github.com/twostage/twostage/message"
 )
 
 // MaxNames is how many names a table of counters holds.
@@ -17,6 +19,15 @@ type counter struct {
 	messages, bytes, times, nanos atomic.Int64
 
 	windows [windows]series
+	system  bool // of a system topic
+}
+
+// ofSystem tells whether c, or where there is none the topic, is of the system.
+func (c *counter) ofSystem(topic string) bool {
+	if c == nil {
+		return message.IsSystemTopic(topic)
+	}
+	return c.system
 }
 
 func (c *counter) value() value {
@@ -28,6 +39,7 @@ func (c *counter) value() value {
 // worth it.
 type table[K comparable] struct {
 	limit   int
+	topic   func(K) string
 	seen    atomic.Pointer[map[K]*counter] // never changed
 	unnamed atomic.Int64                   // times that there was no room for a name
 
@@ -64,7 +76,7 @@ func (t *table[K]) miss(k K) *counter {
 		if t.all == nil {
 			t.all = map[K]*counter{}
 		}
-		c = new(counter)
+		c = &counter{system: message.IsSystemTopic(t.topic(k))}
 		t.all[k] = c
 	}
 	if t.misses++; t.misses >= len(t.all) {

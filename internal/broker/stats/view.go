@@ -21,6 +21,23 @@ type Span struct {
 	Average   float64 // of the times that it was counted; 0: never
 }
 
+// reading is what a name and a key mean.
+type reading struct {
+	c    *counter
+	less *counter // to be taken off; nil: nothing
+	unit unit
+	own  bool // the broker's own, without an average
+}
+
+// value is what was counted in a window, with c and less as they are now.
+func (r *reading) value(w int) value {
+	v := r.c.value().minus(r.c.windows[w].oldest())
+	if r.less != nil {
+		v = v.minus(r.less.value().minus(r.less.windows[w].oldest()))
+	}
+	return v
+}
+
 // unit tells what of a counter a name means.
 type unit uint8
 
@@ -33,15 +50,14 @@ const (
 // View gives a counter by RocketMQ's names of statistics and their keys. An error
 // says which of them is not known, or that nothing was counted.
 func (s *Stats) View(name, key string) (View, error) {
-	c, u, err := s.find(name, key)
+	r, err := s.find(name, key)
 	if err != nil {
 		return View{}, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now, v := s.cfg.Now(), c.value()
-	span := func(w int) Span { return s.span(c, u, w, now, v) }
-	return View{span(minute), span(hour), span(day)}, nil
+	now := s.cfg.Now()
+	return View{s.span(&r, minute, now), s.span(&r, hour, now), s.span(&r, day, now)}, nil
 }
 
 // names are the statistics of a broker by topic, by topic and group, and its own.
@@ -49,58 +65,58 @@ const names = "TOPIC_PUT_NUMS, TOPIC_PUT_SIZE, TOPIC_PUT_LATENCY and DLQ_PUT_NUM
 	"GROUP_GET_NUMS, GROUP_GET_SIZE, GROUP_GET_LATENCY, GROUP_CK_NUMS, GROUP_ACK_NUMS and SNDBCK_PUT_NUMS by topic@group; " +
 	"BROKER_PUT_NUMS, BROKER_GET_NUMS, BROKER_CK_NUMS and BROKER_ACK_NUMS by cluster"
 
-func (s *Stats) find(name, key string) (c *counter, u unit, err error) {
+func (s *Stats) find(name, key string) (r reading, err error) {
 	switch {
 	case strings.HasSuffix(name, "_SIZE"):
-		u = bytes
+		r.unit = bytes
 	case strings.HasSuffix(name, "_LATENCY"):
-		u = latency
+		r.unit = latency
 	}
 	var ok bool
 	switch name {
 	case "TOPIC_PUT_NUMS", "TOPIC_PUT_SIZE", "TOPIC_PUT_LATENCY":
-		c, ok = s.in.lookup(key)
+		r.c, ok = s.in.lookup(key)
 	case "DLQ_PUT_NUMS": // by the group, or its topic
-		c, ok = s.in.lookup(message.DLQPrefix + strings.TrimPrefix(key, message.DLQPrefix))
+		r.c, ok = s.in.lookup(message.DLQPrefix + strings.TrimPrefix(key, message.DLQPrefix))
 	case "GROUP_GET_NUMS", "GROUP_GET_SIZE", "GROUP_GET_LATENCY":
-		c, ok = lookup(&s.out, key)
+		r.c, ok = lookup(&s.out, key)
 	case "GROUP_CK_NUMS":
-		c, ok = lookup(&s.cks, key)
+		r.c, ok = lookup(&s.cks, key)
 	case "GROUP_ACK_NUMS":
-		c, ok = lookup(&s.acks, key)
+		r.c, ok = lookup(&s.acks, key)
 	case "SNDBCK_PUT_NUMS":
-		c, ok = lookup(&s.back, key)
+		r.c, ok = lookup(&s.back, key)
 	default:
-		if c = s.ofBroker(name); c == nil {
-			return nil, u, fmt.Errorf("The stats <%s> <%s> not exist: there are %s", name, key, names) //nolint:staticcheck // RocketMQ's remark
+		if r.c, r.less = s.ofBroker(name); r.c == nil {
+			return r, fmt.Errorf("The stats <%s> <%s> not exist: there are %s", name, key, names) //nolint:staticcheck // RocketMQ's remark
 		}
-		ok = key == s.cfg.Cluster
+		r.own, ok = true, key == s.cfg.Cluster
 	}
 	switch {
 	case ok:
-		return c, u, nil
-	case c == nil:
-		return nil, u, fmt.Errorf("The stats <%s> <%s> not exist: nothing was counted since the start", name, key) //nolint:staticcheck // RocketMQ's remark
+		return r, nil
+	case r.c == nil:
+		return r, fmt.Errorf("The stats <%s> <%s> not exist: nothing was counted since the start", name, key) //nolint:staticcheck // RocketMQ's remark
 	}
-	return nil, u, fmt.Errorf("The stats <%s> <%s> not exist: its key is the cluster, %s", name, key, s.cfg.Cluster) //nolint:staticcheck // RocketMQ's remark
+	return r, fmt.Errorf("The stats <%s> <%s> not exist: its key is the cluster, %s", name, key, s.cfg.Cluster) //nolint:staticcheck // RocketMQ's remark
 }
 
-func (s *Stats) ofBroker(name string) *counter {
+func (s *Stats) ofBroker(name string) (c, less *counter) {
 	switch name {
 	case "BROKER_PUT_NUMS":
-		return &s.inAll
-	case "BROKER_GET_NUMS":
-		return &s.outAll
+		return &s.inAll, nil
 	case "BROKER_PUT_NUMS_WITHOUT_SYSTEM_TOPIC":
-		return &s.inUser
+		return &s.inAll, &s.inSystem
+	case "BROKER_GET_NUMS":
+		return &s.outAll, nil
 	case "BROKER_GET_NUMS_WITHOUT_SYSTEM_TOPIC":
-		return &s.outUser
+		return &s.outAll, &s.outSystem
 	case "BROKER_CK_NUMS":
-		return &s.cksAll
+		return &s.cksAll, nil
 	case "BROKER_ACK_NUMS":
-		return &s.acksAll
+		return &s.acksAll, nil
 	}
-	return nil
+	return nil, nil
 }
 
 // lookup finds "topic@group".
@@ -112,21 +128,24 @@ func lookup(t *table[groupTopic], key string) (*counter, bool) {
 	return t.lookup(groupTopic{group, topic})
 }
 
-// span is what a window of c has, when c is v; s.mu is held.
-func (s *Stats) span(c *counter, u unit, w int, now time.Time, v value) (r Span) {
-	d := v.minus(c.windows[w].oldest())
-	switch u {
+// span is what a window has; s.mu is held.
+func (s *Stats) span(r *reading, w int, now time.Time) (p Span) {
+	v := r.value(w)
+	switch r.unit {
 	case messages:
-		r.Sum, r.Average = d.messages, ratio(d.messages, d.times)
+		p.Sum, p.Average = v.messages, ratio(v.messages, v.times)
 	case bytes:
-		r.Sum, r.Average = d.bytes, ratio(d.bytes, d.times)
+		p.Sum, p.Average = v.bytes, ratio(v.bytes, v.times)
 	case latency:
-		r.Sum, r.Average = d.nanos/int64(time.Millisecond), ratio(d.nanos, d.times)/float64(time.Millisecond)
+		p.Sum, p.Average = v.nanos/int64(time.Millisecond), ratio(v.nanos, v.times)/float64(time.Millisecond)
+	}
+	if r.own {
+		p.Average = 0
 	}
 	if at := s.sampled[w].at; len(at) > 0 {
-		r.PerSecond = perSecond(r.Sum, now.Sub(at[0]))
+		p.PerSecond = perSecond(p.Sum, now.Sub(at[0]))
 	}
-	return r
+	return p
 }
 
 // TopicPerSecond is how many messages a second came to a topic in the last minute.
@@ -148,7 +167,7 @@ func (s *Stats) lately(c *counter, ok bool) float64 {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.span(c, messages, minute, s.cfg.Now(), c.value()).PerSecond
+	return s.span(&reading{c: c}, minute, s.cfg.Now()).PerSecond
 }
 
 func perSecond(sum int64, took time.Duration) float64 {
