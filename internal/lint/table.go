@@ -45,6 +45,7 @@ var table = []row{
 	{path: "internal/config", layer: 0},
 	{path: "internal/vfs", layer: 0},
 	{path: "internal/commit", layer: 0, never: []string{"internal"}, pure: true},
+	{path: "internal/promtext", layer: 0, never: []string{"internal"}, pure: true},
 	{path: "internal/pq", layer: 0, never: []string{"internal"}, pure: true},
 	{path: "internal/lint", layer: 0, thirdParty: nothing},
 	{path: "internal/proctest", forTests: true, goroutines: "waits for the process it started"},
