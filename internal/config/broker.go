@@ -30,6 +30,7 @@ type Broker struct {
 	Limits       Limits
 	Creations    Creations
 	Access       Access
+	Requests     Requests
 }
 
 // Identity is who the broker is in its cluster. Its id is 0: it is a master.
@@ -223,6 +224,12 @@ type Metrics struct {
 	Prometheus bool   // metricsExporterType=PROM
 	Host       string // metricsPromExporterHost; "" is every address
 	Port       int    // metricsPromExporterPort; 0 picks a free one
+	MaxSeries  int    // metricsOtelCardinalityLimit: label sets of one metric
+}
+
+// Requests is about requests of all kinds.
+type Requests struct {
+	Slow time.Duration // slowRequestMillis: requests that take longer are logged; 0: none
 }
 
 // Creations limit what one address may create in a minute, and at once; 0: no limit.

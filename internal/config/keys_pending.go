@@ -96,7 +96,6 @@ var pendingBroker = []part{
 		{"broadcastOffsetExpireMaxSecond", kindLong, "300"},
 	}},
 	{"metric options", "metrics are served to Prometheus, with Twostage's own labels and choice", []setting{
-		{"metricsOtelCardinalityLimit", kindInt, "50000"},
 		{"metricsGrpcExporterTarget", kindText, ""},
 		{"metricsGrpcExporterHeader", kindText, ""},
 		{"metricGrpcExporterTimeOutInMills", kindLong, "3000"},

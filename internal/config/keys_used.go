@@ -202,6 +202,8 @@ func usedBroker() []*key {
 		text("metricsExporterType", "DISABLE"), // values: see metricsExporter
 		whole("metricsPromExporterPort", "5557", 0, maxPort),
 		text("metricsPromExporterHost", ""),
+		whole("metricsOtelCardinalityLimit", "50000", 1, 10_000_000),
+		whole("slowRequestMillis", "1000", 0, maxMillis),
 	}
 }
 

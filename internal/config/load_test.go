@@ -71,7 +71,7 @@ func TestDefaults(t *testing.T) {
 		Assign:  Assign{Balance: true, RouteInterval: 30 * time.Second, DefaultMode: "PULL", ShareQueues: -1},
 		Query:   Query{MaxMessages: 64, MaxByUniqueKey: 32},
 		Trace:   Trace{On: true, Topic: "RMQ_SYS_TRACE_TOPIC", PerSecond: 1000},
-		Metrics: Metrics{Port: 5557}, TLS: tls, Limits: limits, Creations: Creations{Topics: 10000, Groups: 10000},
+		Metrics: Metrics{Port: 5557, MaxSeries: 50000}, Requests: Requests{Slow: time.Second}, TLS: tls, Limits: limits, Creations: Creations{Topics: 10000, Groups: 10000},
 		Access: Access{PlainFile: "/d/conf/plain_acl.yml", Dir: "/d/store/config/auth"},
 	}
 	if !reflect.DeepEqual(c.Broker, want) {

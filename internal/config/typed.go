@@ -137,6 +137,10 @@ func (s *settings) broker() Broker {
 			Prometheus: s.prometheus(),
 			Host:       s.host("metricsPromExporterHost"),
 			Port:       s.int("metricsPromExporterPort"),
+			MaxSeries:  s.int("metricsOtelCardinalityLimit"),
+		},
+		Requests: Requests{
+			Slow: s.millis("slowRequestMillis"),
 		},
 		TLS:       s.tls(),
 		Limits:    s.limits(),

@@ -18,6 +18,7 @@ type batch struct {
 	parts []part
 	conds []cond // what PushIf added, in order
 	size  int64  // bytes of head and bodies
+	timed []timed
 
 	vec  [][]byte
 	bufs net.Buffers // vec as WriteTo consumes it
@@ -42,6 +43,10 @@ func (ep *endpoint) recycle(b *batch) {
 	clear(b.parts)
 	clear(b.vec)
 	clear(b.conds)
+	b.timed = b.timed[:0]
+	if cap(b.timed) > 1024 {
+		b.timed = nil
+	}
 	if cap(b.head) > keepHead {
 		b.head = nil
 	}

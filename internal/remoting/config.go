@@ -130,6 +130,10 @@ type ServerConfig struct {
 	TLS ServerTLS
 	// DrainTimeout bounds how long Close waits for requests in flight. Default 5 s.
 	DrainTimeout time.Duration
+	// Slow is how long a request may take, from when it was read until its answer was
+	// written; a longer one is logged, one a second, unless it waited for a message
+	// (Ticket.Held). Zero: none is.
+	Slow time.Duration
 	Limits
 	Logger *slog.Logger
 }

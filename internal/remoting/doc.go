@@ -69,10 +69,19 @@
 //   - Memory for a frame grows with the bytes that came, not with the length it
 //     states; MaxReadMemory bounds large frames over all connections.
 //
+// # How long requests take
+//
+// A server measures every request from when it was read until its answer was written,
+// by code and by the answer's code ([Server.Latencies]). The answers of a batch to
+// requests of one read are counted together, when the batch was written: that costs
+// two looks at the clock and a few additions for the batch. What takes longer than
+// ServerConfig.Slow is logged, one a second, with what it waited for and with
+// [Request.ID].
+//
 // # Locks
 //
 // Conn.mu is innermost: only header encoding (wire.Header) runs under it.
-// Server.mu, Client.mu, Lane.mu and endpoint.mu are held for bookkeeping only; no
+// Server.mu, Client.mu, Lane.mu, latencies.mu and endpoint.mu are held for bookkeeping only; no
 // other lock is taken while one of them is held. The valid of PushIf runs with
 // none of them, on the goroutine that writes, and may take locks of the caller's
 // that are held around PushIf and other calls here.

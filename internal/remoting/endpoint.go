@@ -66,6 +66,7 @@ type endpoint struct {
 	version int32
 	sign    func(*wire.Request) wire.Fields
 	log     *slog.Logger
+	timings *latencies // nil: a client's
 
 	batches sync.Pool // *batch
 	nextID  atomic.Uint64
@@ -159,6 +160,9 @@ func notSupported(r *Request) {
 // run calls the handler. A panic is a bug of ours: it is logged with its stack
 // and answered, and the process goes on.
 func (ep *endpoint) run(h Handler, r *Request) {
+	if r.lane && ep.timings != nil {
+		r.queued = ep.timings.now() - r.read
+	}
 	defer r.finish()
 	h(r)
 }
@@ -176,13 +180,19 @@ func (ep *endpoint) admits(admit func(*Request) bool, r *Request) (ok bool) {
 
 // runTogether is run for requests of one connection.
 func (ep *endpoint) runTogether(h func([]*Request), all []*Request) {
+	if ep.timings != nil {
+		now := ep.timings.now()
+		for _, r := range all {
+			r.queued = now - r.read
+		}
+	}
 	defer finishAll(all)
 	h(all)
 }
 
 func (ep *endpoint) panicked(r *Request, p any) {
 	ep.panics.Add(1)
-	ep.log.Error("handler panicked", "code", r.Code, "request", wire.CodeName(r.Code),
+	ep.log.Error("handler panicked", "id", r.ID(), "code", r.Code, "request", wire.CodeName(r.Code),
 		"peer", r.Conn.remote, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 	r.replyPanic(p)
 }

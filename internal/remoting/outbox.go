@@ -102,7 +102,10 @@ func (c *Conn) waitFor(closed <-chan struct{}, timeout <-chan time.Time, cond fu
 // answer appends an answer and sees to it that somebody writes it. It calls
 // release in the end, whatever happens.
 func (c *Conn) answer(t *Ticket, resp *wire.Response, body net.Buffers, release func()) {
-	backlog, kick := c.queueAnswer(t, resp, body, release)
+	backlog, kick, first := c.queueAnswer(t, resp, body, release)
+	if first && t.oneWay && c.ep.timings != nil {
+		c.ep.timings.oneWay(c, t, resp.Code)
+	}
 	if kick {
 		go c.writeFn()
 	}
@@ -115,7 +118,7 @@ func (c *Conn) answer(t *Ticket, resp *wire.Response, body net.Buffers, release 
 
 // queueAnswer holds against a header whose encoding panics: the slot stays
 // taken, so that the handler's panic can still be answered.
-func (c *Conn) queueAnswer(t *Ticket, resp *wire.Response, body net.Buffers, release func()) (backlog int64, kick bool) {
+func (c *Conn) queueAnswer(t *Ticket, resp *wire.Response, body net.Buffers, release func()) (backlog int64, kick, first bool) {
 	kept := false
 	c.mu.Lock()
 	defer func() {
@@ -125,7 +128,7 @@ func (c *Conn) queueAnswer(t *Ticket, resp *wire.Response, body net.Buffers, rel
 		}
 	}()
 	if t.slot >= 0 && !c.holds(t.slot, t.gen) {
-		return 0, false
+		return 0, false, false
 	}
 	if !c.dead && !c.deaf && !t.oneWay {
 		kept = c.appendAnswer(t, resp, body, release)
@@ -134,13 +137,16 @@ func (c *Conn) queueAnswer(t *Ticket, resp *wire.Response, body net.Buffers, rel
 	if t.slot >= 0 {
 		c.free(t.slot, t.gen)
 	}
-	return backlog, kick
+	return backlog, kick, true
 }
 
 // appendAnswer says whether the batch took over the duty to call release.
 // c.mu is held.
 func (c *Conn) appendAnswer(t *Ticket, resp *wire.Response, body net.Buffers, release func()) bool {
 	b := c.openBatch()
+	if c.ep.timings != nil {
+		b.note(t, resp.Code, !c.inBatch && !t.direct)
+	}
 	start, bodies := len(b.head), 0
 	for _, s := range body {
 		bodies += len(s)
@@ -224,7 +230,14 @@ func (c *Conn) write(now time.Time, batches int) (owns bool) {
 		if i > 0 {
 			now = time.Now()
 		}
+		var start time.Duration
+		if len(b.timed) > 0 {
+			start = c.ep.timings.now()
+		}
 		wrote, err := c.writeBatch(b, now)
+		if len(b.timed) > 0 {
+			c.ep.timings.written(c, b, start, err)
+		}
 		size := b.size
 		c.ep.recycle(b)
 		if err != nil {

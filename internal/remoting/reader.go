@@ -23,11 +23,12 @@ type reader struct {
 	buf  []byte
 	r, w int
 
-	deadline time.Time // of the socket; never later than what is wanted
-	lastRead time.Time // bytes came
-	busyAt   time.Time // a read filled a quarter of the buffer
-	partial  time.Time // the first bytes of the frame that is still arriving came
-	begun    bool      // the first bytes came and told what the peer speaks
+	deadline time.Time     // of the socket; never later than what is wanted
+	lastRead time.Time     // bytes came
+	busyAt   time.Time     // a read filled a quarter of the buffer
+	partial  time.Time     // the first bytes of the frame that is still arriving came
+	read     time.Duration // lastRead, by latencies
+	begun    bool          // the first bytes came and told what the peer speaks
 
 	dec wire.Decoder
 	cmd wire.Command
@@ -118,6 +119,9 @@ func (c *Conn) readLoop() error {
 				rd.busyAt = now
 			}
 			rd.lastRead = now
+			if t := c.ep.timings; t != nil {
+				rd.read = now.Sub(t.epoch)
+			}
 			rd.w += n
 			if err := c.handleArrived(now); err != nil {
 				return err
@@ -317,11 +321,11 @@ func (c *Conn) dispatch(frame []byte) error {
 		}
 	}
 	if route.Lane == nil {
-		rd.req = Request{Command: &rd.cmd, Conn: c, slot: -1}
+		rd.req = Request{Command: &rd.cmd, Conn: c, slot: -1, read: rd.read}
 		c.ep.run(route.Handler, &rd.req)
 		return nil
 	}
-	req := &Request{Command: rd.cmd.Clone(), Conn: c, lane: true}
+	req := &Request{Command: rd.cmd.Clone(), Conn: c, lane: true, read: rd.read}
 	req.slot, req.gen = c.reserve(len(frame))
 	if len(rd.together) > 0 && rd.together[0].Code != req.Code {
 		c.handOver()

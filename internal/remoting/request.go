@@ -6,6 +6,7 @@ package remoting
 import (
 	"fmt"
 	"net"
+	"time"
 
 	"github.com/twostage/twostage/internal/wire"
 )
@@ -23,6 +24,8 @@ type Request struct {
 	ticketed bool
 	light    bool // its ticket is one of LightTicket
 	answered bool
+	read     time.Duration // when it was read, by latencies; 0 where nothing is measured
+	queued   time.Duration // how long it was in a lane
 }
 
 // Reply answers the request, in its encoding. Only the first answer counts; a
@@ -41,6 +44,7 @@ func (r *Request) ReplyBody(resp *wire.Response, body net.Buffers, release func(
 		return
 	}
 	t := r.ticket()
+	t.direct = true
 	r.Conn.answer(&t, resp, body, release)
 	r.answered = true // not before: when the encoding of resp panics, that is answered
 }
@@ -82,7 +86,7 @@ func (r *Request) LightTicket() Ticket {
 func (r *Request) ticket() Ticket {
 	return Ticket{
 		c: r.Conn, opaque: r.Opaque, slot: r.slot, gen: r.gen,
-		enc: r.Encoding, oneWay: r.IsOneWay(),
+		enc: r.Encoding, oneWay: r.IsOneWay(), code: r.Code, read: r.read, queued: r.queued,
 	}
 }
 
@@ -142,6 +146,18 @@ type Ticket struct {
 	gen    uint32
 	enc    wire.Encoding
 	oneWay bool
+	held   bool
+	direct bool // the handler answers before it returns
+	code   int32
+	read   time.Duration
+	queued time.Duration
+}
+
+// Held is the ticket for a request that waits for a message: how long it took says
+// nothing about the server, so it is counted apart and never logged as slow.
+func (t Ticket) Held() Ticket {
+	t.held = true
+	return t
 }
 
 // Reply is as Request.Reply, from any goroutine. It never blocks on the peer and

@@ -41,6 +41,7 @@ func NewServer(cfg ServerConfig) *Server {
 	}
 	ep := newEndpoint(cfg.Limits, cfg.Logger)
 	ep.server = true
+	ep.timings = newLatencies(cfg.Slow, ep.log)
 	ep.routes, ep.unknown = cfg.Routes, cfg.Unknown
 	ep.onOpen, ep.onClose, ep.onBatch = cfg.OnOpen, cfg.OnClose, cfg.EndOfBatch
 	ep.onFault = cfg.OnFault
@@ -85,6 +86,9 @@ func (s *Server) Addr() net.Addr {
 
 // Stats counts since NewServer.
 func (s *Server) Stats() Stats { return s.ep.stats() }
+
+// SlowRequests is how many requests took longer than ServerConfig.Slow.
+func (s *Server) SlowRequests() int64 { return s.ep.timings.slows.Load() }
 
 // EachConn calls fn for every connection that is open now.
 func (s *Server) EachConn(fn func(*Conn)) { s.ep.each(fn) }
