@@ -4,7 +4,6 @@
 package broker
 
 import (
-	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -20,6 +19,7 @@ import (
 	"github.com/twostage/twostage/internal/broker/assign"
 	"github.com/twostage/twostage/internal/broker/delay"
 	"github.com/twostage/twostage/internal/broker/group"
+	"github.com/twostage/twostage/internal/broker/inflow"
 	"github.com/twostage/twostage/internal/broker/lock"
 	"github.com/twostage/twostage/internal/broker/longpoll"
 	"github.com/twostage/twostage/internal/broker/offset"
@@ -81,6 +81,8 @@ type Broker struct {
 	assign  *assign.Service
 	locks   *lock.Table
 	stats   *stats.Stats
+	inflow  *inflow.Counters
+	scrapes scrapes
 	server  *remoting.Server
 	vip     *remoting.Server
 	client  *remoting.Client
@@ -115,7 +117,7 @@ func New(o Options) *Broker {
 	}
 	clock := func() time.Time { return time.UnixMilli(o.NowMillis()) }
 	return &Broker{
-		o: o, live: o.Live, cfg: o.Config, log: o.Logger, locks: lock.New(), holds: longpoll.New[*store.Queue](maxHeld, o.Logger), stats: stats.New(stats.Config{Cluster: o.Config.Identity.Cluster, Now: time.Now}),
+		o: o, live: o.Live, cfg: o.Config, log: o.Logger, locks: lock.New(), holds: longpoll.New[*store.Queue](maxHeld, o.Logger), stats: stats.New(stats.Config{Cluster: o.Config.Identity.Cluster, Now: time.Now}), inflow: inflow.New(),
 		newTopics: quota.New("topics", "topicCreationsPerMinute", o.Config.Creations.Topics, clock),
 		newGroups: quota.New("groups", "groupCreationsPerMinute", o.Config.Creations.Groups, clock),
 		popHeld:   popwait.New(waitLimits(o.Config.PopWait), false, o.Logger), noted: popwait.New(waitLimits(o.Config.PopWait), true, o.Logger),
@@ -281,19 +283,28 @@ func (b *Broker) Access() *access.Guard { return b.access }
 // Transactions are the broker's, for the inspector. The broker must be open.
 func (b *Broker) Transactions() *txn.Service { return b.txn }
 
-// Ready tells why the broker is not ready to serve clients, nil when it is.
-func (b *Broker) Ready() error {
-	if !b.opened.Load() {
-		return errors.New("the broker is starting")
-	}
-	if err := b.refusing(); err != nil {
-		return err
-	}
-	return b.naming.ready()
+// Check is something that must hold for a broker to serve clients.
+type Check struct {
+	Name string
+	Err  error // why it does not hold; nil: it does
 }
 
-// refusing is why no message is stored now, nil when they are. All but the first
-// end by themselves.
-func (b *Broker) refusing() error {
-	return cmp.Or(b.store.ReadOnly(), b.store.NoSpace(), b.store.DiskFull())
+// Checks are all that Ready looks at. All but "store" pass again by themselves.
+func (b *Broker) Checks() []Check {
+	if !b.opened.Load() {
+		return []Check{{"start", errors.New("the broker is starting")}}
+	}
+	return []Check{
+		{"start", nil}, {"store", b.store.ReadOnly()}, {"space", b.store.NoSpace()}, {"disk", b.store.DiskFull()}, {"registration", b.naming.ready()},
+	}
+}
+
+// Ready tells why the broker is not ready to serve clients, nil when it is.
+func (b *Broker) Ready() error {
+	for _, c := range b.Checks() {
+		if c.Err != nil {
+			return c.Err
+		}
+	}
+	return nil
 }

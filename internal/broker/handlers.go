@@ -44,7 +44,7 @@ func (b *Broker) handlers() handlers {
 	readable := func() bool { return settings().Identity.Permission&int(topic.PermRead) != 0 }
 	groups := &handler.GroupMaker{Groups: b.groups, Quota: b.newGroups}
 	h.send = &handler.Send{
-		Log: b.store, Topics: b.topics, Groups: groups, Halves: b.txn, Delays: b.waits(), Stats: b.stats,
+		Log: b.store, Topics: b.topics, Groups: groups, Halves: b.txn, Delays: b.waits(), Stats: b.stats, Inflow: b.inflow,
 		Host: b.advertised, Cluster: c.Identity.Cluster, Broker: c.Identity.Name, Every: everyAnswer(settings),
 		Settings: settings, Writable: writable, Created: b.spread.add, NewTopics: b.newTopics, Ordered: b.locks.Held,
 		Tracer: b.o.Tracer,
@@ -62,7 +62,7 @@ func (b *Broker) handlers() handlers {
 	}
 	h.query = &handler.Query{Log: b.store, MayRead: mayRead, Settings: settings}
 	h.client = &handler.Client{Sessions: b.session, Groups: groups, Topics: b.topics, Published: b.naming.announce, Filters: filters, Settings: settings, ProducerOnline: b.txn.Online}
-	h.back = &handler.SendBack{MayRead: mayRead, Log: b.store, Topics: b.topics, Groups: groups, Delays: b.waits(), Stats: b.stats, Writable: writable, Host: b.advertised, Settings: settings}
+	h.back = &handler.SendBack{MayRead: mayRead, Log: b.store, Topics: b.topics, Groups: groups, Delays: b.waits(), Stats: b.stats, Inflow: b.inflow, Writable: writable, Host: b.advertised, Settings: settings}
 	if b.timers != nil {
 		h.back.MaxWait = c.Timers.MaxDelay
 	}

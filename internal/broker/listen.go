@@ -29,6 +29,7 @@ func (b *Broker) newServer(addr string) *remoting.Server {
 			t.send.EndOfBatch(c)
 			t.ends.EndOfBatch(c)
 		},
+		Slow:     b.cfg.Requests.Slow,
 		MaxConns: limits.Connections, MaxConnsPerAddr: limits.PerAddress, TLS: b.o.TLS,
 		Limits: remoting.Limits{
 			IdleTimeout: b.cfg.Network.IdleTimeout, MaxInflightBytes: limits.InflightBytes, MaxReadMemory: limits.ArrivingBytes,

@@ -5,13 +5,10 @@ package broker
 
 import (
 	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/twostage/twostage/internal/broker/txn"
-	"github.com/twostage/twostage/internal/session"
 )
 
-// Metrics is the broker's figures under the names of RocketMQ 5, read when they
-// are asked for.
+// Metrics is the broker's figures that there are few of, read when they are asked
+// for. AppendMetrics has the others.
 func (b *Broker) Metrics() prometheus.Collector { return &collector{b} }
 
 type collector struct{ b *Broker }
@@ -26,24 +23,11 @@ var (
 	descPermission = desc("broker_permission", "Permission of the broker: 4 read, 2 write.")
 	descTopics     = desc("topic_number", "Topics.")
 	descGroups     = desc("consumer_group_number", "Consumer groups.")
-	descIn         = desc("messages_in_total", "Messages that came to the topic since the start; those that wait came to a system topic first.", "topic")
-	descInBytes    = desc("throughput_in_total", "Bytes of the records of those messages.", "topic")
-	descOut        = desc("messages_out_total", "Messages given to consumers since the start.", "topic", "consumer_group")
-	descOutBytes   = desc("throughput_out_total", "Bytes of records given to consumers since the start.", "topic", "consumer_group")
-	descProducers  = desc("producer_connections", "Connections of a producer group.", "producer_group")
-	descConsumers  = desc("consumer_connections", "Connections of a consumer group.", "consumer_group")
-	descHalf       = desc("half_messages", "Undecided transactions, counted from state.", "topic")
-	descCommit     = desc("commit_messages_total", "Transactions committed since the start.", "topic")
-	descRollback   = desc("rollback_messages_total", "Transactions rolled back since the start.", "topic")
-	descFinish     = desc("finish_message_latency", "Seconds from the half message to the commit.", "topic")
 	descDiscard    = desc("discarded_transactions_total", "Transactions discarded since the start: nobody decided.")
 	descRefused    = desc("refused_outcomes_total", "Decisions refused since the start: another outcome than the first, or not the half message's own.")
 	descChecks     = desc("transaction_checks_total", "Checks written to connections of producers since the start.")
 	descWaiting    = desc("transactions_waiting", "Undecided transactions that are due for a check, by what they wait for: a producer of their group, or their group's turn.", "for")
 	descStoryLost  = desc("transaction_story_lost_total", "Events of the story of transactions that the disk did not take in time.")
-	descSize       = desc("storage_size", "Bytes of the commit log.")
-	descUnflushed  = desc("storage_flush_behind_bytes", "Bytes of the commit log that are not known to be on disk.")
-	descUndispatch = desc("storage_dispatch_behind_bytes", "Bytes of the commit log that are not in their queues yet.")
 	descDamage     = desc("storage_damaged_bytes", "Bytes of the commit log that the last start found damaged.")
 	descDamaged    = desc("storage_damaged_reads_total", "Records that were found damaged when they were read, and skipped, since the start.")
 	descDisk       = desc("storage_disk_used", "How full the disk of the store is, 0 to 1, as retention sees it; -1 when that is not known.")
@@ -52,14 +36,10 @@ var (
 	descUnexpired  = desc("storage_deleted_unexpired_files_total", "Of them, those that fileReservedTime would have kept: the disk was too full.")
 	descUnconsumed = desc("storage_deleted_unconsumed_messages_total", "Messages in those that a group had not consumed, for each group, since the start.")
 	descPopHeld    = desc("held_pops", "Pops and notifications that wait for a message.", "kind")
-	descConflicts  = prometheus.NewDesc("twostage_subscription_conflicts", "Members of a consumer group that subscribe to something else than most of it.",
-		append(append([]string(nil), nodeLabels...), "group"), nil)
-	descHeld      = desc("held_pulls", "Pulls that wait for a message.")
-	descTimerLag  = desc("timer_enqueue_lag", "Messages with a time of delivery that are not in the timer wheel yet.")
-	descTimerOut  = desc("timer_dequeue_total", "Messages delivered at their time since the start.")
-	descTimerGone = desc("timer_recalled_total", "Messages that were taken back before their time since the start.")
-	descTimerBad  = desc("timer_skipped_total", "Messages with a time of delivery that could not be delivered since the start: damaged, lost, or without a possible target.")
-	descReadOnly  = desc("storage_read_only", "1 after an I/O error: no message is stored any more.")
+	descHeld       = desc("held_pulls", "Pulls that wait for a message.")
+	descTimerGone  = desc("timer_recalled_total", "Messages that were taken back before their time since the start.")
+	descTimerBad   = desc("timer_skipped_total", "Messages with a time of delivery that could not be delivered since the start: damaged, lost, or without a possible target.")
+	descReadOnly   = desc("storage_read_only", "1 after an I/O error: no message is stored any more.")
 )
 
 // Describe is part of prometheus.Collector.
@@ -84,35 +64,13 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(descGroups, float64(b.groups.Len()))
 	gauge(descHeld, float64(b.holds.Len()))
 	if t := b.timers; t != nil {
-		gauge(descTimerLag, float64(t.Behind()))
-		total(descTimerOut, float64(t.Delivered()))
 		total(descTimerGone, float64(t.Recalled()))
 		total(descTimerBad, float64(t.Skipped()))
 	}
 	gauge(descPopHeld, float64(b.popHeld.Len()), "pop")
 	gauge(descPopHeld, float64(b.noted.Len()), "notification")
-	for group, n := range b.session.Conflicting() {
-		gauge(descConflicts, float64(n), group)
-	}
-	b.stats.EachTopic(func(topic string, n, bytes int64) {
-		total(descIn, float64(n), topic)
-		total(descInBytes, float64(bytes), topic)
-	})
-	b.stats.EachGroup(func(group, topic string, n, bytes int64) {
-		total(descOut, float64(n), topic, group)
-		total(descOutBytes, float64(bytes), topic, group)
-	})
-	connections(b.session, gauge)
 
 	tx := b.txn.Stats()
-	for topic, n := range tx.Pending {
-		gauge(descHalf, float64(n), topic)
-	}
-	for topic, f := range tx.Finished {
-		total(descCommit, float64(f.Committed), topic)
-		total(descRollback, float64(f.RolledBack), topic)
-		ch <- latency(f, append(append([]string(nil), node...), topic))
-	}
 	total(descDiscard, float64(tx.Discarded))
 	total(descRefused, float64(tx.Refused))
 	total(descChecks, float64(tx.Checks))
@@ -121,9 +79,6 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	total(descStoryLost, float64(tx.StoryLost))
 
 	st := b.store.Stats()
-	gauge(descSize, float64(st.End-st.Min))
-	gauge(descUnflushed, float64(st.Unflushed))
-	gauge(descUndispatch, float64(max(st.End-st.Dispatched, 0)))
 	gauge(descDamage, float64(st.DamagedBytes))
 	is := func(err error) float64 {
 		if err != nil {
@@ -140,25 +95,4 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	total(descDeleted, float64(st.DeletedFiles))
 	total(descUnexpired, float64(st.DeletedUnexpired))
 	total(descUnconsumed, float64(b.unconsumed.Load()))
-}
-
-// latency is the histogram of one topic's commits.
-func latency(f txn.Finished, labels []string) prometheus.Metric {
-	buckets, n := make(map[float64]uint64, len(txn.LatencyBounds)), int64(0)
-	for i, bound := range txn.LatencyBounds {
-		n += f.Latency[i]
-		buckets[bound] = uint64(n)
-	}
-	return prometheus.MustNewConstHistogram(descFinish, uint64(f.Committed), f.LatencySum, buckets, labels...)
-}
-
-func connections(r *session.Registry, gauge func(*prometheus.Desc, float64, ...string)) {
-	for _, g := range r.ProducerGroups() {
-		gauge(descProducers, float64(len(r.Producers(g))), g)
-	}
-	for _, g := range r.ConsumerGroups() {
-		if c, ok := r.Consumers(g); ok {
-			gauge(descConsumers, float64(len(c.Clients)), g)
-		}
-	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/twostage/twostage/internal/broker/delay"
 	"github.com/twostage/twostage/internal/broker/group"
+	"github.com/twostage/twostage/internal/broker/inflow"
 	"github.com/twostage/twostage/internal/broker/offset"
 	"github.com/twostage/twostage/internal/broker/topic"
 	"github.com/twostage/twostage/internal/broker/txn"
@@ -112,7 +113,7 @@ func (b *Broker) openServices() error {
 		Log: b.store, FS: b.o.FS, Path: filepath.Join(b.configDir(), "delayOffset.json"),
 		Levels: c.Delays.Levels, FlushInterval: c.Delays.OffsetFlushInterval, NowMillis: b.o.NowMillis, Logger: b.log,
 		TopicExists: func(name string) bool { _, ok := b.topics.Get(name); return ok },
-		Delivered:   b.stats.In,
+		Delivered:   b.countedAs(inflow.Delay),
 	}); err != nil {
 		return err
 	}
@@ -126,7 +127,7 @@ func (b *Broker) openServices() error {
 			_, err := b.topics.Ensure(name, 1, topic.PermRead|topic.PermWrite, 0)
 			return err
 		},
-		FS: b.o.FS, Dir: c.Store.Dir, NowMillis: b.o.NowMillis, Now: time.Now, Logger: b.log, Came: b.stats.In,
+		FS: b.o.FS, Dir: c.Store.Dir, NowMillis: b.o.NowMillis, Now: time.Now, Logger: b.log, Came: b.countedAs(inflow.Transaction),
 		Host: b.advertised, Sync: c.Transactions.Flush == config.SyncFlush || c.Flush.Policy == config.SyncFlush,
 		Timeout: c.Transactions.Timeout, Checks: c.Transactions.MaxChecks, Interval: c.Transactions.CheckInterval,
 		MaxAge: c.Transactions.MaxAge, Rate: c.Transactions.CheckRate,

@@ -22,7 +22,7 @@ func (b *Broker) openPops() error {
 		FS: b.o.FS, Dir: b.configDir(), Cluster: c.Identity.Cluster, Broker: c.Identity.Name, Host: b.advertised,
 		ReviveQueues: c.Pop.ReviveQueues, RetryV2: c.Pop.RetryV2, RetryProbability: c.Pop.RetryProbability,
 		ActualRetryTopic: c.Pop.ActualRetryTopic, MaxBytes: c.Pull.MaxBytesInMemory, Sync: c.Flush.Policy == config.SyncFlush,
-		NowMillis: b.o.NowMillis, Logger: b.log, Wake: b.freed, Revived: b.stats.In,
+		NowMillis: b.o.NowMillis, Logger: b.log, Wake: b.freed, Revived: b.stats.In, GivenUp: b.inflow.DeadLetter,
 	})
 	if err != nil {
 		return err

@@ -17,6 +17,7 @@ import (
 
 // table is the broker's requests. It is set once, before anything is served.
 type table struct {
+	all    []*remoting.Lane
 	routes map[int32]remoting.Route
 	send   *handler.Send
 	ends   *handler.Transaction
@@ -53,7 +54,8 @@ func (b *Broker) wire() {
 	together := func(l *remoting.Lane, h func([]*remoting.Request)) remoting.Route {
 		return remoting.Route{Together: h, Lane: l}
 	}
-	b.requests.Store(&table{send: h.send, ends: h.end, lanes: lanes{query: queries, ack: popped, admin: admins}, routes: b.guarded(admins, map[int32]remoting.Route{
+	all := []*remoting.Lane{clients, queries, backs, admins, popped, makes, shares, replies, relays}
+	b.requests.Store(&table{all: all, send: h.send, ends: h.end, lanes: lanes{query: queries, ack: popped, admin: admins}, routes: b.guarded(admins, map[int32]remoting.Route{
 		wire.ReqSendMessage:      inline(h.send.Handle),
 		wire.ReqSendMessageV2:    inline(h.send.Handle),
 		wire.ReqSendBatchMessage: inline(h.send.Handle),

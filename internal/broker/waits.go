@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/twostage/twostage/internal/broker/delay"
+	"github.com/twostage/twostage/internal/broker/inflow"
 	"github.com/twostage/twostage/internal/broker/timer"
 	"github.com/twostage/twostage/internal/store"
 	"github.com/twostage/twostage/message"
@@ -75,7 +76,7 @@ func (b *Broker) openTimers() error {
 			_, ok := b.topics.Get(name)
 			return ok || strings.HasPrefix(name, message.RevivePrefix)
 		},
-		Delivered: b.stats.In,
+		Delivered: b.countedAs(inflow.Delay),
 	})
 	if err != nil {
 		return err

@@ -27,9 +27,11 @@
 //
 // # HTTP
 //
-//	/healthz  200 as long as the process serves
-//	/readyz   200 when the ready line is out and the broker is ready, else 503 and why
-//	/metrics  Prometheus text
+//	/healthz       200 as long as the process serves
+//	/readyz        200 when the ready line is out and the broker is ready, else 503 and why;
+//	               ?verbose: a line for each check
+//	/metrics       Prometheus text; ?names=exporter,units: other names besides
+//	/debug/pprof/  profiles, over the loopback only
 //
 // With a broker also the transaction inspector, /api/transactions: JSON, for
 // programs of this machine (docs/inspector.md).

@@ -7,18 +7,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
 	"strconv"
-	"sync/atomic"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/twostage/twostage/internal/config"
 	"github.com/twostage/twostage/internal/lifecycle"
@@ -27,45 +21,14 @@ import (
 // httpDrain is how long a stop waits for answers that are under way.
 const httpDrain = time.Second
 
-// health answers /healthz and /readyz.
-type health struct {
-	started atomic.Bool
-	broker  atomic.Pointer[func() error] // its Ready, once it is open
-}
-
-// ready says what is missing, nil when nothing is.
-func (h *health) ready() error {
-	if ready := h.broker.Load(); ready != nil {
-		if err := (*ready)(); err != nil {
-			return fmt.Errorf("broker: %w", err)
-		}
-	}
-	if !h.started.Load() {
-		return errors.New("starting")
-	}
-	return nil
-}
-
-func newRegistry() *prometheus.Registry {
-	r := prometheus.NewRegistry()
-	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return r
-}
-
 // serveHTTP opens the HTTP listener and, if it is asked for, that of the metrics.
 func (n *node) serveHTTP() error {
 	c := n.Config.HTTP
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if err := n.health.ready(); err != nil {
-			http.Error(w, "not ready: "+err.Error(), http.StatusServiceUnavailable)
-			return
-		}
-		_, _ = io.WriteString(w, "ready\n")
-	})
-	metrics := promhttp.HandlerFor(n.metrics, promhttp.HandlerOpts{})
+	n.health.mount(mux)
+	metrics := n.metricsHandler()
 	mux.Handle("GET /metrics", metrics)
+	mountProfiles(mux)
 	if n.Role != config.RoleNamesrv {
 		n.inspect.mount(mux)
 	}

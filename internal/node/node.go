@@ -11,10 +11,12 @@ import (
 	"log/slog"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/twostage/twostage/internal/broker"
 	"github.com/twostage/twostage/internal/config"
 	"github.com/twostage/twostage/internal/lifecycle"
 	"github.com/twostage/twostage/internal/vfs"
@@ -60,6 +62,8 @@ type node struct {
 	guards  guards
 
 	connections *connections
+	serving     atomic.Pointer[broker.Broker] // whose metrics are served
+	spare       atomic.Pointer[[]byte]        // what the last answer of /metrics stood in
 
 	namesrv, broker, http netip.AddrPort
 }
@@ -107,7 +111,7 @@ func (n *node) start(ctx context.Context) error {
 		}
 		n.broker = b.Addr()
 		n.inspect.inspect(n.Config.Broker.Identity.Name, b.Transactions(), b.Access())
-		n.awaitReady(ctx, b.Ready)
+		n.awaitReady(ctx, b)
 	}
 	n.guards.warn(n.Logger)
 	if err := n.metrics.Register(&n.guards); err != nil {
@@ -140,14 +144,14 @@ func (n *node) serve(ctx context.Context, name string, s server) error {
 
 // awaitReady waits until the broker is ready, but not for ever: it serves those
 // who know its address already.
-func (n *node) awaitReady(ctx context.Context, ready func() error) {
-	n.health.broker.Store(&ready)
+func (n *node) awaitReady(ctx context.Context, b *broker.Broker) {
+	n.health.broker.Store(b)
 	patience := time.NewTimer(readyPatience)
 	defer patience.Stop()
 	again := time.NewTicker(time.Millisecond)
 	defer again.Stop()
 	for {
-		err := ready()
+		err := b.Ready()
 		if err == nil {
 			return
 		}

@@ -57,5 +57,6 @@ func (n *node) newBroker() (*broker.Broker, error) {
 	if err := n.metrics.Register(b.Metrics()); err != nil {
 		return nil, fmt.Errorf("broker: metrics: %w", err)
 	}
+	n.serving.Store(b)
 	return b, nil
 }

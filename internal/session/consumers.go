@@ -208,6 +208,17 @@ func (r *Registry) Consumers(group string) (Group, bool) {
 	return Group{Info: g.info, Subscriptions: subs, Clients: g.members.clients()}, true
 }
 
+// ConsumerClients is the members of a consumer group, and how they consume: what
+// Consumers gives without the subscriptions, which may be many.
+func (r *Registry) ConsumerClients(group string) ([]Client, body.ConsumeType) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if g := r.consumers[group]; g != nil {
+		return g.members.clients(), g.info.ConsumeType
+	}
+	return nil, ""
+}
+
 // Consumer finds the member of a group with a client id, the one that came last
 // if there are several.
 func (r *Registry) Consumer(group, clientID string) (Client, bool) {

@@ -110,7 +110,7 @@ func (n *Notify) Notification(r *remoting.Request) {
 		succeed(r, &header.NotificationResponse{HasMsg: true})
 		return
 	}
-	ticket := r.Ticket()
+	ticket := r.Ticket().Held()
 	answer := func(h header.NotificationResponse) {
 		ticket.Reply(&wire.Response{Code: wire.Success, Header: &h})
 	}

@@ -130,6 +130,7 @@ func (pp *popping) run() {
 		pp.nothing(&res, wire.PollingTimeout)
 		return
 	}
+	pp.ticket = pp.ticket.Held()
 	w := &popwait.Wait{
 		Group: pp.req.Group, Topic: pp.req.Topic, Queue: pp.req.Queue, Deadline: pollUntil(pp.poll), Owner: pp.ticket.Conn(),
 		Ready: func() bool { return pp.p.Pops.Ready(pp.req.Group, pp.req.Topic, pp.req.Queue) },

@@ -47,6 +47,7 @@ type Holder interface {
 // Offsets is the consumers' offsets.
 type Offsets interface {
 	Commit(group, topic string, queue int32, offset int64)
+	CommitPull(group, topic string, queue int32, offset, pulled int64)
 	Query(group, topic string, queue int32) (int64, bool)
 }
 
@@ -102,7 +103,8 @@ type pulling struct {
 	max      int32
 	maxBytes int
 	sel      *Selection
-	sent     bool // elsewhere: the group's offset was reset
+	sent     bool  // elsewhere: the group's offset was reset
+	next     int64 // behind what was given; 0: nothing was
 }
 
 // Handle serves one pull.
@@ -149,7 +151,7 @@ func (p *Pull) Handle(r *remoting.Request) {
 	pl.queue = p.Log.Queue(t.TopicName, h.QueueID)
 	pl.run(r, p.holdTime(&h))
 	if h.SysFlag&header.PullCommitOffset != 0 && !pl.sent && pl.group != message.GroupTransCheck {
-		p.Offsets.Commit(pl.group, pl.topic, h.QueueID, h.CommitOffset)
+		p.Offsets.CommitPull(pl.group, pl.topic, h.QueueID, h.CommitOffset, max(h.QueueOffset, pl.next))
 	}
 }
 
@@ -212,7 +214,7 @@ func (pl *pulling) run(r *remoting.Request, hold time.Duration) {
 	}
 	if resp.Code == wire.PullNotFound && hold > 0 {
 		held := *pl
-		ticket := r.Ticket()
+		ticket := r.Ticket().Held()
 		if held.hold(ticket, time.Now().Add(hold)) {
 			res.Release()
 			return
@@ -306,6 +308,7 @@ func (pl *pulling) get(from int64, count int32) (res store.GetResult, resp *wire
 		return res, &wire.Response{Code: wire.SystemError, Remark: err.Error()}, false
 	}
 	if took := pl.p.Stats.Elapsed() - began; len(res.Records) > 0 {
+		pl.next = res.NextOffset
 		pl.p.Stats.Out(pl.group, pl.topic, len(res.Records), res.Bytes, took)
 		pl.p.Tracer.Delivered("pull", pl.group, begun, res.Records)
 	} else {

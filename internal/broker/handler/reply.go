@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/twostage/twostage/internal/broker/inflow"
 	"github.com/twostage/twostage/internal/remoting"
 	"github.com/twostage/twostage/internal/session"
 	"github.com/twostage/twostage/internal/store"
@@ -181,6 +182,9 @@ func (p *Reply) store(r *remoting.Request, h *header.SendRequest, t *body.TopicC
 	}
 	at := b.Result(0)
 	p.Send.Stats.In(t.TopicName, 1, int(at.Size))
+	var one inflow.Tally
+	one.Add(1, int64(at.Size))
+	p.Send.Inflow.Add(t.TopicName, inflow.Normal, &one)
 	return at, nil
 }
 

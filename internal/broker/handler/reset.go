@@ -106,7 +106,7 @@ func (s *Reset) here(r *remoting.Request, h *header.ResetOffsetRequest, t *body.
 		fail(r, wire.SystemError, "not all offsets of group %s in topic %s were reset: %s; reset them again", h.Group, h.Topic, err)
 		return
 	}
-	s.Logger.Info("consumer offsets were reset", "group", h.Group, "topic", h.Topic, "offsets", queues, "by", r.Conn.RemoteAddr())
+	s.Logger.Info("consumer offsets were reset", "group", h.Group, "topic", h.Topic, "offsets", queues, "by", r.Conn.RemoteAddr(), "request", r.ID())
 	succeedBody(r, s.body(h.Topic, queues))
 }
 
@@ -146,7 +146,7 @@ func (s *Reset) atConsumers(r *remoting.Request, h *header.ResetOffsetRequest, t
 		fail(r, wire.SystemError, "%d of the %d consumers of group %s were not told to reset (the last: %s): reset again", len(g.Clients)-told, len(g.Clients), h.Group, err)
 		return
 	}
-	s.Logger.Info("consumers were told to reset their offsets", "group", h.Group, "topic", h.Topic, "offsets", queues, "by", r.Conn.RemoteAddr())
+	s.Logger.Info("consumers were told to reset their offsets", "group", h.Group, "topic", h.Topic, "offsets", queues, "by", r.Conn.RemoteAddr(), "request", r.ID())
 	r.Reply(&wire.Response{Code: wire.Success, Body: table})
 }
 

@@ -5,11 +5,13 @@ package handler
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"net/netip"
 	"strings"
 	"time"
 
+	"github.com/twostage/twostage/internal/broker/inflow"
 	"github.com/twostage/twostage/internal/broker/txn"
 	"github.com/twostage/twostage/internal/config"
 	"github.com/twostage/twostage/internal/remoting"
@@ -91,6 +93,7 @@ type Send struct {
 	Halves Halves
 	Delays Delays
 	Stats  SendStats
+	Inflow *inflow.Counters
 
 	Host     netip.AddrPort // the store host of records
 	Cluster  string
@@ -137,6 +140,9 @@ type pendingSend struct {
 	recall       []byte         // by which it can be taken back; nil: it can't
 	came         string         // the topic where it counts: its own, or that of what waits
 	traced       *trace.Sending // nil: it is not followed
+	visible      string         // the topic where consumers see it at once; "": it is half, or waits
+	kind         inflow.Kind
+	givenUp      string // the topic of a message that is among the dead letters for good; else ""
 }
 
 func connOf(r *remoting.Request) *Conn {
@@ -189,6 +195,7 @@ func (s *Send) addOne(r *remoting.Request, c *Conn, t *body.TopicConfig, queue i
 	name := t.TopicName
 	target, targetQueue := name, queue
 	level := true // whether a delay level counts
+	givenUp := ""
 	if bytes.HasPrefix(c.head.Topic, []byte(message.RetryPrefix)) {
 		dlq, refusal := s.exhausted(r, &c.head)
 		if refusal != nil {
@@ -197,12 +204,14 @@ func (s *Send) addOne(r *remoting.Request, c *Conn, t *body.TopicConfig, queue i
 		}
 		if dlq != "" {
 			target, targetQueue, level = dlq, 0, false
-			c.head.Properties = withOrigin(message.ParseProperties(c.head.Properties))
+			props := message.ParseProperties(c.head.Properties)
+			givenUp = cmp.Or(props[message.PropertyRetryTopic], name)
+			c.head.Properties = withOrigin(props)
 		}
 	}
-	p := pendingSend{first: c.batch.Len(), count: 1, queue: queue, came: target}
+	p := pendingSend{first: c.batch.Len(), count: 1, queue: queue, came: target, visible: target, givenUp: givenUp}
 	props, info := s.properties(c, c.head.Properties)
-	p.noWait = info.noWait
+	p.noWait, p.kind = info.noWait, info.kind
 	rec := &c.rec
 	if info.prepared && c.head.ReconsumeTimes > 0 && info.delayed {
 		// A consumer sends back what was committed: TRAN_MSG is left over.
@@ -236,7 +245,7 @@ func (s *Send) addOne(r *remoting.Request, c *Conn, t *body.TopicConfig, queue i
 		p.isHalf = true
 		q = s.Halves.Prepare(rec, c.half[:0], &c.begun)
 		p.half = c.begun
-		p.came = q.Topic()
+		p.came, p.visible = q.Topic(), ""
 		c.half = rec.Properties[:0]
 		if n := len(rec.Properties); n > message.MaxPropertiesLength-txn.PropertyRoom {
 			s.refuse(r, wire.MessageIllegal, "the properties of the half message have "+itoa(int64(n))+" bytes with those of the broker, at most "+
@@ -253,7 +262,7 @@ func (s *Send) addOne(r *remoting.Request, c *Conn, t *body.TopicConfig, queue i
 			return
 		case ok:
 			q, rec.Properties, c.delayed = wait, out, out
-			p.came = wait.Topic()
+			p.came, p.visible = wait.Topic(), ""
 			if wait.Topic() == message.TopicTimer {
 				p.recall = s.recallHandle(target, out)
 			}
@@ -313,7 +322,7 @@ func (s *Send) addMany(r *remoting.Request, c *Conn, name string, queue int32) {
 	shared := appendCluster(append(c.half[:0], c.head.Properties...), s.Cluster)
 	c.half = shared
 	q := s.Log.Queue(name, queue)
-	p := pendingSend{first: c.batch.Len(), queue: queue, came: name, noWait: info.noWait}
+	p := pendingSend{first: c.batch.Len(), queue: queue, came: name, visible: name, noWait: info.noWait, kind: info.kind}
 	err = message.RangeBatch(r.Body, func(flag int32, body, props []byte) error {
 		rec := c.rec
 		rec.Flag, rec.Body = flag, body

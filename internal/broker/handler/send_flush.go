@@ -4,9 +4,11 @@
 package handler
 
 import (
+	"strings"
 	"sync"
 	"time"
 
+	"github.com/twostage/twostage/internal/broker/inflow"
 	"github.com/twostage/twostage/internal/remoting"
 	"github.com/twostage/twostage/internal/trace"
 	"github.com/twostage/twostage/internal/wire"
@@ -30,6 +32,7 @@ func (s *Send) flush(c *Conn) {
 	err := s.Log.Append(&c.batch)
 	written := c.batch.Written()
 	s.count(c, written)
+	s.takeIn(c, written)
 	syncs, syncsHalves := s.Log.SyncFlush(), s.Log.SyncFlush() || s.Halves.Sync()
 	var later *flushWait
 	for i := range c.pending {
@@ -86,6 +89,36 @@ func (s *Send) count(c *Conn, written int) {
 			s.Stats.Sent(p.came, requests, messages, size, took)
 			requests, messages, size = 0, 0, 0
 		}
+	}
+}
+
+// takeIn counts what consumers can see from now on, of the sends whose records were
+// all written.
+func (s *Send) takeIn(c *Conn, written int) {
+	var run struct {
+		topic string
+		kind  inflow.Kind
+		inflow.Tally
+	}
+	for i := range c.pending {
+		p := &c.pending[i]
+		if p.first+p.count > written || p.visible == "" {
+			continue
+		}
+		if run.topic != "" && (p.visible != run.topic || p.kind != run.kind) {
+			s.Inflow.Add(run.topic, run.kind, &run.Tally)
+			run.Tally = inflow.Tally{}
+		}
+		run.topic, run.kind = p.visible, p.kind
+		for i := range p.count {
+			run.Add(1, int64(c.batch.Result(p.first+i).Size))
+		}
+		if p.givenUp != "" {
+			s.Inflow.DeadLetter(strings.TrimPrefix(p.visible, message.DLQPrefix), p.givenUp)
+		}
+	}
+	if run.topic != "" {
+		s.Inflow.Add(run.topic, run.kind, &run.Tally)
 	}
 }
 

@@ -6,6 +6,7 @@ package handler
 import (
 	"bytes"
 
+	"github.com/twostage/twostage/internal/broker/inflow"
 	"github.com/twostage/twostage/message"
 )
 
@@ -15,6 +16,7 @@ type sendInfo struct {
 	delayed  bool // waits, or has asked for it
 	timed    bool // by a timer's properties
 	noWait   bool
+	kind     inflow.Kind // of a message that neither waits nor is half: Normal or FIFO
 }
 
 // properties makes the properties to store out of those that were sent: without
@@ -31,6 +33,8 @@ func (s *Send) properties(c *Conn, sent []byte) ([]byte, sendInfo) {
 			info.delayed = string(value) != "0"
 		case message.PropertyTimerDeliver, message.PropertyTimerDelayMillis, message.PropertyTimerDelaySeconds:
 			info.timed = true
+		case message.PropertyShardingKey:
+			info.kind = inflow.FIFO
 		case message.PropertyTransactionPrepared:
 			info.prepared = bytes.EqualFold(value, []byte("true"))
 		}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/twostage/twostage/internal/broker/inflow"
 	"github.com/twostage/twostage/internal/broker/retry"
 	"github.com/twostage/twostage/internal/broker/topic"
 	"github.com/twostage/twostage/internal/remoting"
@@ -39,6 +40,7 @@ type SendBack struct {
 	Groups   *GroupMaker
 	Delays   Delays
 	Stats    BackStats
+	Inflow   *inflow.Counters
 	Writable func() bool
 	Host     netip.AddrPort // of the records that are stored
 	Settings Settings
@@ -196,5 +198,8 @@ func (s *SendBack) store(rec *message.Record, h *header.SendBackRequest, v retry
 		return err
 	}
 	s.Stats.In(q.Topic(), 1, int(b.Result(0).Size)) // what waits counts again when its time has come
+	if v.DeadLetter {
+		s.Inflow.DeadLetter(h.Group, props[message.PropertyRetryTopic])
+	}
 	return nil
 }

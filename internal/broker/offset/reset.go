@@ -76,6 +76,7 @@ func (t *Table) place(group, topic string, queue int32, offset int64, keep bool)
 		e.offset = offset
 		t.dirty.Store(true)
 	}
+	e.pulled = 0
 	if keep && !e.reset.pending {
 		t.pending.Add(1)
 	}

@@ -163,7 +163,7 @@ func TestResetOfADeletedGroup(t *testing.T) {
 	tb.Commit("g", "T", 0, 1)
 	q := tb.find("g", "T")
 	tb.DeleteGroup("g")
-	tb.commit(q, 1, 5)
+	tb.commit(q, 1, 5, 0)
 	if tb.size.Load() != 0 || tb.pending.Load() != 0 || len(q.entries) != 0 {
 		t.Errorf("%d bytes, %d pending, %d entries", tb.size.Load(), tb.pending.Load(), len(q.entries))
 	}

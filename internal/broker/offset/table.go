@@ -69,6 +69,7 @@ type entry struct {
 	queue  int32
 	reset  reset
 	offset int64
+	pulled int64 // the next offset that consumers have not asked for yet, as far as known; 0: not known
 }
 
 // at finds the entry of a queue, or where it belongs; q.mu is held. In nearly all
@@ -147,11 +148,18 @@ func Check(queue int32, offset int64) error {
 // queue; it may go back. After Reset it is dropped for a while. It does not
 // allocate, unless it is the first for its queue.
 func (t *Table) Commit(group, topic string, queue int32, offset int64) {
+	t.CommitPull(group, topic, queue, offset, 0)
+}
+
+// CommitPull is Commit with what the consumers of the group have been given of the
+// queue: all below pulled. 0 says nothing of that. It is for figures only, and in
+// memory only.
+func (t *Table) CommitPull(group, topic string, queue int32, offset, pulled int64) {
 	q := t.find(group, topic)
 	if q == nil {
 		q = t.add(group, topic, queue, offset)
 	}
-	t.commit(q, queue, offset)
+	t.commit(q, queue, offset, pulled)
 }
 
 // CommitBytes is Commit for names in bytes.
@@ -162,11 +170,11 @@ func (t *Table) CommitBytes(group, topic []byte, queue int32, offset int64) {
 	if q == nil {
 		q = t.add(string(group), string(topic), queue, offset)
 	}
-	t.commit(q, queue, offset)
+	t.commit(q, queue, offset, 0)
 }
 
 // commit is the end of Commit; q is nil when the pair is refused.
-func (t *Table) commit(q *queues, queue int32, offset int64) {
+func (t *Table) commit(q *queues, queue int32, offset, pulled int64) {
 	if q == nil || queue < 0 || queue > MaxQueue || offset < 0 {
 		return
 	}
@@ -178,6 +186,9 @@ func (t *Table) commit(q *queues, queue int32, offset int64) {
 	}
 	old := e.offset
 	e.offset = offset
+	if pulled > 0 {
+		e.pulled = pulled
+	}
 	q.mu.Unlock()
 	if offset != old {
 		t.dirty.Store(true)
@@ -326,6 +337,46 @@ func (t *Table) Range(fn func(group, topic string, queues map[int32]int64)) {
 	for p, q := range pairs {
 		fn(p.group, p.topic, q.all())
 	}
+}
+
+// Place is a group's in a queue.
+type Place struct {
+	Queue  int32
+	Offset int64 // of the next message that it is to get
+	Pulled int64 // of the first that it was not given yet: at least Offset; Offset where that is not known
+}
+
+// Places calls fn with the places of each group in each topic, by ascending queue.
+// The slice is valid during the call; fn may call everything.
+func (t *Table) Places(fn func(group, topic string, places []Place)) {
+	t.mu.RLock()
+	pairs := make([]struct {
+		pair
+		*queues
+	}, 0, len(t.pairs))
+	for p, q := range t.pairs {
+		pairs = append(pairs, struct {
+			pair
+			*queues
+		}{p, q})
+	}
+	t.mu.RUnlock()
+	var places []Place
+	for _, p := range pairs {
+		places = p.queues.places(places[:0])
+		fn(p.group, p.topic, places)
+	}
+}
+
+// places appends those of the queues.
+func (q *queues) places(list []Place) []Place {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for i := range q.entries {
+		e := &q.entries[i]
+		list = append(list, Place{e.queue, e.offset, max(e.pulled, e.offset)})
+	}
+	return list
 }
 
 func newTable(cfg Config) *Table {

@@ -78,8 +78,9 @@ func kindOf(topic string) Retry {
 	return RetryV1
 }
 
-// normalTopic is the topic that a retry topic of the group belongs to.
-func normalTopic(topic, group string) string {
+// TopicOf is the topic whose messages a group gets again in topic, when that is a
+// retry topic of its pops; else topic.
+func TopicOf(topic, group string) string {
 	rest, ok := strings.CutPrefix(topic, message.RetryPrefix+group)
 	if !ok || rest == "" || rest[0] != '_' && rest[0] != '+' {
 		return topic

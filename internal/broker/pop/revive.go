@@ -41,6 +41,9 @@ func (s *Service) reviveOne(c *checkpoint, now int64) error {
 		s.stats.revived.Add(1)
 		if one.dead {
 			s.stats.dead.Add(1)
+			if s.cfg.GivenUp != nil {
+				s.cfg.GivenUp(c.group, TopicOf(c.topic, c.group))
+			}
 		}
 		if s.cfg.Revived != nil {
 			s.cfg.Revived(one.topic, 1, int(r.b.Result(i).Size))
@@ -71,7 +74,7 @@ type revived struct {
 // collect makes the records.
 func (r *reviving) collect() {
 	s, c := r.s, r.c
-	name := normalTopic(c.topic, c.group)
+	name := TopicOf(c.topic, c.group)
 	g, ok := s.cfg.Groups.Get(c.group)
 	if _, exists := s.cfg.Topics.Get(name); !ok || !exists {
 		s.cfg.Logger.Warn("popped messages that nobody acked are not given again: their topic or group was deleted", "topic", c.topic, "group", c.group, "queue", c.queue, "offset", c.start)
@@ -136,7 +139,7 @@ func (r *reviving) message(q *store.Queue, offset int64, i int, target string, m
 	if dead {
 		target = message.DLQTopic(c.group)
 		parsed := message.ParseProperties(props)
-		parsed[message.PropertyDLQOriginTopic] = normalTopic(c.topic, c.group)
+		parsed[message.PropertyDLQOriginTopic] = TopicOf(c.topic, c.group)
 		// The id that its sender gave it, as of one that a consumer sends back.
 		id := cmp.Or(parsed[message.PropertyUniqueKey], parsed[message.PropertyOriginMessageID])
 		if id == "" {

@@ -86,6 +86,8 @@ type Config struct {
 	Wake func(group, topic string, queue int32)
 	// Revived, when set, is told of messages that were stored again.
 	Revived func(topic string, messages, bytes int)
+	// GivenUp, when set, is told of each message of topic that became a dead letter.
+	GivenUp func(group, topic string)
 }
 
 // Service is pop consumption. Its methods may be called by any goroutine.
