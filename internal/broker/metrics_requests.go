@@ -21,7 +21,6 @@ var (
 	familySlow        = promtext.Family{Name: "twostage_slow_requests_total", Help: "Requests that took longer than slowRequestMillis since the start.", Kind: promtext.Counter}
 	familyWatermark   = promtext.Family{Name: "rocketmq_processor_watermark", Help: "Requests that wait for a worker.", Kind: promtext.Gauge}
 	familyBusy        = promtext.Family{Name: "twostage_busy_requests_total", Help: "Requests refused with SYSTEM_BUSY since the start: their lane was full.", Kind: promtext.Counter}
-	familyConns       = promtext.Family{Name: "twostage_connections", Help: "Open connections, by listener.", Kind: promtext.Gauge}
 	familyClosed      = promtext.Family{Name: "twostage_connections_closed_total", Help: "Connections that the broker has closed or refused since the start, by the reason.", Kind: promtext.Counter}
 )
 
@@ -124,12 +123,10 @@ func (s *scrape) lanes() {
 }
 
 func (s *scrape) listeners(by map[string]*remoting.Server) {
-	s.w.Begin(familyConns)
 	var sum remoting.Stats
 	for _, name := range []string{"main", "vip"} {
 		if server := by[name]; server != nil {
 			st := server.Stats()
-			s.w.Int(s.with("listener", name), int64(st.Conns))
 			sum.Refused += st.Refused
 			sum.BadFrames += st.BadFrames
 			sum.IdleClosed += st.IdleClosed

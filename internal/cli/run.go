@@ -21,6 +21,7 @@ import (
 	"github.com/twostage/twostage/internal/remoting"
 	"github.com/twostage/twostage/internal/rpc"
 	"github.com/twostage/twostage/internal/store/checkpoint"
+	"github.com/twostage/twostage/internal/wire"
 )
 
 // Variables that this package acts on itself.
@@ -156,6 +157,8 @@ func hint(err error) string {
 		return "say which with --cluster NAME"
 	case errors.Is(err, rpc.NotSupported):
 		return "the server is of a version, or of a kind, that does not have this request; `twostage broker list` shows versions"
+	case fixedKey(err):
+		return "docs/configuration.md says which keys change while a server runs"
 	case errors.Is(err, rpc.NoPermission):
 		return "say who you are with --credentials FILE, or ask an admin for the permission; docs/security.md says what each request needs"
 	case errors.Is(err, rpc.SystemBusy):
@@ -166,6 +169,14 @@ func hint(err error) string {
 		return "no answer came in time: is the address reachable from here? `twostage broker list` shows which brokers answer"
 	}
 	return ""
+}
+
+// fixedKey tells a key that can't change at run time from a sender who may not
+// change any: both are answered NO_PERMISSION.
+func fixedKey(err error) bool {
+	e, ok := errors.AsType[*rpc.Error](err)
+	return ok && errors.Is(e, rpc.NoPermission) && (e.Request == wire.ReqUpdateBrokerConfig || e.Request == wire.ReqUpdateNamesrvConfig) &&
+		strings.HasPrefix(e.Remark, "nothing was changed: ")
 }
 
 func rootCommand(p Process) *cobra.Command {

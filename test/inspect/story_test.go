@@ -164,7 +164,7 @@ func wantLists(t *testing.T, s *proctest.Server, l *left) {
 	}
 	tx(t, s, 0, []string{"list", "--limit", "1"}, "there are more than these 1")
 	tx(t, s, 2, []string{"list", "--state", "lost"}, `state "lost": accepted are undecided`)
-	tx(t, s, 2, []string{"list", "-o", "xml"}, "accepted are table, json")
+	tx(t, s, 2, []string{"list", "-o", "xml"}, "accepted are table, wide, json, yaml")
 }
 
 // wantStories holds that `tx show` tells each story, by any of its names, and
