@@ -68,9 +68,10 @@ func (a *Admin) places(ctx context.Context, addr string) ([]Place, error) {
 	return found, nil
 }
 
-// at calls fn with the broker's address. Brokers answer about transactions on the
-// loopback only: where one refuses that runs on this machine, fn is called again
-// with its port there, if something listens.
+// at calls fn with the broker's address. Brokers without access control answer about
+// transactions on their own machine only: where one refuses that runs on this one, but
+// sees us come from another (behind a published port), fn is called again with its
+// port on the loopback, if something listens.
 func (a *Admin) at(ctx context.Context, p Place, fn func(ctx context.Context, addr string) error) error {
 	err := a.request(ctx, p.Addr, fn)
 	if !errors.Is(err, rpc.NoPermission) {

@@ -18,7 +18,7 @@ import (
 
 // transactionID says what an ID argument is.
 const transactionID = `ID is the queue offset that ` + "`twostage tx list`" + ` shows, an offset message id, or a message's unique key.
-Brokers answer about transactions on the loopback only: run the command on the broker's machine.`
+A broker without access control answers this on its own machine only: run the command there.`
 
 // everyState is --state for transactions of any.
 const everyState = "all"
@@ -32,7 +32,7 @@ func txList(p Process) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list", Short: "List transactions of all brokers, oldest first", Args: args(0, 0),
 		Long: `List transactions of all brokers, oldest first: the undecided ones, or those in another state.
-Brokers answer about transactions on the loopback only: run the command on the broker's machine.`,
+A broker without access control answers this on its own machine only: run the command there.`,
 		Example: `  twostage tx list --older-than 10m
   twostage tx list --state discarded --topic orders -o json`,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/netip"
 	"reflect"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -281,33 +280,6 @@ func TestInspectActs(t *testing.T) {
 		var h header.TxResponse
 		if err := h.DecodeExt(a.Ext); c.answer > 0 && (err != nil || h.QueueOffset != c.answer) || c.answer < 0 && len(a.Ext) > 0 {
 			t.Errorf("%s: answer %s, want %d", where, a.Ext, c.answer)
-		}
-	}
-}
-
-// Whoever is not on the loopback gets nothing, not even an error about the rest.
-func TestInspectLoopbackOnly(t *testing.T) {
-	requests := map[int32]wire.Header{
-		wire.ReqTxList: &header.TxListRequest{State: "nonsense"}, wire.ReqTxShow: &header.TxRequest{ID: "3"}, wire.ReqTxRecheck: &header.TxRequest{ID: "3"},
-		wire.ReqTxDecide: &header.TxDecideRequest{ID: "3", Outcome: "commit"}, wire.ReqTxResume: &header.TxRequest{ID: "5"},
-	}
-	for _, peer := range []string{"10.0.0.9:5000", "[2001:db8::1]:5000", "[::ffff:10.0.0.9]:5000", "0.0.0.0:1"} {
-		in := &fakeInspector{}
-		ask := inspected(t, in, peer)
-		for code, h := range requests {
-			a := ask(code, h)
-			if a.Code != wire.NoPermission || !strings.Contains(string(a.Remark), wire.CodeName(code)+" is answered on the loopback only") || !strings.Contains(string(a.Remark), "--broker 127.0.0.1:PORT") {
-				t.Errorf("%s from %s: %d %s", wire.CodeName(code), peer, a.Code, a.Remark)
-			}
-		}
-		if len(in.calls) > 0 {
-			t.Errorf("%s: called %q", peer, in.calls)
-		}
-	}
-	for _, peer := range []string{"127.0.0.1:5000", "127.9.9.9:5000", "[::1]:5000", "[::ffff:127.0.0.1]:5000"} {
-		in := &fakeInspector{}
-		if a := inspected(t, in, peer)(wire.ReqTxShow, &header.TxRequest{ID: "3"}); a.Code != wire.Success || !slices.Equal(in.calls, []string{"show 3"}) {
-			t.Errorf("%s: %d %s", peer, a.Code, a.Remark)
 		}
 	}
 }
