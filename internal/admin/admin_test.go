@@ -275,15 +275,23 @@ func TestDeleteTopic(t *testing.T) {
 	if err := a.DeleteTopic(t.Context(), "T", ""); err != nil {
 		t.Fatal(err)
 	}
+	asked := []string{names1 + " ORDER_TOPIC_CONFIG ?", names2 + " ORDER_TOPIC_CONFIG ?"} // deletes nothing
 	want := []string{addrA + " T ", addrB + " T ", names1 + " T C", names1 + " ORDER_TOPIC_CONFIG T", names2 + " T C", names2 + " ORDER_TOPIC_CONFIG T"}
-	if !slices.Equal(w.deleted, want) {
+	if want = append(asked, want...); !slices.Equal(w.deleted, want) {
 		t.Errorf("deleted %q, want %q", w.deleted, want)
+	}
+	w.deleted, w.refusing = nil, names2
+	if err := a.DeleteTopic(t.Context(), "T", "C"); !errors.Is(err, rpc.SystemError) || !strings.Contains(err.Error(), "nothing is deleted") {
+		t.Errorf("%v", err)
+	}
+	if !slices.Equal(w.deleted, asked[:1]) {
+		t.Errorf("deleted %q, though a name server refuses", w.deleted)
 	}
 	w.deleted, w.refusing = nil, addrA
 	if err := a.DeleteTopic(t.Context(), "T", "C"); !errors.Is(err, rpc.SystemError) {
 		t.Errorf("%v", err)
 	}
-	if want = []string{addrB + " T "}; !slices.Equal(w.deleted, want) {
+	if want = append(asked, addrB+" T "); !slices.Equal(w.deleted, want) {
 		t.Errorf("deleted %q: the routes must stay while a broker has the topic", w.deleted)
 	}
 }

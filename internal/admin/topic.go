@@ -112,8 +112,13 @@ func covers(data *body.TopicRouteData, brokers []Broker) bool {
 	})
 }
 
+// noTopic is a key of OrderNamespace that no topic has: ? is in no topic's name.
+const noTopic = "?"
+
 // DeleteTopic deletes a topic with its messages on all masters of a cluster, the
-// only one when it is not named, and takes it out of the routes, its order too.
+// only one when it is not named, and takes it out of the routes, its order too. A
+// name server that is not there, or that lets us change nothing, ends it before
+// anything is deleted.
 func (a *Admin) DeleteTopic(ctx context.Context, topic, cluster string) error {
 	masters, err := a.masters(ctx, cluster)
 	if err != nil {
@@ -122,6 +127,12 @@ func (a *Admin) DeleteTopic(ctx context.Context, topic, cluster string) error {
 	addrs := make([]string, len(masters))
 	for i, b := range masters {
 		addrs[i] = b.Addrs[0]
+	}
+	err = a.each(ctx, a.servers, func(ctx context.Context, addr string) error {
+		return rpc.DeleteKV(ctx, a.caller, addr, OrderNamespace, noTopic)
+	})
+	if err != nil {
+		return fmt.Errorf("topic %s: nothing is deleted, as not every name server takes it out of its routes: %w", topic, err)
 	}
 	err = a.each(ctx, addrs, func(ctx context.Context, addr string) error {
 		return rpc.DeleteTopic(ctx, a.caller, addr, topic)
