@@ -87,6 +87,7 @@ type Server struct {
 
 	cmd  *exec.Cmd
 	args []string
+	env  []string
 	log  *logBuffer
 	done chan struct{}
 	err  error // of Wait, once done is closed
@@ -96,7 +97,13 @@ type Server struct {
 // stopped when the test ends.
 func Start(t testing.TB, args ...string) *Server {
 	t.Helper()
-	s := &Server{args: args}
+	return StartIn(t, nil, args...)
+}
+
+// StartIn is Start with variables, NAME=VALUE, beside those of the test.
+func StartIn(t testing.TB, env []string, args ...string) *Server {
+	t.Helper()
+	s := &Server{args: args, env: env}
 	if err := s.start(Binary(t)); err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +136,7 @@ func (s *Server) start(bin string) error {
 		s.log = &logBuffer{}
 	}
 	s.cmd = exec.Command(bin, s.args...)
-	s.cmd.Env = environment()
+	s.cmd.Env = append(environment(), s.env...)
 	s.cmd.Stderr = s.log
 	out, err := s.cmd.StdoutPipe()
 	if err != nil {

@@ -22,7 +22,7 @@ import (
 // holes.
 func copied(t *testing.T, from, to string) {
 	t.Helper()
-	if out, errs, code := runIn(t, nil, "cp", "-a", "--sparse=always", from, to); code != 0 {
+	if out, errs, code := runIn(t, nil, "cp", "-aT", "--sparse=always", from, to); code != 0 {
 		t.Fatalf("cp: exit code %d\n%s%s", code, out, errs)
 	}
 }

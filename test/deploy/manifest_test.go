@@ -80,16 +80,9 @@ type pod struct {
 }
 
 type container struct {
-	Name, Image string
-	Args        []string
-	Env         []struct {
-		Name, Value string
-		ValueFrom   *struct {
-			FieldRef struct {
-				FieldPath string `yaml:"fieldPath"`
-			} `yaml:"fieldRef"`
-		} `yaml:"valueFrom"`
-	}
+	Name, Image     string
+	Args            []string
+	Env             []variable
 	Ports           []port
 	StartupProbe    probe `yaml:"startupProbe"`
 	LivenessProbe   probe `yaml:"livenessProbe"`
@@ -104,6 +97,16 @@ type container struct {
 		Name      string
 		MountPath string `yaml:"mountPath"`
 	} `yaml:"volumeMounts"`
+}
+
+type variable struct {
+	Name, Value string
+	ValueFrom   *struct {
+		FieldRef struct {
+			FieldPath string `yaml:"fieldPath"`
+		} `yaml:"fieldRef"`
+		SecretKeyRef struct{ Name, Key string } `yaml:"secretKeyRef"`
+	} `yaml:"valueFrom"`
 }
 
 type port struct {
@@ -227,18 +230,7 @@ func checkPod(t *testing.T, s *proctest.Server, set spec) {
 	if c.Resources.Requests["cpu"] == "" || c.Resources.Requests["memory"] == "" || c.Resources.Limits["memory"] == "" {
 		t.Errorf("resources: %+v", c.Resources)
 	}
-	fields := map[string]string{"metadata.name": "twostage-0", "status.podIP": "10.1.2.3"}
-	var env []string
-	for _, e := range c.Env {
-		value := e.Value
-		if e.ValueFrom != nil {
-			value = fields[e.ValueFrom.FieldRef.FieldPath]
-		}
-		if value == "" {
-			t.Errorf("variable %s has no value", e.Name)
-		}
-		env = append(env, e.Name+"="+value)
-	}
+	env := podEnvironment(t, c.Env)
 	acceptable(t, c.Name, env, c.Args)
 	if len(c.VolumeMounts) != 1 || len(set.VolumeClaimTemplates) != 1 || c.VolumeMounts[0].Name != set.VolumeClaimTemplates[0].Metadata.Name ||
 		!slices.Contains(c.Args, "--data="+c.VolumeMounts[0].MountPath) {
@@ -270,7 +262,8 @@ func TestKustomize(t *testing.T) {
 // composition has the fields that deploy/compose has.
 type composition struct {
 	Name     string
-	Server   yaml.Node `yaml:"x-server"`
+	Access   map[string]string `yaml:"x-access"`
+	Server   yaml.Node         `yaml:"x-server"`
 	Services map[string]struct {
 		Image             string
 		Build             struct{ Context, Dockerfile string }
@@ -295,13 +288,7 @@ func TestCompose(t *testing.T) {
 	c := decode[composition](t, "deploy/compose/compose.yaml")[0]
 	roles, used, published := map[string]int{}, map[string]string{}, map[string]string{}
 	for name, s := range c.Services {
-		var env []string
-		for k, v := range s.Environment {
-			if strings.HasPrefix(v, "${") { // with a default of its own
-				_, v, _ = strings.Cut(strings.TrimSuffix(v, "}"), ":-")
-			}
-			env = append(env, k+"="+v)
-		}
+		env := composeEnvironment(t, s.Environment)
 		acceptable(t, name, env, s.Command)
 		role := s.Command[slices.Index(s.Command, "--role")+1]
 		roles[role]++
@@ -326,6 +313,9 @@ func TestCompose(t *testing.T) {
 			}
 			published[host] = name
 		}
+		if s.Restart != "unless-stopped" { // also after the machine's restart
+			t.Errorf("%s: restart: %s", name, s.Restart)
+		}
 		if have := fmt.Sprint(s.Healthcheck["test"]); have != "[CMD /twostage health]" {
 			t.Errorf("%s: health check %s", name, have)
 		}
@@ -342,7 +332,7 @@ func TestCompose(t *testing.T) {
 		t.Log("DID NOT RUN: docker has no compose")
 		return
 	}
-	if out, errs, code := runIn(t, nil, docker, "compose", "-f", root+"deploy/compose/compose.yaml", "config", "--quiet"); code != 0 {
+	if out, errs, code := runIn(t, []string{"TWOSTAGE_ACCESS_KEY=" + firstUser, "TWOSTAGE_SECRET_KEY=" + firstSecret}, docker, "compose", "-f", root+"deploy/compose/compose.yaml", "config", "--quiet"); code != 0 {
 		t.Errorf("docker compose config: exit code %d\n%s%s", code, out, errs)
 	}
 }

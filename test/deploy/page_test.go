@@ -49,7 +49,7 @@ func TestPageFiles(t *testing.T) {
 	page := text(t, "docs/deployment.md")
 	found := 0
 	for _, path := range regexp.MustCompile(`\bdeploy/[\w./-]+\w`).FindAllString(page, -1) {
-		if strings.HasSuffix(strings.Split(page, path)[0], "test/") {
+		if strings.HasSuffix(strings.Split(page, path)[0], "test/") || strings.HasSuffix(path, "/.env") { // which the reader makes
 			continue
 		}
 		found++
