@@ -20,9 +20,10 @@
 // # Limits
 //
 // At most [Config.PerSecond] spans are made in a second, whatever producers ask
-// for, and a few thousand wait for the collector; the others are dropped. Spans
-// over the first limit are counted, and so are those that the collector did not
-// take. No request ever waits for the collector.
+// for, and 8192 wait for the collector; the others are dropped. Spans over the
+// first limit are counted, and together with those that the collector did not take
+// those over the second. No request ever waits for the collector. Of a text from
+// outside a span has 1 KiB, with U+FFFD for what is no UTF-8.
 //
 // # Cost
 //

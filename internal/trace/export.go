@@ -7,14 +7,17 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"log/slog"
 	"net/http"
 	"sync/atomic"
 	"time"
 
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -35,8 +38,9 @@ type exporter struct {
 	headers  map[string]string
 	log      *slog.Logger
 	http     *http.Client
+	waiting  atomic.Int64 // spans that have ended and were not given to UploadTraces yet
 	failed   atomic.Int64 // spans
-	failing  atomic.Bool  // the last batch was not taken: that was logged
+	failing  atomic.Bool  // the last batch was not taken in whole: that was logged
 
 	hurry  atomic.Bool     // Close waits: nothing is tried twice
 	alive  context.Context // until Close has waited for long enough
@@ -69,10 +73,15 @@ func (x *exporter) UploadTraces(ctx context.Context, spans []*tracepb.ResourceSp
 			n += len(s.Spans)
 		}
 	}
+	x.waiting.Add(int64(-n))
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(x.alive, cancel)()
 	err := x.upload(ctx, spans)
+	var some *rejected
+	if errors.As(err, &some) {
+		n = int(min(some.spans, int64(n)))
+	}
 	if err != nil {
 		x.failed.Add(int64(n))
 	}
@@ -129,12 +138,83 @@ func (x *exporter) post(ctx context.Context, body []byte) (again bool, err error
 		return true, err
 	}
 	defer resp.Body.Close()
-	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, answerLimit)) // so that the connection is used again
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, answerLimit)) // to the end, so that the connection is used again
 	switch {
 	case resp.StatusCode >= 200 && resp.StatusCode < 300:
-		return false, nil
+		if err == nil {
+			err = partial(answer)
+		}
+		return false, err
 	case resp.StatusCode == http.StatusTooManyRequests, resp.StatusCode == http.StatusBadGateway, resp.StatusCode == http.StatusServiceUnavailable, resp.StatusCode == http.StatusGatewayTimeout:
 		return true, fmt.Errorf("it answers %s", resp.Status)
 	}
 	return false, fmt.Errorf("it answers %s", resp.Status)
+}
+
+// rejected says that a collector took a batch without some of its spans.
+type rejected struct {
+	spans int64
+	why   string
+}
+
+func (r *rejected) Error() string { return fmt.Sprintf("it rejects %d spans: %s", r.spans, r.why) }
+
+// partial gives the *rejected of an answer to a batch that was taken, nil where there is
+// none: an ExportTraceServiceResponse, of which field 1 is the message partial_success
+// with the fields 1, rejected_spans, and 2, error_message. (The generated type would
+// bring gRPC.) What is no such message is taken for success, as its status says.
+func partial(answer []byte) error {
+	var r rejected
+	for num, value := range fields(answer) {
+		if num != 1 {
+			continue
+		}
+		for num, value := range fields(value.bytes) {
+			switch num {
+			case 1:
+				r.spans = int64(value.number)
+			case 2:
+				r.why = text(string(value.bytes))
+			}
+		}
+	}
+	if r.spans <= 0 {
+		return nil
+	}
+	return &r
+}
+
+// field is the value of a field of a message: a number or bytes.
+type field struct {
+	number uint64
+	bytes  []byte
+}
+
+// fields gives the fields of a message that are varints or bytes, by number, up to what
+// can't be read.
+func fields(b []byte) iter.Seq2[protowire.Number, field] {
+	return func(yield func(protowire.Number, field) bool) {
+		for len(b) > 0 {
+			num, kind, n := protowire.ConsumeTag(b)
+			if n < 0 {
+				return
+			}
+			b = b[n:]
+			size := protowire.ConsumeFieldValue(num, kind, b)
+			if size < 0 {
+				return
+			}
+			var f field
+			switch kind {
+			case protowire.VarintType:
+				f.number, _ = protowire.ConsumeVarint(b)
+			case protowire.BytesType:
+				f.bytes, _ = protowire.ConsumeBytes(b)
+			}
+			b = b[size:]
+			if !yield(num, f) {
+				return
+			}
+		}
+	}
 }

@@ -6,7 +6,9 @@ package trace
 import (
 	"context"
 	"net/netip"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
@@ -41,6 +43,7 @@ func (t *Tracer) Sending(topic string, properties []byte, size int, producer net
 	if !t.allow(now) {
 		return nil
 	}
+	topic = text(topic)
 	s := &Sending{t: t, topic: topic}
 	s.ctx, s.send = t.tracer.Start(ctx, "send "+topic, otel.WithTimestamp(now), otel.WithSpanKind(otel.SpanKindServer), otel.WithAttributes(append(about(topic, "send", properties),
 		attribute.Int("messaging.message.body.size", size), attribute.String("client.address", producer.String()))...))
@@ -84,16 +87,16 @@ func (s *Sending) Answered(code int32, remark string) {
 	if s == nil {
 		return
 	}
-	now := otel.WithTimestamp(s.t.cfg.Now())
+	now := s.t.cfg.Now()
 	for _, span := range []otel.Span{s.store, s.send} {
 		if span == nil {
 			continue
 		}
 		if code != 0 {
-			span.SetStatus(codes.Error, remark)
+			span.SetStatus(codes.Error, text(remark))
 		}
 		span.SetAttributes(attribute.Int("messaging.rocketmq.response.code", int(code)))
-		span.End(now)
+		s.t.end(span, now)
 	}
 }
 
@@ -114,7 +117,7 @@ func (t *Tracer) Delivered(how, group string, begun time.Time, records [][]byte)
 	var rec message.Record
 	for _, b := range records {
 		if _, err := message.DecodeRecord(b, &rec, false); err == nil {
-			t.given("deliver", begun, &rec, nil, attribute.String("messaging.consumer.group.name", group), attribute.String("messaging.rocketmq.delivery", how))
+			t.given("deliver", begun, &rec, nil, attribute.String("messaging.consumer.group.name", text(group)), attribute.String("messaging.rocketmq.delivery", how))
 		}
 	}
 }
@@ -127,7 +130,7 @@ func (t *Tracer) Acked(group string, begun time.Time, record []byte, failed erro
 	}
 	var rec message.Record
 	if _, err := message.DecodeRecord(record, &rec, false); err == nil {
-		t.given("ack", begun, &rec, failed, attribute.String("messaging.consumer.group.name", group))
+		t.given("ack", begun, &rec, failed, attribute.String("messaging.consumer.group.name", text(group)))
 	}
 }
 
@@ -145,7 +148,7 @@ func (t *Tracer) Decided(commit bool, group string, begun time.Time, half []byte
 	if commit {
 		operation = "commit"
 	}
-	t.given(operation, begun, &rec, failed, attribute.String("messaging.producer.group.name", group))
+	t.given(operation, begun, &rec, failed, attribute.String("messaging.producer.group.name", text(group)))
 }
 
 // given makes a span of a stored message.
@@ -162,15 +165,16 @@ func (t *Tracer) given(operation string, begun time.Time, rec *message.Record, f
 	if real, ok := rec.Property(message.PropertyRealTopic); ok { // of a half message
 		topic = string(real)
 	}
+	topic = text(topic)
 	attributes := append(about(topic, operation, rec.Properties), place(rec.QueueID, rec.QueueOffset)...)
 	_, span := t.tracer.Start(ctx, operation+" "+topic, otel.WithTimestamp(begun), otel.WithSpanKind(otel.SpanKindServer), otel.WithAttributes(append(attributes, more...)...))
 	if rec.ReconsumeTimes > 0 {
 		span.SetAttributes(attribute.Int("messaging.rocketmq.reconsume_times", int(rec.ReconsumeTimes)))
 	}
 	if failed != nil {
-		span.SetStatus(codes.Error, failed.Error())
+		span.SetStatus(codes.Error, text(failed.Error()))
 	}
-	span.End(otel.WithTimestamp(now))
+	t.end(span, now)
 }
 
 // about are the attributes of a message, in OpenTelemetry's semantic conventions
@@ -182,10 +186,26 @@ func about(topic, operation string, properties []byte) []attribute.KeyValue {
 		{message.PropertyUniqueKey, "messaging.message.id"}, {message.PropertyTags, "messaging.rocketmq.message.tag"}, {message.PropertyKeys, "messaging.rocketmq.message.keys"},
 	} {
 		if v, ok := message.Property(properties, p.property); ok {
-			list = append(list, attribute.String(p.name, string(v)))
+			list = append(list, attribute.String(p.name, text(string(v))))
 		}
 	}
 	return list
+}
+
+// textLimit is how many bytes of a text a span keeps.
+const textLimit = 1 << 10
+
+// text is what a span has of a text from outside: protobuf's strings are UTF-8, and one
+// that is not would have the whole batch refused.
+func text(s string) string {
+	if len(s) > textLimit {
+		end := textLimit
+		for end > textLimit-utf8.UTFMax && !utf8.RuneStart(s[end]) {
+			end--
+		}
+		s = s[:end]
+	}
+	return strings.ToValidUTF8(s, "\uFFFD")
 }
 
 func place(queue int32, offset int64) []attribute.KeyValue {

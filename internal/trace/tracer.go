@@ -65,7 +65,7 @@ type Tracer struct {
 type Stats struct {
 	Spans   int64 // made
 	Dropped int64 // not made, because of PerSecond
-	Failed  int64 // made, and not taken by the collector
+	Failed  int64 // made, and not taken by the collector, or there was no room for them to wait
 }
 
 // New makes a tracer, which sends to the collector once there is something to send.
@@ -125,6 +125,17 @@ func (t *Tracer) allow(now time.Time) bool {
 	}
 	t.spans.Add(1)
 	return true
+}
+
+// end ends a span, which then waits for the collector. Those that there is no room for
+// are counted here: the SDK drops them without a word.
+func (t *Tracer) end(span otel.Span, at time.Time) {
+	if t.exporter.waiting.Add(1) > waitingSpans {
+		t.exporter.waiting.Add(-1)
+		t.exporter.failed.Add(1)
+		return
+	}
+	span.End(otel.WithTimestamp(at))
 }
 
 // followed is the context under which a message with these properties is

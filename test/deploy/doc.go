@@ -4,7 +4,8 @@
 // Package deploy tests what docs/deployment.md and the files of deploy/ say.
 //
 // The command lines of units, images and manifests are given to the real binary,
-// with their environment; the files are read and their parts compared with each
+// with their environment, and the clusters that they describe are started as
+// processes; the files are read and their parts compared with each
 // other (selectors, ports, volumes, probes). The command sequences of the page
 // are run on copies of directories: that of a RocketMQ broker is taken over and
 // given back, a directory is saved, lost and restored, and one that an earlier
