@@ -208,3 +208,33 @@ func TestHealthCommand(t *testing.T) {
 		t.Errorf("health of no address: %d %q", code, errs)
 	}
 }
+
+// Where plaintext is not taken the health check of a container needs no flag, and
+// nor does one of another machine's server with --tls.
+func TestHealthOverTLS(t *testing.T) {
+	t.Parallel()
+	s := proctest.Start(t, all(t.TempDir(), "tls.server.mode=enforcing")...)
+	if status, _, err := rig.Get(s.HTTP, "/readyz"); err == nil {
+		t.Fatalf("plaintext is answered with %d", status)
+	}
+	if out := must(t, "health", s.HTTP); out != "ready\n" {
+		t.Errorf("health: %q", out)
+	}
+	_, port, err := net.SplitHostPort(s.HTTP)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out := must(t, "health", "localhost:"+port, "--live"); out != "ok\n" {
+		t.Errorf("health --live: %q", out)
+	}
+	if out := must(t, "health", s.HTTP, "--tls", "--tls-skip-verify"); out != "ready\n" {
+		t.Errorf("health --tls --tls-skip-verify: %q", out)
+	}
+	if _, errs, code := twostage(t, nil, "health", s.HTTP, "--tls"); code != 1 || !strings.Contains(errs, "certificate") { // it made one for itself
+		t.Errorf("health --tls: exit code %d\n%s", code, errs)
+	}
+	lonely := proctest.Start(t, broker(t.TempDir(), "broker-b", fmt.Sprintf("127.0.0.1:%d", proctest.FreePort(t)), "tls.server.mode=enforcing")...)
+	if _, errs, code := twostage(t, nil, "health", lonely.HTTP); code != 1 || !strings.Contains(errs, "not ready: https://") {
+		t.Errorf("of a broker without a name server: exit code %d\n%s", code, errs)
+	}
+}
