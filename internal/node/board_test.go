@@ -6,6 +6,7 @@ package node
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"regexp"
 	"slices"
@@ -64,6 +65,18 @@ func wrong(expr string, have map[string]string) (list []string) {
 	for _, m := range counted.FindAllStringSubmatch(bare, -1) {
 		if kind, _ := kindOf(m[2], have); kind != "counter" {
 			list = append(list, m[1]+" of "+m[2]+", which is no counter")
+		}
+	}
+	return list
+}
+
+// unseen are the counters of which an alert looks for an increase above 0 and would
+// miss the first: their series begin when something has happened, and the increase of
+// what begins is 0. began are the names that have samples at the start.
+func unseen(expr string, began map[string]bool) (list []string) {
+	for _, m := range counted.FindAllStringSubmatch(expr, -1) {
+		if m[1] == "increase" && !began[m[2]] && !strings.Contains(expr, m[2]+" unless "+m[2]+" offset ") {
+			list = append(list, m[2])
 		}
 	}
 	return list
@@ -162,7 +175,12 @@ func (r *rules) queries(t *testing.T) (list []query) {
 
 // TestBoardAndAlertsNameWhatExists: deploy/ asks Prometheus for what /metrics has.
 func TestBoardAndAlertsNameWhatExists(t *testing.T) {
-	have := families(t, start(t, load(t, config.RoleAll), config.RoleAll, vfs.NewMem()).fields["http"])
+	addr := start(t, load(t, config.RoleAll), config.RoleAll, vfs.NewMem()).fields["http"]
+	have, began := families(t, addr), map[string]bool{}
+	_, text := get(t, addr, "/metrics")
+	for line := range strings.Lines(text) {
+		began[metricName.FindString(line)] = !strings.HasPrefix(line, "#") || began[metricName.FindString(line)]
+	}
 	read := func(name string) []byte {
 		text, err := os.ReadFile("../../deploy/" + name)
 		if err != nil {
@@ -183,6 +201,11 @@ func TestBoardAndAlertsNameWhatExists(t *testing.T) {
 	boards, alerts := b.queries(t), r.queries(t)
 	if len(boards) < 40 || len(alerts) < 15 {
 		t.Errorf("only %d queries and %d alerts were found", len(boards), len(alerts))
+	}
+	for _, q := range alerts {
+		for _, name := range unseen(q.expr, began) {
+			t.Errorf("%s: the first %s would not be seen, in %s", q.at, name, q.expr)
+		}
 	}
 	for _, q := range append(boards, alerts...) {
 		for _, what := range wrong(q.expr, have) {
@@ -216,6 +239,16 @@ func TestWrongQueriesAreFound(t *testing.T) {
 	} {
 		if got := strings.Join(wrong(expr, have), "; "); got != want {
 			t.Errorf("%s: %q, want %q", expr, got, want)
+		}
+	}
+	began := map[string]bool{"rocketmq_b": true}
+	for expr, want := range map[string]string{
+		`increase(rocketmq_a_total[15m]) > 0`: "[rocketmq_a_total]",
+		`increase(rocketmq_b[15m]) > 0`:       "[]",
+		`increase(rocketmq_a_total[15m]) > 0 or (rocketmq_a_total unless rocketmq_a_total offset 15m)`: "[]",
+	} {
+		if got := fmt.Sprint(unseen(expr, began)); got != want {
+			t.Errorf("%s: %s, want %s", expr, got, want)
 		}
 	}
 }
