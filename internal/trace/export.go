@@ -50,7 +50,11 @@ type exporter struct {
 func newExporter(endpoint string, headers map[string]string, logger *slog.Logger) *exporter {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.MaxIdleConns, t.MaxConnsPerHost = 2, 2
-	x := &exporter{endpoint: endpoint, headers: headers, log: logger, http: &http.Client{Transport: t}}
+	x := &exporter{endpoint: endpoint, headers: headers, log: logger, http: &http.Client{
+		Transport: t,
+		// Headers hold secrets, which are for the endpoint alone: a redirect is an answer like any other.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
 	x.alive, x.giveUp = context.WithCancel(context.Background())
 	return x
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"strings"
 	"testing"
@@ -108,6 +109,25 @@ func TestPartialSuccess(t *testing.T) {
 				t.Errorf("%q: %+v\n%s", c.answer, st, &log)
 			}
 		})
+	}
+}
+
+// A collector that sends the spans elsewhere does not take them: the headers, which
+// hold its secrets, go nowhere else.
+func TestRedirects(t *testing.T) {
+	other := newCollector(t)
+	first := httptest.NewServer(http.RedirectHandler(other.URL+"/v1/traces", http.StatusTemporaryRedirect))
+	defer first.Close()
+	var log bytes.Buffer
+	tr := newTracer(t, other, func(cfg *Config) {
+		cfg.Endpoint, cfg.Headers, cfg.Logger = first.URL+"/v1/traces", map[string]string{"X-Api-Key": "secret"}, slog.New(slog.NewTextHandler(&log, nil))
+	})
+	tr.Delivered("pull", "billing", tr.Now(), [][]byte{record(properties(parent))})
+	if err := tr.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if st := tr.Stats(); other.asked != 0 || st.Failed != 1 || !strings.Contains(log.String(), "307") {
+		t.Errorf("the other was asked %d times with %v, %+v\n%s", other.asked, other.headers, st, &log)
 	}
 }
 
