@@ -4,6 +4,7 @@
 package auth
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"strconv"
@@ -28,7 +29,8 @@ type addressRange struct {
 
 // ParseWhite reads an entry of a white list of RocketMQ 4: "*", an address, a list
 // with commas, "10.1.2.{1,2}", "10.1.2.*", "10.1.2.1-20", the same for IPv6 behind
-// colons, and CIDR networks. Empty is nobody.
+// colons, and CIDR networks. Empty is nobody. Errors hold nothing of the text, which
+// may be a secret in the wrong place of a file.
 func ParseWhite(text string) (Addresses, error) {
 	var a Addresses
 	text = strings.TrimSpace(text)
@@ -41,62 +43,67 @@ func ParseWhite(text string) (Addresses, error) {
 	case strings.HasSuffix(text, "}"):
 		head, list, ok := strings.Cut(strings.TrimSuffix(text, "}"), "{")
 		if !ok || !strings.HasSuffix(head, ".") && !strings.HasSuffix(head, ":") {
-			return a, fmt.Errorf("address %q: braces stand for the last number, as in 10.1.2.{3,4}", text)
+			return a, errors.New("braces stand for the last number of an address, as in 10.1.2.{3,4}")
 		}
 		for _, last := range strings.Split(list, ",") {
-			if err := a.add(head + strings.TrimSpace(last)); err != nil {
-				return Addresses{}, err
+			if !a.add(head + strings.TrimSpace(last)) {
+				return Addresses{}, errNoAddress
 			}
 		}
 		return a, nil
 	}
 	for _, part := range strings.Split(text, ",") {
-		if err := a.add(strings.TrimSpace(part)); err != nil {
-			return Addresses{}, err
+		if !a.add(strings.TrimSpace(part)) {
+			return Addresses{}, errNoAddress
 		}
 	}
 	return a, nil
 }
+
+var errNoAddress = errors.New("there is something that is no IP address, range or network")
 
 // ParseSources reads the source addresses of a policy: addresses and CIDR networks.
 // None is everybody.
 func ParseSources(list []string) (Addresses, error) {
 	a := Addresses{all: len(list) == 0}
 	for _, s := range list {
-		if strings.ContainsAny(s, "*-") {
+		if strings.ContainsAny(s, "*-") || !a.add(strings.TrimSpace(s)) {
 			return Addresses{}, fmt.Errorf("source %q is neither an IP address nor a CIDR network", s)
-		}
-		if err := a.add(strings.TrimSpace(s)); err != nil {
-			return Addresses{}, err
 		}
 	}
 	return a, nil
 }
 
-// add adds one address, network or range.
-func (a *Addresses) add(text string) error {
-	bad := fmt.Errorf("%q is no IP address, range or network", text)
+// add adds one address, network or range, and says whether the text is one. IPv4
+// addresses in IPv6 ones (::ffff:10.0.0.0/104) are IPv4's, as in Has.
+func (a *Addresses) add(text string) bool {
 	switch {
 	case strings.Contains(text, "/"):
 		p, err := netip.ParsePrefix(text)
 		if err != nil {
-			return bad
+			return false
+		}
+		if p.Addr().Is4In6() {
+			if p.Bits() < 96 {
+				return false
+			}
+			p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
 		}
 		a.nets = append(a.nets, p.Masked())
 	case strings.ContainsAny(text, "*-"):
 		r, ok := parseRange(text)
 		if !ok {
-			return bad
+			return false
 		}
 		a.ranges = append(a.ranges, r)
 	default:
 		ip, err := netip.ParseAddr(text)
 		if err != nil || ip.Zone() != "" {
-			return bad
+			return false
 		}
 		a.single = append(a.single, ip.Unmap())
 	}
-	return nil
+	return true
 }
 
 // parseRange reads an address with * or LO-HI in the place of numbers: anywhere in an
@@ -118,7 +125,7 @@ func parseRange(text string) (addressRange, bool) {
 			plain = append(plain, "0")
 		}
 		ip, err := netip.ParseAddr(strings.Join(plain, ":"))
-		if err != nil || ip.Zone() != "" || len(parts)-special > 2 {
+		if err != nil || ip.Zone() != "" || ip.Is4In6() || len(parts)-special > 2 {
 			return r, false
 		}
 		b := ip.As16()

@@ -37,7 +37,8 @@ func (a Account) GoString() string { return a.String() }
 // minKeyLength: keys must be longer in RocketMQ.
 const minKeyLength = 6
 
-// ParsePlain reads an access file. Errors name the line and hold no secret.
+// ParsePlain reads an access file. Errors name the line, and nothing that stands there
+// but keys that are known: anything else could be a secret.
 func ParsePlain(data []byte) (*PlainFile, error) {
 	root, err := parseYAML(data)
 	if err != nil {
@@ -54,7 +55,14 @@ func ParsePlain(data []byte) (*PlainFile, error) {
 		v := root.values[i]
 		switch key {
 		case "globalWhiteRemoteAddresses":
-			f.GlobalWhite, err = texts(key, v)
+			if f.GlobalWhite, err = texts(key, v); err != nil {
+				return nil, err
+			}
+			for _, n := range v.values {
+				if _, bad := ParseWhite(n.scalar); bad != nil {
+					return nil, yamlError(n.line, "%s: %s", key, noWhite)
+				}
+			}
 		case "accounts":
 			err = f.accounts(v)
 		case "dataVersion":
@@ -62,7 +70,7 @@ func ParsePlain(data []byte) (*PlainFile, error) {
 		case "namespacePerms":
 			err = yamlError(v.line, "namespacePerms: namespaces have no permissions of their own here: name topics and groups with their namespace, as in NS%%TOPIC=PUB")
 		default:
-			err = yamlError(v.line, "key %.60q is not known: there are globalWhiteRemoteAddresses and accounts", key)
+			err = yamlError(v.line, "this key is not known: there are globalWhiteRemoteAddresses and accounts")
 		}
 		if err != nil {
 			return nil, err
@@ -89,7 +97,7 @@ func (f *PlainFile) accounts(v *node) error {
 		}
 		for _, b := range f.Accounts {
 			if a.AccessKey == b.AccessKey {
-				return yamlError(n.line, "accessKey %s stands there twice", a.AccessKey)
+				return yamlError(n.line, "the accessKey of this account stands there twice")
 			}
 		}
 		f.Accounts = append(f.Accounts, a)
@@ -120,7 +128,7 @@ func account(n *node) (a Account, err error) {
 		case "namespacePerms":
 			err = yamlError(v.line, "namespacePerms: namespaces have no permissions of their own here: name topics and groups with their namespace, as in NS%%TOPIC=PUB")
 		default:
-			err = yamlError(v.line, "key %.60q of an account is not known", key)
+			err = yamlError(v.line, "this key of an account is not known: there are accessKey, secretKey, whiteRemoteAddress, admin, defaultTopicPerm, defaultGroupPerm, topicPerms and groupPerms")
 		}
 		if err != nil {
 			return a, err
@@ -173,10 +181,14 @@ func texts(key string, v *node) ([]string, error) {
 	return all, nil
 }
 
-// Check says what is wrong with an account.
+// noWhite is said of what ParseWhite does not take.
+const noWhite = "not an IP address, range or network: there are 10.1.2.3, 10.1.2.*, 10.1.2.1-20, 10.1.2.{1,2}, 10.1.2.0/24 and *"
+
+// Check says what is wrong with an account, by the names of its fields and not by what
+// stands in them: an access file may have a secret in the wrong place.
 func (a *Account) Check() error {
 	if len(a.AccessKey) <= minKeyLength || len(a.SecretKey) <= minKeyLength {
-		return fmt.Errorf("accessKey %q and its secretKey must both be longer than %d characters", a.AccessKey, minKeyLength)
+		return fmt.Errorf("accessKey and secretKey must both be longer than %d characters", minKeyLength)
 	}
 	_, err := a.subject()
 	return err
@@ -194,7 +206,7 @@ func perm(text string) (Actions, error) {
 	case "PUB|SUB", "SUB|PUB":
 		return Pub | Sub, nil
 	}
-	return 0, fmt.Errorf("permission %q: there are DENY, PUB, SUB and PUB|SUB", text)
+	return 0, errors.New("not a permission: there are DENY, PUB, SUB and PUB|SUB")
 }
 
 // subject makes the policies of an account.
@@ -202,7 +214,7 @@ func (a *Account) subject() (*Subject, error) {
 	s := &Subject{Name: a.AccessKey, Plain: true, Super: a.Admin, Key: NewKey(a.SecretKey)}
 	var err error
 	if s.White, err = ParseWhite(a.WhiteRemoteAddress); err != nil {
-		return nil, fmt.Errorf("whiteRemoteAddress: %w", err)
+		return nil, errors.New("whiteRemoteAddress: " + noWhite)
 	}
 	add := func(r Resource, allowed, denied Actions) {
 		for _, half := range []struct {
@@ -219,15 +231,15 @@ func (a *Account) subject() (*Subject, error) {
 		kind          Kind
 		named         []string
 	}{{"topicPerms", a.DefaultTopicPerm, Topic, a.TopicPerms}, {"groupPerms", a.DefaultGroupPerm, Group, a.GroupPerms}} {
-		for _, text := range part.named {
+		for i, text := range part.named {
 			name, permission, ok := strings.Cut(text, "=")
 			name = strings.TrimSpace(name)
 			if !ok || name == "" || strings.Contains(permission, "=") {
-				return nil, fmt.Errorf("%s: %q is not NAME=PERMISSION", part.key, text)
+				return nil, fmt.Errorf("%s: entry %d is not NAME=PERMISSION", part.key, i+1)
 			}
 			allowed, err := perm(permission)
 			if err != nil {
-				return nil, fmt.Errorf("%s: %s: %w", part.key, name, err)
+				return nil, fmt.Errorf("%s: entry %d: %w", part.key, i+1, err)
 			}
 			denied := Pub | Sub
 			if allowed == 0 { // named to be kept out: not even figures about it
@@ -277,10 +289,10 @@ func (p *Plain) Add(q *Plain) error {
 // Compile makes the file ready to be asked.
 func (f *PlainFile) Compile() (*Plain, error) {
 	p := &Plain{Subjects: map[string]*Subject{}}
-	for _, text := range f.GlobalWhite {
+	for i, text := range f.GlobalWhite {
 		w, err := ParseWhite(text)
 		if err != nil {
-			return nil, fmt.Errorf("globalWhiteRemoteAddresses: %w", err)
+			return nil, fmt.Errorf("globalWhiteRemoteAddresses: entry %d: %s", i+1, noWhite)
 		}
 		p.white = append(p.white, w)
 	}

@@ -121,19 +121,19 @@ func TestPlainPermissions(t *testing.T) {
 func TestPlainErrorsNameTheLine(t *testing.T) {
 	account := "accounts:\n- accessKey: someone\n  secretKey: top-secret\n"
 	for text, want := range map[string]string{
-		account + "  topicPerms:\n  - a=READ":                  "line 2: topicPerms: a: permission \"READ\"",
-		account + "  topicPerms:\n  - a":                       "line 2: topicPerms: \"a\" is not NAME=PERMISSION",
+		account + "  topicPerms:\n  - a=READ":                  "line 2: topicPerms: entry 1: not a permission",
+		account + "  topicPerms:\n  - a":                       "line 2: topicPerms: entry 1 is not NAME=PERMISSION",
 		account + "  admin: maybe":                             "line 4: admin is true or false",
 		account + "  whiteRemoteAddress: 10.0.0":               "line 2: whiteRemoteAddress",
-		account + "  password: x":                              "line 4: key \"password\"",
-		account + "- accessKey: someone\n  secretKey: 1234567": "line 4: accessKey someone stands there twice",
-		"accounts:\n- accessKey: abc\n  secretKey: top-secret": "line 2: accessKey \"abc\" and its secretKey must both be longer",
-		"accounts: &a\n":                                       "line 1: \"&a\": put a value that begins so in quotes",
+		account + "  password: x":                              "line 4: this key of an account",
+		account + "- accessKey: someone\n  secretKey: 1234567": "line 4: the accessKey of this account stands there twice",
+		"accounts:\n- accessKey: abc\n  secretKey: top-secret": "line 2: accessKey and secretKey must both be longer",
+		"accounts: &a\n":                                       "line 1: put a value that begins with one of",
 		"accounts: {a: b}\n":                                   "line 1: maps in braces",
 		"globalWhiteRemoteAddresses: [1.2.3.4, ":               "line 1: the bracket is not closed",
-		"globalWhiteRemoteAddresses:\n- 1.2.3.400":             "globalWhiteRemoteAddresses",
+		"globalWhiteRemoteAddresses:\n- 1.2.3.400":             "line 2: globalWhiteRemoteAddresses: not an IP",
 		"accounts:\n\t- a":                                     "line 2: a tab",
-		"accounts:\naccounts:\n":                               "line 2: key \"accounts\" stands there twice",
+		"accounts:\naccounts:\n":                               "line 2: this key stands there twice",
 		"accounts:\n  - accessKey: 'open\n":                    "line 2: the quote is not closed",
 		account + "  namespacePerms:\n  - n=PUB":               "line 5: namespacePerms",
 		strings.Repeat("- ", 40) + "a":                         "line 1: values nest deeper",
@@ -141,6 +141,41 @@ func TestPlainErrorsNameTheLine(t *testing.T) {
 		_, err := ParsePlain([]byte(text))
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "top-secret") {
 			t.Errorf("%q: %v; want %s", text, err, want)
+		}
+	}
+}
+
+// misplaced are access files with mistakes at, or near, a secret.
+var misplaced = []string{
+	"accounts:\n- accessKey: orders-app\n  secretKey: @top-secret\n",
+	"accounts:\n- accessKey: orders-app\n  secretKey  top-secret\n",
+	"accounts:\n- accessKey: orders-app\n  secretKey:top-secret\n",
+	"accounts:\n- accessKey: orders-app\n  secretKey: \"a\"top-secret\n",
+	"accounts:\n- accessKey: orders-app\n  secretKey: 'it''s'top-secret\n",
+	"accounts:\n- accessKey: orders-app\n  secretKey: &top-secret\n",
+	"accounts:\n- accessKey: orders-app\n  secretKey: {}top-secret\n",
+	"accounts:\n- accessKey: orders-app\n  secretKey: \"\\qtop-secret\"\n",
+	"accounts:\n- accessKey: top-secret\n  secretKey: short\n",
+	"accounts:\n- accessKey: orders-app\n  top-secret: secretKey\n",
+	"accounts:\n- accessKey: orders-app\n  secretKey: long-enough\n  whiteRemoteAddress: top-secret\n",
+	"accounts:\n- accessKey: orders-app\n  secretKey: long-enough\n  defaultTopicPerm: top-secret\n",
+	"accounts:\n- accessKey: orders-app\n  secretKey: long-enough\n  topicPerms: [top-secret, a=PUB]\n",
+	"accounts:\n- accessKey: orders-app\n  secretKey: long-enough\n  groupPerms: [top-secret=x]\n",
+	"accounts:\n- accessKey: top-secret\n  secretKey: long-enough\n- accessKey: top-secret\n  secretKey: long-enough\n",
+	"globalWhiteRemoteAddresses: [top-secret]\n",
+	"top-secret: 1\n", "top-secret", "a: 1\ntop-secret: 1\ntop-secret: 2\n",
+}
+
+// TestErrorsOfFilesHoldNoSecret wherever it stands: they are logged.
+func TestErrorsOfFilesHoldNoSecret(t *testing.T) {
+	for _, text := range misplaced {
+		if _, err := ParsePlain([]byte(text)); err == nil || strings.Contains(err.Error(), "top-secret") || !strings.HasPrefix(err.Error(), "line ") {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+	for _, text := range []string{"accessKey: a\nsecretKey: %top-secret\n", "accessKey: a\ntop-secret: b\n", "accessKey: a\nsecretKey:top-secret\n"} {
+		if _, err := ParseCredentials([]byte(text)); err == nil || strings.Contains(err.Error(), "top-secret") {
+			t.Errorf("%q: %v", text, err)
 		}
 	}
 }
@@ -175,12 +210,22 @@ func TestSecretsAreNotPrinted(t *testing.T) {
 	}
 }
 
+// FuzzParsePlain reads what was written, and has no error say what stands in a file.
 func FuzzParsePlain(f *testing.F) {
+	for _, text := range misplaced {
+		f.Add([]byte(text))
+	}
 	f.Add([]byte(example))
 	f.Add([]byte("globalWhiteRemoteAddresses: [\"::1\", 10.0.0.{1,2}]\naccounts:\n-\n  accessKey: 'it''s me'\n  secretKey: \"a\\tb\\\"cdef\"\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
+		if _, err := ParseCredentials(data); err != nil && strings.Contains(err.Error(), "top-secret") {
+			t.Fatal(err)
+		}
 		file, err := ParsePlain(data)
 		if err != nil {
+			if strings.Contains(err.Error(), "top-secret") {
+				t.Fatal(err)
+			}
 			return
 		}
 		again, err := ParsePlain(file.Append(nil))

@@ -88,7 +88,7 @@ type Credentials struct {
 }
 
 // ParseCredentials reads accessKey, secretKey and securityToken, one a line, as in
-// RocketMQ's tools.yml.
+// RocketMQ's tools.yml. Errors name the line, and nothing that stands there.
 func ParseCredentials(data []byte) (Credentials, error) {
 	var c Credentials
 	root, err := parseYAML(data)
@@ -98,7 +98,7 @@ func ParseCredentials(data []byte) (Credentials, error) {
 	for i, key := range root.keys {
 		into, ok := map[string]*string{"accessKey": &c.AccessKey, "secretKey": &c.SecretKey, "securityToken": &c.SecurityToken}[key]
 		if !ok {
-			return c, yamlError(root.values[i].line, "key %.60q is not known: there are accessKey, secretKey and securityToken", key)
+			return c, yamlError(root.values[i].line, "this key is not known: there are accessKey, secretKey and securityToken")
 		}
 		if *into, err = scalar(key, root.values[i]); err != nil {
 			return c, err

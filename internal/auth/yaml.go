@@ -44,6 +44,7 @@ type yamlParser struct {
 	at    int
 }
 
+// yamlError names the line, and never what stands there: it could be a secret.
 func yamlError(line int, format string, args ...any) error {
 	return fmt.Errorf("line %d: %s", line, fmt.Sprintf(format, args...))
 }
@@ -145,11 +146,11 @@ func (p *yamlParser) member(n *node, indent, depth int) error {
 		return err
 	}
 	if !ok {
-		return yamlError(l.n, "%.60q is not key: value", l.text)
+		return yamlError(l.n, "this is not key: value")
 	}
 	for _, k := range n.keys {
 		if k == key {
-			return yamlError(l.n, "key %.60q stands there twice", key)
+			return yamlError(l.n, "this key stands there twice")
 		}
 	}
 	n.keys = append(n.keys, key)
@@ -221,7 +222,7 @@ func (p *yamlParser) value(l yamlLine, text string) (*node, error) {
 	case '&', '*', '!', '|', '>', '@', '`', '%':
 		// "*" begins an alias in YAML, but a white list entry in files that people write.
 		if text[0] != '*' {
-			return nil, yamlError(l.n, "%.20q: put a value that begins so in quotes", text)
+			return nil, yamlError(l.n, "put a value that begins with one of & ! | > @ ` %% in quotes")
 		}
 		fallthrough
 	default:
@@ -231,7 +232,7 @@ func (p *yamlParser) value(l yamlLine, text string) (*node, error) {
 		return nil, err
 	}
 	if rest = strings.TrimLeft(rest, " "); rest != "" && rest[0] != '#' {
-		return nil, yamlError(l.n, "%.20q behind a value", rest)
+		return nil, yamlError(l.n, "something stands behind a value: put it in quotes with the value, or behind a blank and #")
 	}
 	return n, nil
 }
@@ -299,7 +300,7 @@ func quoted(l yamlLine, text string) (value, rest string, err error) {
 			}
 			at := strings.IndexByte("\\\"/nt", text[i])
 			if at < 0 {
-				return "", "", yamlError(l.n, "escape \\%c is not read here", text[i])
+				return "", "", yamlError(l.n, `of escapes only \\ \" \/ \n \t are read here`)
 			}
 			b.WriteByte("\\\"/\n\t"[at])
 		default:
