@@ -4,6 +4,7 @@
 package timer
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
@@ -43,10 +44,12 @@ func keyOf(out int64, parts ...[]byte) (k key) {
 	return k
 }
 
-// add takes in a recall.
+// add takes in a recall. One for a message of another topic than its own counts for
+// nothing: who may send to a topic may take back what is sent to it, and no more.
 func (r *recalls) add(rec *message.Record, due int64) {
 	text, ok := rec.Property(message.PropertyTimerDeleteKey)
-	if !ok {
+	topic, _ := rec.Property(message.PropertyRealTopic)
+	if !ok || len(text) <= len(topic) || text[len(topic)] != '+' || !bytes.HasPrefix(text, topic) {
 		return
 	}
 	if r.due == nil {

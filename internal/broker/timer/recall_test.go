@@ -25,6 +25,41 @@ func (r *rig) recallAt(name string, out int64) {
 	}
 }
 
+// A recall is for messages of its own topic: who may send to B takes nothing back that
+// was sent to A. Neither a restart nor a roll changes that.
+func TestRecallOfAnotherTopic(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := vfs.NewMem()
+		r := start(t, m)
+		after(time.Duration(1500-r.wall()%1000) * time.Millisecond)
+		soon, late := r.wall()+5_000, r.wall()+3*3600_000
+		r.at("soon", soon)
+		r.at("late", late)
+		r.at("own", soon)
+		for name, at := range map[string]int64{"soon": soon, "late": late} {
+			for i, text := range []string{"A+" + name, "+A+" + name, "A"} {
+				rec := timed(fmt.Sprint("recall", i), message.PropertyTimerDeliver, r.svc.floor(at)+1, message.PropertyTimerDeleteKey, text)
+				r.mustSend("B", 0, rec)
+			}
+		}
+		r.recallAt("own", r.svc.floor(soon))
+		after(2 * time.Second)
+		r.close()
+		r, err := tryStart(t, m, r.jump)
+		if err != nil {
+			t.Fatal(err)
+		}
+		after(4 * time.Hour)
+		if got := r.bodies(); !slices.Equal(got, []string{"soon", "late"}) {
+			t.Errorf("delivered %q, want soon and late", got)
+		}
+		if n := r.svc.recalls.n.Load(); n != 0 {
+			t.Errorf("%d recalls are kept", n)
+		}
+		r.close()
+	})
+}
+
 // A recall takes its message away however far the clocks are apart, whichever slot
 // of the wheel either of them is in.
 func TestRecallWithClockSet(t *testing.T) {
