@@ -39,7 +39,8 @@
 // The package itself writes two kinds of file: the lock file, which holds the
 // four bytes "lock" as Apache RocketMQ's does, and for ReplaceFile the trio
 // name, name.bak (the content before the last replacement) and name.tmp (an
-// unfinished one, which may be deleted at any time).
+// unfinished one, which may be deleted at any time). ReplaceSecret writes name and
+// name.tmp only.
 //
 // # Lock order
 //

@@ -151,15 +151,44 @@ func MkdirAllSync(fsys FS, dir string) error {
 	return nil
 }
 
-// ReplaceSecret is ReplaceFile for data that only the owner of the file may read,
-// where the file system has owners. The backup keeps the rights of the old file.
+// ReplaceSecret makes name hold data, which only the owner of the file may read where
+// the file system has owners. Whenever the machine stops ReadFile finds either the old
+// content or data, and data once ReplaceSecret has returned nil; when it fails, one of
+// the two. It leaves no backup: old secrets would stay in it. A link stays one, and what
+// it leads to is replaced. One writer a name at a time.
+//
+//	name.tmp <- data, synced      a stop leaves: name old
+//	name.tmp -> name              name new
+//	directory synced              the same, for good
 func ReplaceSecret(fsys FS, name string, data []byte) error {
-	if s, ok := fsys.(interface{ CreateSecret(name string) error }); ok {
-		if err := s.CreateSecret(name + unfinishedSuffix); err != nil {
-			return fmt.Errorf("replace %s: %w", name, err)
+	fail := func(err error) error { return fmt.Errorf("replace %s: %w", name, err) }
+	target := name
+	owned, _ := fsys.(interface {
+		LinkTarget(name string) (string, error)
+		CreateSecret(name string) error
+	})
+	if owned != nil {
+		var err error
+		if target, err = owned.LinkTarget(name); err != nil {
+			return fail(err)
+		}
+		if err := owned.CreateSecret(target + unfinishedSuffix); err != nil {
+			return fail(err)
 		}
 	}
-	return ReplaceFile(fsys, name, data)
+	err := WriteFile(fsys, target+unfinishedSuffix, data)
+	if err == nil {
+		err = fsys.Rename(target+unfinishedSuffix, target)
+	}
+	if err != nil {
+		// What cannot be removed is overwritten by the next call.
+		_ = fsys.Remove(target + unfinishedSuffix)
+		return fail(err)
+	}
+	if err := fsys.SyncDir(filepath.Dir(target)); err != nil {
+		return fail(err)
+	}
+	return nil
 }
 
 // SyncNames makes the name of dir and the names in it durable, for who finds a

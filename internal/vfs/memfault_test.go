@@ -247,6 +247,29 @@ func TestReplaceFileStoppedAnywhere(t *testing.T) {
 	}
 }
 
+// TestReplaceSecretStoppedAnywhere demands the old content or the new one, under its own
+// name: there is no backup to turn to.
+func TestReplaceSecretStoppedAnywhere(t *testing.T) {
+	const name, ops = "/conf/plain_acl.yml", 5 // open, write, sync, rename, syncdir
+	before, after := bytes.Repeat([]byte("old "), 500), bytes.Repeat([]byte("new "), 400)
+	for end, o := range map[string]vfs.CrashOptions{"kill": {Data: vfs.KeepAll, Names: vfs.KeepAll}, "power": {}, "power, names": {Names: vfs.KeepAll}} {
+		for n := range ops + 1 {
+			m := vfs.NewMem()
+			must(t, vfs.MkdirAllSync(m, path.Dir(name)))
+			must(t, vfs.ReplaceSecret(m, name, before))
+			stopped := stopAfter(m, n)
+			err := vfs.ReplaceSecret(m, name, after)
+			if stopped() != (n < ops) || (err != nil) != stopped() {
+				t.Fatalf("%s: stopped before operation %d: %v, %v", end, n, stopped(), err)
+			}
+			got, readErr := vfs.ReadFile(m.Crash(o), name)
+			if readErr != nil || !bytes.Equal(got, after) && (err == nil || !bytes.Equal(got, before)) {
+				t.Errorf("%s before operation %d: %.20q, %v", end, n, got, readErr)
+			}
+		}
+	}
+}
+
 // A replacement that fails and goes on living leaves old or new as well.
 func TestReplaceFileFailing(t *testing.T) {
 	for _, bad := range []vfs.Op{vfs.OpOpen, vfs.OpWrite, vfs.OpSync, vfs.OpRename, vfs.OpSyncDir, vfs.OpRead} {

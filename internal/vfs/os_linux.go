@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"math"
 	"os"
+	"path/filepath"
 	"slices"
 	"syscall"
 
@@ -39,6 +40,17 @@ func (osFS) OpenFile(name string, flag int) (File, error) {
 		}
 	}
 	return &osFile{File: f}, nil
+}
+
+// LinkTarget is what name leads to through links, itself if it is none or not there.
+func (osFS) LinkTarget(name string) (string, error) {
+	target, err := filepath.EvalSymlinks(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, missing := os.Lstat(name); errors.Is(missing, fs.ErrNotExist) {
+			return name, nil
+		}
+	}
+	return target, err
 }
 
 // CreateSecret makes an empty file that only its owner may read and write.

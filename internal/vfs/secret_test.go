@@ -6,6 +6,7 @@ package vfs
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 )
 
@@ -27,5 +28,37 @@ func TestReplaceSecretIsReadByItsOwnerOnly(t *testing.T) {
 	}
 	if data, err := os.ReadFile(name); err != nil || string(data) != "new" {
 		t.Errorf("%q %v", data, err)
+	}
+	names, err := OS().ReadDir(filepath.Dir(name))
+	if err != nil || !slices.Equal(names, []string{"access.json"}) {
+		t.Errorf("beside the file there are %q, %v: a copy of the old one has its secrets", names, err)
+	}
+}
+
+// TestReplaceSecretBehindALink: the link stays, wherever it leads.
+func TestReplaceSecretBehindALink(t *testing.T) {
+	dir := t.TempDir()
+	real, link := filepath.Join(dir, "real", "plain_acl.yml"), filepath.Join(dir, "plain_acl.yml")
+	for _, err := range []error{os.Mkdir(filepath.Dir(real), 0o755), os.WriteFile(real, []byte("old"), 0o644), os.Symlink("real/plain_acl.yml", link)} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := ReplaceSecret(OS(), link, []byte("new")); err != nil {
+		t.Fatal(err)
+	}
+	if to, err := os.Readlink(link); err != nil || to != "real/plain_acl.yml" {
+		t.Errorf("the link leads to %q, %v", to, err)
+	}
+	data, err := os.ReadFile(real)
+	info, statErr := os.Stat(real)
+	if err != nil || statErr != nil || string(data) != "new" || info.Mode().Perm() != 0o600 {
+		t.Errorf("%q, %v, %v %v", data, info, err, statErr)
+	}
+	if err := os.Remove(real); err != nil {
+		t.Fatal(err)
+	}
+	if err := ReplaceSecret(OS(), link, []byte("new")); err == nil {
+		t.Error("a link that leads nowhere was replaced")
 	}
 }
