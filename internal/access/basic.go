@@ -20,7 +20,7 @@ func (g *Guard) Password(name, secret string, actions auth.Actions, from netip.A
 	if err == nil {
 		return nil
 	}
-	g.count(err)
+	g.note(err, "request", "with user and secret", "peer", from)
 	return err
 }
 

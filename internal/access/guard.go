@@ -246,12 +246,17 @@ func (g *Guard) count(why *auth.Refusal) (reason int, total int64) {
 // logEvery is how often refusals for one reason are logged.
 const logEvery = 10 * time.Second
 
-func (g *Guard) refuse(r *remoting.Request, code int32, why *auth.Refusal) {
+// note counts a refusal, and logs it with what it is about unless one for the same
+// reason was logged just now.
+func (g *Guard) note(why *auth.Refusal, about ...any) {
 	i, total := g.count(why)
 	now, last := time.Now().UnixNano(), g.said[i].Load()
 	if now-last >= int64(logEvery) && g.said[i].CompareAndSwap(last, now) {
-		g.log.Warn("request refused", "because", why.Reason, "request", r.Code, "name", wire.CodeName(r.Code),
-			"peer", r.Conn.RemoteAddr(), "reason", why.Text, "refused", total)
+		g.log.Warn("request refused", append([]any{"because", why.Reason, "reason", why.Text, "refused", total}, about...)...)
 	}
+}
+
+func (g *Guard) refuse(r *remoting.Request, code int32, why *auth.Refusal) {
+	g.note(why, "request", r.Code, "name", wire.CodeName(r.Code), "peer", r.Conn.RemoteAddr())
 	r.Reply(&wire.Response{Code: code, Remark: why.Text})
 }

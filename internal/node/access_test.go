@@ -4,6 +4,8 @@
 package node
 
 import (
+	"bytes"
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
@@ -39,7 +41,8 @@ func TestReadyLineSaysWhoMayAdminister(t *testing.T) {
 	}
 }
 
-// TestInspectorAsksWhoItIs with access control, and refuses what the user may not do.
+// TestInspectorAsksWhoItIs with access control, and refuses what the user may not do,
+// which is logged.
 func TestInspectorAsksWhoItIs(t *testing.T) {
 	fs := vfs.NewMem()
 	if err := vfs.MkdirAllSync(fs, "/conf"); err != nil {
@@ -49,7 +52,8 @@ func TestInspectorAsksWhoItIs(t *testing.T) {
 	if err := vfs.WriteFile(fs, "/conf/plain_acl.yml", []byte(strings.ReplaceAll(accounts, "reader", "readers"))); err != nil {
 		t.Fatal(err)
 	}
-	guard := access.New(access.Options{Config: config.Access{Plain: true, PlainFile: "/conf/plain_acl.yml"}, Cluster: "c", FS: fs})
+	var log bytes.Buffer
+	guard := access.New(access.Options{Config: config.Access{Plain: true, PlainFile: "/conf/plain_acl.yml"}, Cluster: "c", FS: fs, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	if err := guard.Open(); err != nil {
 		t.Fatal(err)
 	}
@@ -80,5 +84,13 @@ func TestInspectorAsksWhoItIs(t *testing.T) {
 		r.SetBasicAuth("administrator", "top-secret-2")
 	}); w.Code != http.StatusForbidden {
 		t.Errorf("from another machine: %d %s", w.Code, w.Body)
+	}
+	for _, reason := range []string{"no_credentials", "bad_signature", "no_permission"} {
+		if strings.Count(log.String(), "because="+reason+" ") != 1 {
+			t.Errorf("no line about %s", reason)
+		}
+	}
+	if strings.Contains(log.String(), "top-secret") || !strings.Contains(log.String(), "peer=127.0.0.1") {
+		t.Errorf("log:\n%s", log.String())
 	}
 }
