@@ -150,7 +150,7 @@ func FuzzRecords(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if _, err := k.compile(); err != nil {
+		if _, err := k.compile(config.Secret{}); err != nil {
 			t.Fatalf("read, but not usable: %v", err)
 		}
 		again, err := json.Marshal(&k)

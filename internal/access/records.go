@@ -83,8 +83,9 @@ func parseRecords(data []byte) (records, error) {
 	return k, nil
 }
 
-// compile makes subjects of the records.
-func (k *records) compile() (map[string]*auth.Subject, error) {
+// compile makes subjects of the records, and of the user that servers sign with, whom
+// the configuration alone makes; none without a name.
+func (k *records) compile(inner config.Secret) (map[string]*auth.Subject, error) {
 	m := make(map[string]*auth.Subject, len(k.Users))
 	for i := range k.Users {
 		u := &k.Users[i]
@@ -93,6 +94,17 @@ func (k *records) compile() (map[string]*auth.Subject, error) {
 			return nil, err
 		}
 		m[u.Username] = s
+	}
+	if inner.Name == "" {
+		return m, nil
+	}
+	u := auth.User{Username: inner.Name, Password: inner.Reveal(), UserType: auth.Super}
+	err := u.Check()
+	if err == nil {
+		m[u.Username], err = auth.NewSubject(&u, nil)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("innerClientAuthenticationCredentials: %w", err)
 	}
 	return m, nil
 }
@@ -128,49 +140,64 @@ func (g *Guard) openRecords() error {
 	if err := vfs.MkdirAllSync(g.fs, g.cfg.Dir); err != nil {
 		return fmt.Errorf("authenticationEnabled=true: %w", err)
 	}
-	data, backup, err := vfs.ReadConfigFile(g.fs, g.path())
+	data, err := vfs.ReadFile(g.fs, g.path())
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		data = []byte("{}")
 	case err != nil:
 		return fmt.Errorf("authenticationEnabled=true: %w", err)
-	case backup:
-		g.log.Warn("users and policies were read from their backup: the file itself is missing or empty", "path", g.path())
 	}
 	kept, err := parseRecords(data)
 	if err != nil {
-		return fmt.Errorf("%s: %w", g.path(), err)
+		return fmt.Errorf("%s: %w (mend the file, or put a copy in its place)", g.path(), err)
 	}
-	fresh := false
-	for _, c := range []config.Secret{g.cfg.InitUser, g.cfg.Inner} {
-		if c.Name == "" || kept.user(c.Name) != nil {
-			continue
-		}
-		u := auth.User{Username: c.Name, Password: c.Reveal(), UserType: auth.Super}
-		if err := u.Check(); err != nil {
-			return fmt.Errorf("initAuthenticationUser or innerClientAuthenticationCredentials: %w", err)
-		}
-		kept.Users = append(kept.Users, u)
-		fresh = true
+	made, err := g.configured(&kept)
+	if err != nil {
+		return err
 	}
-	if len(kept.Users) == 0 {
-		g.log.Warn("authentication is on and there is no user: set initAuthenticationUser, or nobody gets in")
-	}
-	if fresh {
+	if made {
 		return g.store(kept)
 	}
-	users, err := kept.compile()
+	users, err := kept.compile(g.cfg.Inner)
 	if err != nil {
 		return fmt.Errorf("%s: %w", g.path(), err)
 	}
-	g.kept = kept
-	g.now.Store(&state{users: users, plain: g.now.Load().plain})
+	g.publish(kept, users)
 	return nil
+}
+
+// configured adds the user of initAuthenticationUser where there is no user yet: one
+// that was deleted stays away. What the configuration says and is not so is logged.
+func (g *Guard) configured(kept *records) (made bool, err error) {
+	first, inner := g.cfg.InitUser, g.cfg.Inner
+	if inner.Name != "" && kept.user(inner.Name) != nil {
+		g.log.Warn("a user has the name of innerClientAuthenticationCredentials: the secret of the configuration counts, not the user's; delete or rename one of them", "user", inner.Name)
+	}
+	others := slices.ContainsFunc(kept.Users, func(u auth.User) bool { return u.Username != inner.Name })
+	old := kept.user(first.Name)
+	switch {
+	case first.Name == "" || first.Name == inner.Name:
+	case !others:
+		u := auth.User{Username: first.Name, Password: first.Reveal(), UserType: auth.Super}
+		if err := u.Check(); err != nil {
+			return false, fmt.Errorf("initAuthenticationUser: %w", err)
+		}
+		kept.Users = append(kept.Users, u)
+		return true, nil
+	case old == nil:
+		g.log.Warn("initAuthenticationUser is not made, because there are users already: create it as one of them, or take the key out", "user", first.Name)
+	case old.Password != first.Reveal():
+		g.log.Warn("initAuthenticationUser has another password than the user, whose own counts: change it with a request, or take the key out", "user", first.Name)
+	}
+	if !others {
+		g.log.Warn("authentication is on and there is no user: set initAuthenticationUser, or nobody gets in")
+	}
+	return false, nil
 }
 
 // store writes the records with fsync and publishes them. g.mu is held.
 func (g *Guard) store(k records) error {
-	users, err := k.compile()
+	users, err := k.compile(g.cfg.Inner)
 	if err != nil {
 		return err
 	}
@@ -181,7 +208,12 @@ func (g *Guard) store(k records) error {
 	if err := vfs.ReplaceSecret(g.fs, g.path(), append(data, '\n')); err != nil {
 		return err
 	}
+	g.publish(k, users)
+	return nil
+}
+
+// publish makes records and the subjects of them what holds. g.mu is held.
+func (g *Guard) publish(k records, users map[string]*auth.Subject) {
 	g.kept = k
 	g.now.Store(&state{users: users, plain: g.now.Load().plain})
-	return nil
 }

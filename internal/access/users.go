@@ -56,6 +56,8 @@ func (g *Guard) CreateUser(by string, u auth.User) error {
 		switch {
 		case u.UserType == auth.Super && !g.super(by):
 			return denied("the super user can only be created by a super user")
+		case u.Username == g.cfg.Inner.Name:
+			return denied("the user %s is made by innerClientAuthenticationCredentials", u.Username)
 		case k.user(u.Username) != nil:
 			return denied("the user %s exists already", u.Username)
 		}
@@ -68,6 +70,9 @@ func (g *Guard) CreateUser(by string, u auth.User) error {
 func (g *Guard) UpdateUser(by string, u auth.User) error {
 	return g.change(func(k *records) error {
 		old := k.user(u.Username)
+		if u.Username != "" && u.Username == g.cfg.Inner.Name {
+			return denied("the user %s is made by innerClientAuthenticationCredentials: change it there", u.Username)
+		}
 		if old == nil {
 			return denied("the user %s does not exist", u.Username)
 		}

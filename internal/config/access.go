@@ -22,7 +22,7 @@ type Access struct {
 	AuthenticationWhitelist []int32 // authenticationWhitelist: request codes that need no signature
 	AuthorizationWhitelist  []int32 // authorizationWhitelist: request codes that need no permission
 
-	InitUser      Secret // initAuthenticationUser: a super user that is made at the first start
+	InitUser      Secret // initAuthenticationUser: a super user that is made while there is no user
 	Inner         Secret // innerClientAuthenticationCredentials: what the server's own requests are signed with
 	InsecureAdmin bool   // insecureAdmin: without access control, protected requests are taken from everywhere
 }

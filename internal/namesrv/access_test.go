@@ -54,12 +54,18 @@ func TestOnlySignedBrokersRegister(t *testing.T) {
 	if err := rpc.UnregisterBroker(t.Context(), app, w.addr, n.identity()); !errors.Is(err, rpc.NoPermission) {
 		t.Errorf("a user unregisters a broker: %v", err)
 	}
-	// What is on disk holds for the next one, without the keys that made it.
+	// What is on disk holds for the next one; what servers sign with is its configuration's.
 	w.stop()
 	w = start(t, w.fs, func(o *Options) {
-		o.Config.Access = config.Access{Authentication: true, Authorization: true, Dir: "/data/namesrv/auth"}
+		o.Config.Access = config.Access{Authentication: true, Authorization: true, Dir: "/data/namesrv/auth", Inner: config.NewSecret("servers", "top-secret-3")}
 	})
-	if _, err := w.tryRegister(as("servers", "top-secret-1"), n); err != nil {
+	if _, err := w.tryRegister(as("servers", "top-secret-1"), n); !errors.Is(err, rpc.NoPermission) {
+		t.Errorf("a broker registers with the secret of another run: %v", err)
+	}
+	if _, err := w.tryRegister(as("servers", "top-secret-3"), n); err != nil {
+		t.Error(err)
+	}
+	if _, err := rpc.Route(t.Context(), as("app", "top-secret-2"), w.addr, "orders"); err != nil {
 		t.Error(err)
 	}
 }
