@@ -23,7 +23,9 @@
 //   - A code without a row in the table needs everything: it is protected, and only
 //     who may update the cluster may send it. A test holds that each has a row.
 //   - Decisions read one immutable snapshot; a change is another one.
-//   - A file that can't be read or understood changes nothing, and says so.
+//   - A file that can't be read or understood, or is just being written, changes
+//     nothing; but for the last it says so.
+//   - The user that servers sign with is the configuration's, and on no disk.
 //   - No log line, error or answer holds a secret.
 //
 // # Locks

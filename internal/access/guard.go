@@ -40,10 +40,12 @@ type Guard struct {
 	counts  [len(reasons)]atomic.Int64
 	said    [len(reasons)]atomic.Int64 // when a refusal was logged last, Unix nanoseconds
 
-	mu    sync.Mutex // guards what follows
-	kept  records    // what is on disk
-	files map[string]string
-	bad   string // the last error of a reload, so that it is logged once
+	mu    sync.Mutex           // guards what follows
+	kept  records              // what is on disk
+	files map[string]string    // access files as they are used, by path
+	used  map[string]time.Time // since when
+	found map[string]string    // as the last look found them
+	bad   string               // the last error of a reload, so that it is logged once
 }
 
 // state is who there is. It is immutable.

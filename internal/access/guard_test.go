@@ -219,31 +219,6 @@ func TestWhoIsNotWhoItSays(t *testing.T) {
 	}
 }
 
-func TestAccessFilesAreReloaded(t *testing.T) {
-	w := plainWorld(t, plainFile)
-	w.mayNot(producer, wire.SystemError, "Topic:fresh", wire.ReqSendMessageV2, nil, text{"b", "fresh"})
-	write(t, w.fs, strings.Replace(plainFile, "orders=PUB", "fresh=PUB", 1))
-	w.guard.Reload()
-	w.may(producer, wire.ReqSendMessageV2, nil, text{"b", "fresh"})
-	write(t, w.fs, plainFile+"  broken: [\n")
-	for range 3 {
-		w.guard.Reload()
-	}
-	w.may(producer, wire.ReqSendMessageV2, nil, text{"b", "fresh"})
-	if n := strings.Count(w.log.String(), "what they said before still holds"); n != 1 {
-		t.Errorf("a broken file was reported %d times", n)
-	}
-	if err := vfs.MkdirAllSync(w.fs, "/conf/acl"); err != nil {
-		t.Fatal(err)
-	}
-	write(t, w.fs, plainFile)
-	if err := vfs.WriteFile(w.fs, "/conf/acl/more.yml", []byte("globalWhiteRemoteAddresses: [127.0.0.1]\n")); err != nil {
-		t.Fatal(err)
-	}
-	w.guard.Reload()
-	w.may(nobody, wire.ReqUpdateBrokerConfig, nil)
-}
-
 func TestWithoutAccessControlNothingIsAsked(t *testing.T) {
 	g := New(Options{})
 	for code := range needs {

@@ -40,18 +40,26 @@ func (g *Guard) Run(ctx context.Context) error {
 	}
 }
 
-// Reload reads the access files and, if they say something else than before, uses
-// them. Files that can't be used leave everything as it is, which is logged.
+// Reload looks at the access files and, if they say something else than what is used,
+// and said it at the last look as well, uses them: so one that is just being written is
+// not. Files that can't be used leave everything as it is, which is logged.
 func (g *Guard) Reload() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	files, err := g.readPlain()
+	settled := maps.Equal(files, g.found)
+	g.found = files
 	if err == nil {
-		if maps.Equal(files, g.files) {
+		switch {
+		case maps.Equal(files, g.files):
 			g.bad = ""
 			return
+		case !settled:
+			return
 		}
-		err = g.usePlain(files)
+		if err = g.emptied(files); err == nil {
+			err = g.usePlain(files)
+		}
 	}
 	switch {
 	case err == nil:
@@ -61,6 +69,17 @@ func (g *Guard) Reload() {
 		g.bad = err.Error()
 		g.log.Error("access files can't be used: what they said before still holds", "error", err)
 	}
+}
+
+// emptied is an error for a file that holds nothing any more: that is how a write
+// begins, or how one has failed.
+func (g *Guard) emptied(files map[string]string) error {
+	for _, path := range slices.Sorted(maps.Keys(files)) {
+		if text := files[path]; text != g.files[path] && strings.Trim(text, " \t\r\n\x00") == "" {
+			return fmt.Errorf("%s is empty: for no accounts write the line accounts: []", path)
+		}
+	}
+	return nil
 }
 
 // readPlain reads plain_acl.yml and the files beside it in acl/, by path. Without
@@ -101,7 +120,14 @@ func (g *Guard) usePlain(files map[string]string) error {
 	if err != nil {
 		return err
 	}
-	g.files = files
+	now, used := time.Now(), make(map[string]time.Time, len(files))
+	for path, text := range files {
+		used[path] = now
+		if old, ok := g.files[path]; ok && old == text {
+			used[path] = g.used[path]
+		}
+	}
+	g.files, g.used = files, used
 	g.now.Store(&state{users: g.now.Load().users, plain: all})
 	return nil
 }
@@ -195,6 +221,9 @@ func (g *Guard) edit(has func(path string, f *auth.PlainFile) bool, change func(
 			break
 		}
 	}
+	if !maps.Equal(files, g.files) { // what is half written must not be written back
+		return errors.New("the access files have just been changed by hand and are not used yet: send the request again in a few seconds, or look into the server's log for what is wrong with them")
+	}
 	if err := change(picked); err != nil {
 		return err
 	}
@@ -208,16 +237,22 @@ func (g *Guard) edit(has func(path string, f *auth.PlainFile) bool, change func(
 	return g.usePlain(files)
 }
 
-// Versions gives a number for the content of each access file, which changes with it.
-func (g *Guard) Versions() (map[string]int64, error) {
+// Version is which content of an access file is used.
+type Version struct {
+	Checksum uint32    // CRC-32 of the content
+	Used     time.Time // since when it is
+}
+
+// Versions gives the version of each access file, by path.
+func (g *Guard) Versions() (map[string]Version, error) {
 	if !g.cfg.Plain {
 		return nil, ErrNoPlain
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	m := map[string]int64{}
+	m := map[string]Version{}
 	for path, text := range g.files {
-		m[path] = int64(crc32.ChecksumIEEE([]byte(text)))
+		m[path] = Version{crc32.ChecksumIEEE([]byte(text)), g.used[path]}
 	}
 	return m, nil
 }

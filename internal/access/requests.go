@@ -225,8 +225,9 @@ func (g *Guard) putGlobalWhite(r *remoting.Request) {
 	}
 }
 
-// versions answers with a DataVersion for each access file, whose counter is a
-// checksum of what it says: it changes with the file, and does not only grow.
+// versions answers with a DataVersion for each access file: the time since when the
+// file's content is used, and a checksum of it as the counter, which changes with the
+// file and does not only grow.
 func (g *Guard) versions(id Identity) remoting.Handler {
 	type version struct {
 		Counter      int64 `json:"counter"`
@@ -234,14 +235,14 @@ func (g *Guard) versions(id Identity) remoting.Handler {
 		Timestamp    int64 `json:"timestamp"`
 	}
 	return func(r *remoting.Request) {
-		sums, err := g.Versions()
+		used, err := g.Versions()
 		if err != nil {
 			r.Reply(&wire.Response{Code: wire.SystemError, Remark: err.Error()})
 			return
 		}
-		all := make(map[string]version, len(sums))
-		for path, sum := range sums {
-			all[path] = version{Counter: sum}
+		all := make(map[string]version, len(used))
+		for path, v := range used {
+			all[path] = version{Counter: int64(v.Checksum), Timestamp: v.Used.UnixMilli()}
 		}
 		main, _ := json.Marshal(all[g.cfg.PlainFile]) // numbers and paths can't fail
 		every, _ := json.Marshal(all)
