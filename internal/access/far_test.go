@@ -4,6 +4,7 @@
 package access
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"net"
@@ -163,13 +164,47 @@ func FuzzRecords(f *testing.F) {
 	})
 }
 
-// FuzzNeeds has each request say what it asks for, whatever its fields and body are.
+// FuzzNeeds has each request say what it asks for, whatever its fields and body are, and
+// holds what each list of asks must be like, and that an account which may do nothing
+// gets no further with it than reading figures.
 func FuzzNeeds(f *testing.F) {
-	f.Add(int32(34), "topic", []byte("t"), []byte(`{"clientID":"c","consumerDataSet":[{"groupName":"g","subscriptionDataSet":[{"topic":"t"}]}]}`))
-	f.Add(int32(200151), "b", []byte("%RETRY%g"), []byte(`{"acks":[{"t":"t","c":"g"}]}`))
-	f.Fuzz(func(t *testing.T, code int32, name string, value, body []byte) {
-		var a asks
-		n := needOf(code)
-		_ = n.ask(&remoting.Request{Command: &wire.Command{Code: code, Ext: wire.Fields{{Key: []byte(name), Value: value}}, Body: body}}, &a)
+	f.Add("topic", []byte("t"), "consumerGroup", []byte("g"), []byte(`{"clientID":"c","consumerDataSet":[{"groupName":"g","subscriptionDataSet":[{"topic":"t"}]}]}`))
+	f.Add("b", []byte("%RETRY%g"), "", []byte(""), []byte(`{"acks":[{"t":"t","c":"g"}]}`))
+	f.Add("topic", []byte("%RETRY%g+t"), "consumerGroup", []byte("g"), []byte(nil))
+	f.Add("topic", []byte("%RETRY%"), "group", []byte("%RETRY%"), []byte(nil))
+	file := auth.PlainFile{Accounts: []auth.Account{{AccessKey: "stranger", SecretKey: "top-secret-4"}, {AccessKey: "administrator", SecretKey: "top-secret-2", Admin: true}}}
+	p, err := file.Compile()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, name string, value []byte, second string, other, data []byte) {
+		ext := wire.Fields{{Key: []byte(name), Value: bytes.Clone(value)}, {Key: []byte(second), Value: bytes.Clone(other)}}
+		r := &remoting.Request{Command: &wire.Command{Ext: ext, Body: bytes.Clone(data)}}
+		for code, n := range needs {
+			r.Code = code
+			var a asks
+			if n.ask(r, &a) != nil {
+				continue
+			}
+			reads := true
+			for _, ask := range a.list {
+				if ask.Actions == 0 || ask.Kind != auth.Cluster && ask.Kind != auth.Topic && ask.Kind != auth.Group {
+					t.Fatalf("%d asks for %v of %v %q", code, ask.Actions.Names(), ask.Kind, ask.Name)
+				}
+				reads = reads && ask.Actions&^(auth.Get|auth.List) == 0
+			}
+			if n.protected && len(a.list) == 0 {
+				t.Fatalf("%d is protected and asks for nothing", code)
+			}
+			if err := p.Subjects["stranger"].Decide(a.list, loopback); (err == nil) != reads {
+				t.Fatalf("%d of an account without permissions: %v; it asks for %v", code, err, a.list)
+			}
+			if err := p.Subjects["administrator"].Decide(a.list, loopback); err != nil {
+				t.Fatalf("%d of an admin: %v", code, err)
+			}
+		}
+		if !bytes.Equal(ext[0].Value, value) || !bytes.Equal(ext[1].Value, other) || !bytes.Equal(r.Body, data) {
+			t.Fatal("the request was changed")
+		}
 	})
 }
