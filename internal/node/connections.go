@@ -17,13 +17,19 @@ import (
 type connections struct {
 	mu      sync.Mutex
 	servers []portStats
-	web     []func() secure.Stats
+	web     []webPort
 	refused func() (topics, groups int64) // creations, of a broker
 }
 
 type portStats struct {
 	name  string
 	stats func() remoting.Stats
+}
+
+// webPort is a listener of HTTP.
+type webPort struct {
+	*bounded
+	tls *secure.Listener
 }
 
 func (c *connections) server(name string, stats func() remoting.Stats) {
@@ -38,10 +44,10 @@ func (c *connections) creations(refused func() (topics, groups int64)) {
 	c.refused = refused
 }
 
-func (c *connections) http(stats func() secure.Stats) {
+func (c *connections) http(b *bounded, l *secure.Listener) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.web = append(c.web, stats)
+	c.web = append(c.web, webPort{b, l})
 }
 
 var (
@@ -85,12 +91,16 @@ func (c *connections) Collect(ch chan<- prometheus.Metric) {
 		total(descCreations, groups, "group")
 	}
 	var web secure.Stats
-	for _, stats := range c.web {
-		st := stats()
+	open, refused := 0, int64(0)
+	for _, p := range c.web {
+		st := p.tls.Stats()
 		web.Secured += st.Secured
 		web.Failed += st.Failed
 		web.PlaintextClosed += st.PlaintextClosed
+		open, refused = open+p.conns(), refused+p.refused.Load()
 	}
+	ch <- prometheus.MustNewConstMetric(descConns, prometheus.GaugeValue, float64(open), "http")
+	total(descRejected, refused, "http", "limit")
 	total(descSecured, web.Secured, "http")
 	total(descRejected, web.PlaintextClosed, "http", "plaintext")
 	total(descRejected, web.Failed, "http", "handshake")

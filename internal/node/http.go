@@ -18,8 +18,13 @@ import (
 	"github.com/twostage/twostage/internal/lifecycle"
 )
 
-// httpDrain is how long a stop waits for answers that are under way.
-const httpDrain = time.Second
+const (
+	// httpDrain is how long a stop waits for answers that are under way.
+	httpDrain = time.Second
+	// httpWrite is how long an answer may take until it was read; one of a profile has
+	// the time besides that it was asked to last.
+	httpWrite = 30 * time.Second
+)
 
 // serveHTTP opens the HTTP listener and, if it is asked for, that of the metrics.
 func (n *node) serveHTTP() error {
@@ -37,7 +42,7 @@ func (n *node) serveHTTP() error {
 	switch {
 	case err == nil:
 		n.http = ln.Addr().(*net.TCPAddr).AddrPort()
-		if ln, err = n.overTLS(ln); err != nil {
+		if ln, err = n.shielded(ln); err != nil {
 			return fmt.Errorf("http: %w", err)
 		}
 		runHTTP(n.group, n.Logger, "http", ln, mux)
@@ -66,7 +71,7 @@ func (n *node) servePrometheus(metrics http.Handler) error {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", metrics)
 	n.Logger.Info("metrics are served", "addr", reachable(ln.Addr().(*net.TCPAddr).AddrPort()))
-	if ln, err = n.overTLS(ln); err != nil {
+	if ln, err = n.shielded(ln); err != nil {
 		return fmt.Errorf("metrics: %w", err)
 	}
 	runHTTP(n.group, n.Logger, "metrics", ln, mux)
@@ -88,12 +93,16 @@ func listenHTTP(host string, port int) (net.Listener, error) {
 	return net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
 }
 
-// runHTTP serves on ln as a part of the group.
-func runHTTP(g *lifecycle.Group, logger *slog.Logger, name string, ln net.Listener, h http.Handler) {
-	s := &http.Server{
-		Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+func newHTTP(logger *slog.Logger, h http.Handler) *http.Server {
+	return &http.Server{
+		Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: httpWrite, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 	}
+}
+
+// runHTTP serves on ln as a part of the group.
+func runHTTP(g *lifecycle.Group, logger *slog.Logger, name string, ln net.Listener, h http.Handler) {
+	s := newHTTP(logger, h)
 	g.Go(name, func(context.Context) error {
 		if err := s.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
 			return err

@@ -27,11 +27,24 @@ func newRegistry() *prometheus.Registry {
 // textFormat is the type of what /metrics answers.
 const textFormat = "text/plain; version=0.0.4; charset=utf-8"
 
+// maxScrapes bounds the answers of /metrics under way: each is tens of megabytes
+// where there are many topics, until its peer has read it.
+const maxScrapes = 4
+
 // metricsHandler answers /metrics in the text format: what is registered, and then
 // what the broker writes itself. names=exporter,units asks for other names besides.
 func (n *node) metricsHandler() http.Handler {
 	registered := promhttp.HandlerFor(n.metrics, promhttp.HandlerOpts{DisableCompression: true})
+	underWay := make(chan struct{}, maxScrapes)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case underWay <- struct{}{}:
+			defer func() { <-underWay }()
+		default:
+			w.Header().Set("Retry-After", "1")
+			http.Error(w, fmt.Sprintf("%d scrapes are under way, which is the limit: scrape less often, or read the answers faster", maxScrapes), http.StatusServiceUnavailable)
+			return
+		}
 		names, err := parseNames(r.URL.Query()["names"])
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)

@@ -51,18 +51,20 @@ func (n *node) clientTLS(c config.TLSClient) (func(addr string) (*tls.Config, er
 	return client.Config, nil
 }
 
-// overTLS lets a listener of HTTP speak what the servers' ports do.
-func (n *node) overTLS(ln net.Listener) (net.Listener, error) {
-	c := n.Config.Broker.TLS
+// shielded lets a listener of HTTP speak what the servers' ports do, to as many
+// connections.
+func (n *node) shielded(ln net.Listener) (net.Listener, error) {
+	c, limits := n.Config.Broker.TLS, n.Config.Broker.Limits
 	if n.Role == config.RoleNamesrv {
-		c = n.Config.Namesrv.TLS
+		c, limits = n.Config.Namesrv.TLS, n.Config.Namesrv.Limits
 	}
 	s, err := n.serverTLS(c)
 	if err != nil {
 		ln.Close() // its error is of no use: nothing was accepted
 		return nil, err
 	}
-	l := &secure.Listener{Listener: ln, Mode: s.Mode, Config: s.Config}
-	n.connections.http(l.Stats)
+	b := newBounded(ln, limits, n.Logger)
+	l := &secure.Listener{Listener: b, Mode: s.Mode, Config: s.Config}
+	n.connections.http(b, l)
 	return l, nil
 }
