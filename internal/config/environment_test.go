@@ -81,6 +81,17 @@ func TestVariables(t *testing.T) {
 	mustLoad(t, env("TWOSTAGE_LISTENPORT=1", "TWOSTAGE_LISTEN_PORT=1"))
 }
 
+// Names get into metrics and answers, which are UTF-8; files are read as what they are.
+func TestNamesAreUTF8(t *testing.T) {
+	for _, key := range []string{"brokerName", "brokerClusterName", "msgTraceTopicName"} {
+		wantError(t, Sources{Flags: map[string]string{key: "caf\xe9"}}, "flag "+key+"=caf", "not valid UTF-8")
+	}
+	c := mustLoad(t, brokerFile("brokerName=caf\xe9"))
+	if name := c.Broker.Identity.Name; name != "café" {
+		t.Errorf("%q", name)
+	}
+}
+
 func TestValues(t *testing.T) {
 	c := mustLoad(t, brokerFile("brokerName=a\nmetricsGrpcExporterHeader=password\nregionId=x\\ny\n"))
 	text := string(c.BrokerValues.AppendProperties(nil))

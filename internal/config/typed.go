@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 )
 
 // consumeQueueEntry is the size of an entry in bytes; files hold whole ones.
@@ -282,9 +283,12 @@ func (s *settings) prometheus() bool {
 	return false
 }
 
-// name reads a text that goes into headers and file names: printable, without blanks and slashes.
+// name reads a text that goes into headers, file names and metrics: UTF-8, printable, without blanks and slashes.
 func (s *settings) name(key string) string {
 	v := s.text(key)
+	if !utf8.ValidString(v) {
+		s.reject(key, "the name is not valid UTF-8: write it in ASCII, or set it in a terminal or file of UTF-8")
+	}
 	if v == "" || len(v) > 255 || strings.IndexFunc(v, func(r rune) bool { return !unicode.IsGraphic(r) || unicode.IsSpace(r) || r == '/' }) >= 0 {
 		s.reject(key, "accepted is a name of at most 255 bytes without blanks and slashes")
 	}
