@@ -142,7 +142,7 @@ func (g *Guard) local(r *remoting.Request) bool {
 		return true
 	}
 	g.refuse(r, wire.NoPermission, &auth.Refusal{Reason: auth.BecauseRemote, Text: fmt.Sprintf(
-		"request %d (%s) is taken from the broker's machine only, as long as there is no access control: send it from there, turn on access control (aclEnable or authenticationEnabled), or start the server with --insecure-admin",
+		"request %d (%s) is taken from the server's own machine only, as long as there is no access control: send it from there, turn on access control (aclEnable or authenticationEnabled), or start the server with --insecure-admin",
 		r.Code, wire.CodeName(r.Code))})
 	return false
 }
