@@ -134,15 +134,28 @@ func (ep *endpoint) stats() Stats {
 
 // route finds what serves code.
 func (ep *endpoint) route(code int32) Route {
-	if ep.routes != nil {
-		if r, ok := ep.routes(code); ok && (r.Handler != nil || r.Together != nil) {
-			return r
-		}
+	if r, ok := ep.own(code); ok {
+		return r
 	}
 	if ep.unknown != nil {
 		return Route{Handler: ep.unknown}
 	}
 	return Route{Handler: notSupported}
+}
+
+// own is the route that code has itself.
+func (ep *endpoint) own(code int32) (r Route, ok bool) {
+	if ep.routes == nil {
+		return r, false
+	}
+	r, ok = ep.routes(code)
+	return r, ok && (r.Handler != nil || r.Together != nil)
+}
+
+// serves says whether code has a route.
+func (ep *endpoint) serves(code int32) bool {
+	_, ok := ep.own(code)
+	return ok
 }
 
 func notSupported(r *Request) {

@@ -35,10 +35,11 @@ type LatencyKey struct {
 	Result            Result
 }
 
-// Other is the codes of a LatencyKey for what is beyond maxLatencies.
+// Other is the Request of a LatencyKey for codes that the server does not serve, and
+// both codes for what is beyond maxLatencies.
 const Other int32 = -1 << 31
 
-// maxLatencies bounds the keys: codes come from peers.
+// maxLatencies bounds the keys. Those of codes that peers make up are one.
 const maxLatencies = 1000
 
 // Latency is how long requests took, from when they were read until their answer
@@ -82,7 +83,8 @@ func (l *latency) add(took time.Duration, n int64) {
 // latencies measures the requests of a server. Times are since epoch.
 type latencies struct {
 	epoch time.Time
-	slow  time.Duration // 0: none is logged
+	known func(code int32) bool // it has a route; another one may come to have one
+	slow  time.Duration         // 0: none is logged
 	log   *slog.Logger
 	slows atomic.Int64
 
@@ -92,8 +94,8 @@ type latencies struct {
 	quiet  int64         // slow ones since that were not
 }
 
-func newLatencies(slow time.Duration, log *slog.Logger) *latencies {
-	l := &latencies{epoch: time.Now(), slow: slow, log: log}
+func newLatencies(slow time.Duration, known func(code int32) bool, log *slog.Logger) *latencies {
+	l := &latencies{epoch: time.Now(), known: known, slow: slow, log: log}
 	l.by.Store(&map[LatencyKey]*latency{})
 	return l
 }
@@ -101,8 +103,15 @@ func newLatencies(slow time.Duration, log *slog.Logger) *latencies {
 func (l *latencies) now() time.Duration { return time.Since(l.epoch) }
 
 func (l *latencies) of(k LatencyKey) *latency {
-	if h := (*l.by.Load())[k]; h != nil {
+	by := *l.by.Load()
+	if h := by[k]; h != nil {
 		return h
+	}
+	if k.Request != Other && !l.known(k.Request) {
+		k.Request = Other
+		if h := by[k]; h != nil {
+			return h
+		}
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

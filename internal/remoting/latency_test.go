@@ -118,7 +118,7 @@ func TestLatencies(t *testing.T) {
 func TestSlowRequestsAreLoggedOnceASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &text{}
-		l := newLatencies(time.Second, slog.New(slog.NewTextHandler(log, nil)))
+		l := newLatencies(time.Second, nil, slog.New(slog.NewTextHandler(log, nil)))
 		c := &Conn{}
 		for range 5 {
 			time.Sleep(400 * time.Millisecond)
@@ -133,9 +133,31 @@ func TestSlowRequestsAreLoggedOnceASecond(t *testing.T) {
 	})
 }
 
-// TestLatencyKeysAreBounded: codes come from peers.
+// TestUnknownCodesAreOneKey: codes that a peer makes up leave the room to those that
+// are served, which are measured as before.
+func TestUnknownCodesAreOneKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		mem := NewMemNetwork()
+		s, addr := serve(t, mem, ServerConfig{Routes: table(map[int32]Route{codeEcho: {Handler: func(r *Request) { r.Reply(&wire.Response{}) }}})})
+		p := dial(t, mem, addr)
+		for code := range int32(maxLatencies + 1) {
+			p.send(frame(50_000+code, code, ""))
+			p.read()
+		}
+		p.send(frame(codeEcho, 1, ""))
+		p.read()
+		synctest.Wait()
+		by := measured(s)
+		rest, echo := by[LatencyKey{Request: Other, Response: wire.RequestCodeNotSupported}], by[LatencyKey{Request: codeEcho}]
+		if len(by) != 2 || rest.Count() != maxLatencies+1 || echo.Count() != 1 {
+			t.Errorf("%d keys, %d of unknown codes, %d of the known one", len(by), rest.Count(), echo.Count())
+		}
+	})
+}
+
+// TestLatencyKeysAreBounded: whatever handlers answer.
 func TestLatencyKeysAreBounded(t *testing.T) {
-	l := newLatencies(0, nil)
+	l := newLatencies(0, func(int32) bool { return true }, nil)
 	for code := range int32(2 * maxLatencies) {
 		l.of(LatencyKey{Request: code}).add(time.Millisecond, 1)
 	}

@@ -41,8 +41,8 @@ func NewServer(cfg ServerConfig) *Server {
 	}
 	ep := newEndpoint(cfg.Limits, cfg.Logger)
 	ep.server = true
-	ep.timings = newLatencies(cfg.Slow, ep.log)
 	ep.routes, ep.unknown = cfg.Routes, cfg.Unknown
+	ep.timings = newLatencies(cfg.Slow, ep.serves, ep.log)
 	ep.onOpen, ep.onClose, ep.onBatch = cfg.OnOpen, cfg.OnClose, cfg.EndOfBatch
 	ep.onFault = cfg.OnFault
 	ep.secure = cfg.TLS.withDefaults()
