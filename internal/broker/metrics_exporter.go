@@ -96,21 +96,50 @@ type standing struct {
 	online                  int
 }
 
-// exportGroups is who is there, and how far groups are.
-func (s *scrape) exportGroups() {
+// member is the labels of the members of a group.
+type member struct{ group, addresses, ids string }
+
+// exportClients is who is there.
+func (s *scrape) exportClients() {
+	senders := map[string]int64{}
+	for _, g := range s.b.session.ProducerGroups() {
+		senders[groupLabel(g)] += int64(len(s.b.session.Producers(g)))
+	}
+	rows, rest, n := admit(&s.kept.senders, rowsOf(senders), s.limit, strings.Compare, sum)
+	s.folded += n
 	s.w.Begin(exportProducers)
-	for _, g := range first(s, s.b.session.ProducerGroups()) {
-		s.w.Int(s.own("group", g), int64(len(s.b.session.Producers(g))))
+	for _, r := range rows {
+		s.w.Int(s.own("group", r.key), r.v)
+	}
+	if n > 0 {
+		s.w.Int(s.own("group", other), rest)
+	}
+
+	members := map[member]int64{}
+	for _, g := range s.b.session.ConsumerGroups() {
+		clients, _ := s.b.session.ConsumerClients(g)
+		addresses, ids := whoIsThere(clients)
+		members[member{groupLabel(g), addresses, ids}] += int64(len(clients))
+	}
+	who, rest, n := admit(&s.kept.members, rowsOf(members), s.limit, func(a, b member) int {
+		return cmp.Or(strings.Compare(a.group, b.group), strings.Compare(a.addresses, b.addresses), strings.Compare(a.ids, b.ids))
+	}, sum)
+	s.folded += n
+	if n > 0 {
+		who = append(who, row[member, int64]{member{other, other, other}, rest})
 	}
 	s.w.Begin(exportMembers)
-	for _, g := range first(s, s.b.session.ConsumerGroups()) {
-		members, _ := s.b.session.ConsumerClients(g)
-		addresses, ids := whoIsThere(members)
-		s.labels = promtext.AppendLabel(s.labels[:0], "caddr", addresses)
-		s.labels = promtext.AppendLabel(s.labels, "localaddr", ids)
-		s.labels = promtext.AppendLabel(s.labels, "group", g)
-		s.w.Int(s.labels, int64(len(members)))
+	for _, r := range who {
+		s.labels = promtext.AppendLabel(s.labels[:0], "caddr", r.key.addresses)
+		s.labels = promtext.AppendLabel(s.labels, "localaddr", r.key.ids)
+		s.labels = promtext.AppendLabel(s.labels, "group", r.key.group)
+		s.w.Int(s.labels, r.v)
 	}
+}
+
+// exportGroups is how far groups are.
+func (s *scrape) exportGroups() {
+	s.exportClients()
 	rows, rest, n := admit(&s.kept.standings, s.standings(), s.limit, func(a, b groupTopic) int {
 		return cmp.Or(strings.Compare(a.topic, b.topic), strings.Compare(a.group, b.group))
 	}, func(rest, v *standing) {
@@ -181,7 +210,7 @@ func (s *scrape) standings() (rows []row[groupTopic, standing]) {
 				continue
 			}
 			v.consumed += p.Offset
-			if lag := q.Max() - p.Offset; lag > 0 {
+			if lag := q.Max() - max(p.Offset, q.Min()); lag > 0 && v.clustering { // the others' is not told
 				v.diff += lag
 				v.latency = max(v.latency, s.ago(t.at(b.store, q, p.Offset)))
 			}
@@ -191,15 +220,6 @@ func (s *scrape) standings() (rows []row[groupTopic, standing]) {
 	return rows
 }
 
-// first is the sorted names that there is room for.
-func first(s *scrape, names []string) []string {
-	if len(names) > s.limit {
-		s.folded += len(names) - s.limit
-		names = names[:s.limit]
-	}
-	return names
-}
-
 // whoIsThere is the exporter's labels caddr and localaddr: where clients come from,
 // and the first part of their ids.
 func whoIsThere(clients []session.Client) (addresses, ids string) {
@@ -207,7 +227,7 @@ func whoIsThere(clients []session.Client) (addresses, ids string) {
 	for _, c := range clients {
 		a = append(a, c.Conn.RemoteAddr().String())
 		id, _, _ := strings.Cut(c.ID, "@")
-		b = append(b, id)
+		b = append(b, strings.ToValidUTF8(id, "\ufffd")) // so that equal labels are equal texts
 	}
 	slices.Sort(a)
 	slices.Sort(b)

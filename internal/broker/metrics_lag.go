@@ -93,18 +93,14 @@ type lags struct {
 }
 
 // lag is how far groups are behind in the topics where they have offsets: those
-// that are online, in what they subscribe to; those that are not, in all.
+// that are online, in what they subscribe to; those that are not, in all. Members
+// that broadcast keep their offsets, so that nobody knows.
 func (s *scrape) lag() {
 	t := &s.kept.times
 	t.last, t.next = t.next, make(map[storePlace]int64, len(t.next))
 	l := &lags{s: s, pops: s.b.pops.InFlight(), groups: make(map[lagKey]lagging, len(s.kept.lags.listed))}
 	s.b.offsets.Places(l.add)
-	t.last = nil
-	rows := make([]row[lagKey, lagging], 0, len(l.groups))
-	for k, v := range l.groups {
-		rows = append(rows, row[lagKey, lagging]{k, v})
-	}
-	rows, rest, n := admit(&s.kept.lags, rows, s.limit, func(a, b lagKey) int {
+	rows, rest, n := admit(&s.kept.lags, rowsOf(l.groups), s.limit, func(a, b lagKey) int {
 		return cmp.Or(strings.Compare(a.topic, b.topic), strings.Compare(a.group, b.group), strings.Compare(yes(a.retry), yes(b.retry)))
 	}, (*lagging).add)
 	s.folded += n
@@ -172,7 +168,7 @@ func (l *lags) add(group, topic string, places []offset.Place) {
 	if retry {
 		of = pop.TopicOf(topic, group)
 	}
-	if sub, online, _ := b.session.Subscription(group, of); online && sub == nil {
+	if sub, online, broadcast := b.session.Subscription(group, of); online && (sub == nil || broadcast) {
 		return
 	}
 	k := lagKey{topic: of, group: group, retry: retry}
@@ -197,18 +193,20 @@ func (l *lags) place(group string, t *body.TopicConfig, p offset.Place) (v laggi
 	if q == nil {
 		return v
 	}
-	end, first, next := q.Max(), p.Offset, p.Pulled
+	// What is gone is not left to be consumed.
+	end, from := q.Max(), max(p.Offset, q.Min())
+	first, next := from, max(p.Pulled, from)
 	if popped, ok := l.pops[pop.Place{Group: group, Topic: t.TopicName, Queue: p.Queue}]; ok {
-		next = max(p.Offset, popped.Next)
+		next = max(from, popped.Next)
 		if first = next; popped.InFlight > 0 {
 			first = min(first, popped.Oldest)
 		}
 		v.inflight = popped.InFlight
 		v.messages = max(end-next, 0) + v.inflight
 	} else {
-		next = min(next, max(end, p.Offset))
-		v.inflight = next - p.Offset
-		v.messages = max(end-p.Offset, 0)
+		next = min(next, max(end, from))
+		v.inflight = next - from
+		v.messages = max(end-from, 0)
 	}
 	v.ready = max(end-next, 0)
 	times := &l.s.kept.times

@@ -68,8 +68,8 @@ func (s *scrape) requests() {
 		labels := s.with("protocol_type", "remoting", "request_code", requestName(k.Request), "response_code", responseName(k.Response), "is_long_polling", yes(k.Held), "result", results[k.Result])
 		s.latency(labels, rpcBounds, by[k])
 	}
-	s.creations(familyTopicCreate, by, wire.ReqUpdateAndCreateTopic)
-	s.creations(familyGroupCreate, by, wire.ReqUpdateAndCreateSubscriptionGroup)
+	s.creations(familyTopicCreate, by, wire.ReqUpdateAndCreateTopic, wire.ReqUpdateAndCreateTopicList)
+	s.creations(familyGroupCreate, by, wire.ReqUpdateAndCreateSubscriptionGroup, wire.ReqUpdateAndCreateSubscriptionGroupList)
 	s.w.Begin(familySlow)
 	s.w.Int(s.node, slow)
 	s.lanes()
@@ -89,12 +89,13 @@ func (s *scrape) latency(labels []byte, bounds []float64, l *remoting.Latency) {
 	s.w.Distribution(labels, bounds, counts, float64(l.Sum.Microseconds())/1000)
 }
 
-// creations is the requests of a code, by whether they did what was asked.
-func (s *scrape) creations(f promtext.Family, by map[remoting.LatencyKey]*remoting.Latency, code int32) {
+// creations is the requests of some codes, by whether they did what was asked. They
+// are measured without their names, so that is_system says nothing.
+func (s *scrape) creations(f promtext.Family, by map[remoting.LatencyKey]*remoting.Latency, codes ...int32) {
 	var done, failed remoting.Latency
 	for k, l := range by {
 		switch {
-		case k.Request != code:
+		case !slices.Contains(codes, k.Request):
 		case k.Response == wire.Success:
 			done.Add(l)
 		default:

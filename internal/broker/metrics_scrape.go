@@ -20,8 +20,22 @@ type Names struct {
 	Units    bool // ends names with their unit, as the Prometheus listener of RocketMQ 5.2 and later does
 }
 
-// other is the value of labels under which stands what is too much.
-const other = "other"
+const (
+	// other is the value of labels under which stands what is too much. No topic and
+	// no group can have the name.
+	other = "(other)"
+	// unnamable is that for groups whose names the broker keeps nothing under, such
+	// as those of producers: any bytes, of any length, come in heartbeats.
+	unnamable = "(invalid)"
+)
+
+// groupLabel is the value of a label for a group of a heartbeat.
+func groupLabel(group string) string {
+	if message.CheckGroup(group) != nil {
+		return unnamable
+	}
+	return group
+}
 
 // scrapes is what is kept from one scrape to the next. Scrapes take turns.
 type scrapes struct {
@@ -40,6 +54,8 @@ type scrapes struct {
 	dead     admission[inflow.Dead]
 
 	exported  [3]admission[string]
+	senders   admission[string]
+	members   admission[member]
 	standings admission[groupTopic]
 
 	times storeTimes
@@ -85,6 +101,7 @@ func (b *Broker) AppendMetrics(dst []byte, names Names) []byte {
 	if names.Exporter {
 		s.exporter()
 	}
+	m.times.last = nil // what nobody asked for is not asked for again
 	s.w.Begin(familyFolded)
 	s.w.Int(s.node, int64(s.folded))
 	s.w.Begin(familyTook)
@@ -94,7 +111,7 @@ func (b *Broker) AppendMetrics(dst []byte, names Names) []byte {
 }
 
 var (
-	familyFolded = promtext.Family{Name: "twostage_metrics_folded", Help: "Label sets that this scrape has put under the label value other (metricsOtelCardinalityLimit).", Kind: promtext.Gauge}
+	familyFolded = promtext.Family{Name: "twostage_metrics_folded", Help: "Label sets that this scrape has put under the label value (other) (metricsOtelCardinalityLimit).", Kind: promtext.Gauge}
 	familyTook   = promtext.Family{Name: "twostage_metrics_scrape_seconds", Help: "What the scrape before this one took.", Kind: promtext.Gauge}
 )
 

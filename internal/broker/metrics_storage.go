@@ -11,7 +11,8 @@ import (
 )
 
 var (
-	familyStorage     = promtext.Family{Name: "rocketmq_storage_size", Help: "Bytes of the commit log.", Kind: promtext.Gauge, Unit: "bytes"}
+	familyStorage     = promtext.Family{Name: "rocketmq_storage_size", Help: "Bytes that are used, by whatever, of the file system of the store directory.", Kind: promtext.Gauge, Unit: "bytes"}
+	familyLog         = promtext.Family{Name: "twostage_storage_log_bytes", Help: "Bytes of the commit log.", Kind: promtext.Gauge}
 	familyUnflushed   = promtext.Family{Name: "rocketmq_storage_flush_behind_bytes", Help: "Bytes of the commit log that are not known to be on disk.", Kind: promtext.Gauge}
 	familyUndispatch  = promtext.Family{Name: "rocketmq_storage_dispatch_behind_bytes", Help: "Bytes of the commit log that are not in their queues yet.", Kind: promtext.Gauge}
 	familyReserve     = promtext.Family{Name: "rocketmq_storage_message_reserve_time", Help: "Milliseconds since the oldest message was stored that is kept.", Kind: promtext.Gauge, Unit: "milliseconds"}
@@ -33,7 +34,10 @@ func (s *scrape) storage() {
 		s.w.Begin(f)
 		s.w.Int(labels, v)
 	}
-	one(familyStorage, st.End-st.Min)
+	if u, err := b.o.FS.Usage(b.cfg.Store.Dir); err == nil { // what can't be told is left out
+		one(familyStorage, u.Used)
+	}
+	one(familyLog, st.End-st.Min)
 	one(familyUnflushed, st.Unflushed)
 	one(familyUndispatch, max(st.End-st.Dispatched, 0))
 	if st.FirstTime > 0 {

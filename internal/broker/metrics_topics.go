@@ -10,6 +10,7 @@ import (
 	"github.com/twostage/twostage/internal/broker/inflow"
 	"github.com/twostage/twostage/internal/broker/txn"
 	"github.com/twostage/twostage/internal/promtext"
+	"github.com/twostage/twostage/internal/session"
 	"github.com/twostage/twostage/internal/wire"
 	"github.com/twostage/twostage/internal/wire/body"
 	"github.com/twostage/twostage/message"
@@ -119,11 +120,7 @@ func (s *scrape) outgoing() {
 
 // deadLetters is what groups have given up, by the topic that it was sent to.
 func (s *scrape) deadLetters() {
-	var rows []row[inflow.Dead, int64]
-	for k, v := range s.b.inflow.Dead() {
-		rows = append(rows, row[inflow.Dead, int64]{k, v})
-	}
-	rows, rest, n := admit(&s.kept.dead, rows, s.limit, func(a, b inflow.Dead) int {
+	rows, rest, n := admit(&s.kept.dead, rowsOf(s.b.inflow.Dead()), s.limit, func(a, b inflow.Dead) int {
 		return cmp.Or(strings.Compare(a.Topic, b.Topic), strings.Compare(a.Group, b.Group))
 	}, sum)
 	s.folded += n
@@ -138,73 +135,75 @@ func (s *scrape) deadLetters() {
 
 func sum(rest, v *int64) { *rest += *v }
 
-type producerKey struct {
-	group    string
-	language wire.Language
-	version  int32
-}
+// producerKey is values of labels: several numbers of clients may make one text.
+type producerKey struct{ group, language, version string }
 
 type consumerKey struct {
 	producerKey
-	mode body.ConsumeType
+	mode string
+}
+
+func clientOf(group string, c *session.Client) producerKey {
+	return producerKey{groupLabel(group), strings.ToLower(c.Language.String()), strings.ToLower(wire.VersionName(c.Version))}
 }
 
 func compareClients(a, b producerKey) int {
-	return cmp.Or(strings.Compare(a.group, b.group), cmp.Compare(a.language, b.language), cmp.Compare(a.version, b.version))
+	return cmp.Or(strings.Compare(a.group, b.group), strings.Compare(a.language, b.language), strings.Compare(a.version, b.version))
 }
 
 // modes are RocketMQ's label consume_mode.
 var modes = map[body.ConsumeType]string{body.ConsumeActively: "pull", body.ConsumePassively: "push", body.ConsumePop: "pop"}
 
+// rowsOf makes rows of what was counted by labels.
+func rowsOf[K comparable, V any](by map[K]V) []row[K, V] {
+	rows := make([]row[K, V], 0, len(by))
+	for k, v := range by {
+		rows = append(rows, row[K, V]{k, v})
+	}
+	return rows
+}
+
 func (s *scrape) connections() {
-	var producers []row[producerKey, int64]
+	by := map[producerKey]int64{}
 	for _, g := range s.b.session.ProducerGroups() {
-		by := map[producerKey]int64{}
-		for _, c := range s.b.session.Producers(g) {
-			by[producerKey{g, c.Language, c.Version}]++
-		}
-		for k, n := range by {
-			producers = append(producers, row[producerKey, int64]{k, n})
+		clients := s.b.session.Producers(g)
+		for i := range clients {
+			by[clientOf(g, &clients[i])]++
 		}
 	}
-	producers, rest, n := admit(&s.kept.makers, producers, s.limit, compareClients, sum)
+	producers, rest, n := admit(&s.kept.makers, rowsOf(by), s.limit, compareClients, sum)
 	s.folded += n
 	s.w.Begin(familyProducers)
 	for _, r := range producers {
-		s.w.Int(s.with("producer_group", r.key.group, "language", strings.ToLower(r.key.language.String()),
-			"version", strings.ToLower(wire.VersionName(r.key.version)), "protocol_type", "remoting"), r.v)
+		s.w.Int(s.with("producer_group", r.key.group, "language", r.key.language, "version", r.key.version, "protocol_type", "remoting"), r.v)
 	}
 	if n > 0 {
 		s.w.Int(s.with("producer_group", other, "language", other, "version", other, "protocol_type", "remoting"), rest)
 	}
 	s.consumers()
-	var disputes []row[string, int64]
+	conflicts := map[string]int64{}
 	for g, n := range s.b.session.Conflicting() {
-		disputes = append(disputes, row[string, int64]{g, int64(n)})
+		conflicts[groupLabel(g)] += int64(n)
 	}
-	disputes, rest, n = admit(&s.kept.disputes, disputes, s.limit, strings.Compare, sum)
+	disputes, rest, n := admit(&s.kept.disputes, rowsOf(conflicts), s.limit, strings.Compare, sum)
 	s.folded += n
 	s.each(familyConflicts, "group", disputes, rest, n)
 }
 
 func (s *scrape) consumers() {
-	var rows []row[consumerKey, int64]
+	by := map[consumerKey]int64{}
 	for _, g := range s.b.session.ConsumerGroups() {
 		members, mode := s.b.session.ConsumerClients(g)
-		by := map[consumerKey]int64{}
-		for _, c := range members {
-			by[consumerKey{producerKey{g, c.Language, c.Version}, mode}]++
-		}
-		for k, n := range by {
-			rows = append(rows, row[consumerKey, int64]{k, n})
+		for i := range members {
+			by[consumerKey{clientOf(g, &members[i]), cmp.Or(modes[mode], other)}]++
 		}
 	}
-	rows, rest, n := admit(&s.kept.takers, rows, s.limit, func(a, b consumerKey) int { return compareClients(a.producerKey, b.producerKey) }, sum)
+	rows, rest, n := admit(&s.kept.takers, rowsOf(by), s.limit, func(a, b consumerKey) int { return compareClients(a.producerKey, b.producerKey) }, sum)
 	s.folded += n
 	s.w.Begin(familyConsumers)
 	for _, r := range rows {
-		s.w.Int(s.with("consumer_group", r.key.group, "language", strings.ToLower(r.key.language.String()), "version", strings.ToLower(wire.VersionName(r.key.version)),
-			"consume_mode", cmp.Or(modes[r.key.mode], other), "protocol_type", "remoting", "is_system", yes(message.IsSystemGroup(r.key.group))), r.v)
+		s.w.Int(s.with("consumer_group", r.key.group, "language", r.key.language, "version", r.key.version, "consume_mode", r.key.mode,
+			"protocol_type", "remoting", "is_system", yes(message.IsSystemGroup(r.key.group))), r.v)
 	}
 	if n > 0 {
 		s.w.Int(s.with("consumer_group", other, "language", other, "version", other, "consume_mode", other, "protocol_type", "remoting", "is_system", "false"), rest)
@@ -232,11 +231,7 @@ func (s *scrape) transactions() {
 	s.folded += n
 	s.each(familyHalf, "topic", half, rest, n)
 
-	var settled []row[string, txn.Finished]
-	for topic, f := range tx.Finished {
-		settled = append(settled, row[string, txn.Finished]{topic, f})
-	}
-	settled, all, n := admit(&s.kept.settled, settled, s.limit, strings.Compare, func(rest, v *txn.Finished) {
+	settled, all, n := admit(&s.kept.settled, rowsOf(tx.Finished), s.limit, strings.Compare, func(rest, v *txn.Finished) {
 		rest.Committed += v.Committed
 		rest.RolledBack += v.RolledBack
 		rest.LatencySum += v.LatencySum
