@@ -26,7 +26,7 @@ func TestReadyLineSaysWhoMayAdminister(t *testing.T) {
 		if r.fields["admin"] != want {
 			t.Errorf("%s", r.line)
 		}
-		if status, text := get(t, r.fields["http"], "/metrics"); status != 200 || !strings.Contains(text, `twostage_refused_requests_total{reason="bad_signature",server="broker"} 0`) {
+		if status, text := get(t, r.fields["http"], "/metrics"); status != 200 || !strings.Contains(text, `twostage_refused_requests_total{`+nodeText+`reason="bad_signature",server="broker"} 0`) {
 			t.Errorf("refusals are not counted: %d", status)
 		}
 		if err := r.stop(); err != nil {

@@ -16,12 +16,23 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/twostage/twostage/internal/broker"
+	"github.com/twostage/twostage/internal/config"
 )
 
 func newRegistry() *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return r
+}
+
+// ownMetrics registers what is of the process as a whole, with the labels of its
+// broker, so that it is found by them. A process with a name server only has none.
+func (n *node) ownMetrics() prometheus.Registerer {
+	if n.Role == config.RoleNamesrv {
+		return n.metrics
+	}
+	id := n.Config.Broker.Identity
+	return prometheus.WrapRegistererWith(prometheus.Labels{"cluster": id.Cluster, "node_type": "broker", "node_id": id.Name}, n.metrics)
 }
 
 // textFormat is the type of what /metrics answers.

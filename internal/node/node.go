@@ -73,7 +73,7 @@ type node struct {
 func Run(ctx context.Context, o Options) error {
 	n := &node{Options: o, group: lifecycle.NewGroup(ctx, o.Logger), metrics: newRegistry(), health: &health{}, inspect: &transactions{}}
 	n.connections = &connections{}
-	n.metrics.MustRegister(n.connections)
+	n.ownMetrics().MustRegister(n.connections)
 	n.report()
 	if err := n.start(ctx); err != nil {
 		stopped := n.group.Stop()
@@ -114,7 +114,7 @@ func (n *node) start(ctx context.Context) error {
 		n.awaitReady(ctx, b)
 	}
 	n.guards.warn(n.Logger)
-	if err := n.metrics.Register(&n.guards); err != nil {
+	if err := n.ownMetrics().Register(&n.guards); err != nil {
 		return fmt.Errorf("metrics of access: %w", err)
 	}
 	if ctx.Err() != nil {

@@ -36,6 +36,23 @@ func TestReadyzTellsWhy(t *testing.T) {
 	}
 }
 
+// TestOwnMetricsNameTheBroker: what is of the process has the labels of its broker;
+// a name server alone is none.
+func TestOwnMetricsNameTheBroker(t *testing.T) {
+	for role, labels := range map[config.Role]string{config.RoleAll: nodeText, config.RoleNamesrv: ""} {
+		_, text := get(t, start(t, load(t, role), role, vfs.NewMem()).fields["http"], "/metrics")
+		for _, want := range []string{
+			"\ntwostage_connections{" + labels + `server="namesrv"} `, "\ntwostage_connections{" + labels + `server="http"} `,
+			"\ntwostage_tls_connections_total{" + labels + `server="http"} `,
+			"\ntwostage_refused_connections_total{because=\"limit\"," + labels + `server="http"} `,
+		} {
+			if !strings.Contains(text, want) {
+				t.Errorf("role %v: no %q in\n%s", role, want, text)
+			}
+		}
+	}
+}
+
 // TestMetricsNames: names= adds names, and one that is not known is refused.
 func TestMetricsNames(t *testing.T) {
 	addr := start(t, load(t, config.RoleAll), config.RoleAll, vfs.NewMem()).fields["http"]

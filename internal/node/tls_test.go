@@ -17,6 +17,9 @@ import (
 	"github.com/twostage/twostage/internal/vfs"
 )
 
+// nodeText is the labels of the broker.
+const nodeText = `cluster="DefaultCluster",node_id="host",node_type="broker",`
+
 // anybody is a client's configuration that verifies nothing.
 func anybody(string) (*tls.Config, error) { return &tls.Config{InsecureSkipVerify: true}, nil }
 
@@ -62,8 +65,8 @@ func TestEveryPortSpeaksTLSByDefault(t *testing.T) {
 	}
 	_, text := get(t, r.fields["http"], "/metrics")
 	for _, line := range []string{
-		`twostage_tls_connections_total{server="broker"} 1`, `twostage_tls_connections_total{server="namesrv"} 1`,
-		`twostage_tls_connections_total{server="http"} 2`, `twostage_connections{server="namesrv"} 1`,
+		`twostage_tls_connections_total{` + nodeText + `server="broker"} 1`, `twostage_tls_connections_total{` + nodeText + `server="namesrv"} 1`,
+		`twostage_tls_connections_total{` + nodeText + `server="http"} 2`, `twostage_connections{` + nodeText + `server="namesrv"} 1`,
 	} {
 		if !strings.Contains(text, "\n"+line+"\n") {
 			t.Errorf("no %s in:\n%s", line, text)
@@ -99,7 +102,7 @@ func TestEnforcingTLS(t *testing.T) {
 	for _, server := range []string{"broker", "namesrv", "http"} {
 		found := false
 		for line := range strings.Lines(text) {
-			found = found || strings.HasPrefix(line, `twostage_refused_connections_total{because="plaintext",server="`+server+`"} `) && !strings.HasSuffix(line, " 0\n")
+			found = found || strings.HasPrefix(line, `twostage_refused_connections_total{because="plaintext",`+nodeText+`server="`+server+`"} `) && !strings.HasSuffix(line, " 0\n")
 		}
 		if !found {
 			t.Errorf("%s counts no refusal:\n%s", server, text)

@@ -35,7 +35,7 @@ func (n *node) newTracer() (*trace.Tracer, error) {
 		"twostage_trace_dropped_spans_total": {"Spans that were not made, because of otlpTracesPerSecond.", func(s trace.Stats) int64 { return s.Dropped }},
 		"twostage_trace_failed_spans_total":  {"Spans that the collector did not take, or that were too many to wait for it.", func(s trace.Stats) int64 { return s.Failed }},
 	} {
-		if err := n.metrics.Register(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: counter.help}, func() float64 {
+		if err := n.ownMetrics().Register(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: counter.help}, func() float64 {
 			return float64(counter.value(t.Stats()))
 		})); err != nil {
 			return nil, fmt.Errorf("traces: metrics: %w", err)
