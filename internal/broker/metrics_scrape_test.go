@@ -280,3 +280,31 @@ func BenchmarkSendsWhileScraped(b *testing.B) {
 		})
 	}
 }
+
+// TestScrapesAreCheap: what BenchmarkScrape takes, as what does not depend on the
+// machine: how much is allocated for a topic, and that groups that stand still cost no
+// read of the log.
+func TestScrapesAreCheap(t *testing.T) {
+	const topics = 300
+	w := largeWorld(t, topics)
+	for _, tc := range []struct {
+		names Names
+		most  float64 // objects for a topic
+	}{{Names{}, 3}, {Names{Exporter: true}, 30}} {
+		text := w.AppendMetrics(nil, tc.names)
+		if n := len(w.scrapes.times.next); n != topics {
+			t.Fatalf("%d store times are known", n)
+		}
+		for k := range w.scrapes.times.next {
+			w.scrapes.times.next[k] = 1 // what a read would not say
+		}
+		if n := testing.AllocsPerRun(2, func() { text = w.AppendMetrics(text[:0], tc.names) }) / topics; n > tc.most {
+			t.Errorf("%+v: %.1f objects for a topic, want at most %.0f", tc.names, n, tc.most)
+		}
+		for k, at := range w.scrapes.times.next {
+			if at != 1 {
+				t.Fatalf("the store time of %+v was read again", k)
+			}
+		}
+	}
+}
