@@ -12,10 +12,11 @@ import (
 	"time"
 
 	"github.com/twostage/twostage/internal/config"
+	"github.com/twostage/twostage/internal/remoting"
 )
 
 // refusalLogEvery is how often a refused connection is logged.
-const refusalLogEvery = time.Second
+const refusalLogEvery = 10 * time.Second
 
 // bounded closes connections beyond the limits of a port as soon as it has accepted
 // them.
@@ -28,7 +29,7 @@ type bounded struct {
 
 	mu   sync.Mutex
 	open int
-	from map[netip.Addr]int // open ones of an address
+	from map[netip.Addr]int // open ones of an address, as remoting.Network gives it
 }
 
 func newBounded(ln net.Listener, limits config.Limits, log *slog.Logger) *bounded {
@@ -89,7 +90,7 @@ func (b *bounded) conns() int {
 
 func addressOf(a net.Addr) netip.Addr {
 	if tcp, ok := a.(*net.TCPAddr); ok {
-		return tcp.AddrPort().Addr().Unmap()
+		return remoting.Network(tcp.AddrPort().Addr())
 	}
 	return netip.Addr{}
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -70,6 +71,23 @@ func TestHTTPConnectionsAreBounded(t *testing.T) {
 				t.Errorf("log:\n%s", log)
 			}
 		})
+	}
+}
+
+// TestBoundsOfAnIPv6Network: whoever has one address has all of its /64.
+func TestBoundsOfAnIPv6Network(t *testing.T) {
+	b := newBounded(nil, config.Limits{PerAddress: 1}, slog.New(slog.DiscardHandler))
+	from := func(ip string) netip.Addr { return addressOf(&net.TCPAddr{IP: net.ParseIP(ip), Port: 5}) }
+	for _, tc := range []struct{ ip, why string }{
+		{"2001:db8::1", ""}, {"2001:db8::2", "maxConnectionsPerAddress"}, {"2001:db8:0:1::1", ""}, {"10.0.0.1", ""}, {"10.0.0.2", ""}, {"::ffff:10.0.0.1", "maxConnectionsPerAddress"},
+	} {
+		if why := b.take(from(tc.ip)); why != tc.why {
+			t.Errorf("%s: %q, want %q", tc.ip, why, tc.why)
+		}
+	}
+	b.leave(from("2001:db8::1"))
+	if why := b.take(from("2001:db8::2")); why != "" || b.conns() != 4 {
+		t.Errorf("%q, %d are open", why, b.conns())
 	}
 }
 
