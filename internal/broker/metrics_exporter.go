@@ -210,7 +210,7 @@ func (s *scrape) standings() (rows []row[groupTopic, standing]) {
 				continue
 			}
 			v.consumed += p.Offset
-			if lag := q.Max() - max(p.Offset, q.Min()); lag > 0 && v.clustering { // the others' is not told
+			if lag := q.Max() - p.Offset; lag > 0 && v.clustering { // the others' is not told
 				v.diff += lag
 				v.latency = max(v.latency, s.ago(t.at(b.store, q, p.Offset)))
 			}
