@@ -9,14 +9,14 @@ import (
 	"github.com/twostage/twostage/internal/auth"
 )
 
-// Password says whether who knows the secret of a user or account may read (Get) or
-// change (Update) the cluster, for what comes with a secret instead of a signature:
-// nil, or a *auth.Refusal, which is counted. Without access control everybody may.
-func (g *Guard) Password(name, secret string, actions auth.Actions, from netip.Addr) error {
+// Password says whether who knows the secret of a user or account may administer the
+// cluster, for what comes with a secret instead of a signature: nil, or a
+// *auth.Refusal, which is counted. Without access control everybody may.
+func (g *Guard) Password(name, secret string, from netip.Addr) error {
 	if !g.Enabled() {
 		return nil
 	}
-	err := g.password(name, secret, actions, from)
+	err := g.password(name, secret, from)
 	if err == nil {
 		return nil
 	}
@@ -24,23 +24,19 @@ func (g *Guard) Password(name, secret string, actions auth.Actions, from netip.A
 	return err
 }
 
-func (g *Guard) password(name, secret string, actions auth.Actions, from netip.Addr) *auth.Refusal {
+func (g *Guard) password(name, secret string, from netip.Addr) *auth.Refusal {
 	st := g.now.Load()
-	who := st.users[name]
-	if who == nil {
-		who = st.plain.Subjects[name]
-	}
+	who := st.subject([]byte(name))
 	if name == "" {
 		return &auth.Refusal{Reason: auth.BecauseAnonymous, Text: "access control is on: send user and secret by HTTP Basic authentication"}
 	}
 	if who == nil || !who.Key.Same(secret) {
 		return &auth.Refusal{Reason: auth.BecauseSignature, Text: "unknown user, or not its secret"}
 	}
-	asks := []auth.Ask{{Actions: actions, Kind: auth.Cluster, Name: g.cluster}}
-	if !who.Plain && !g.cfg.Authorization {
-		asks = nil
+	if !who.Plain && !who.Super && !g.cfg.Authorization {
+		return onlySuper(who, "this")
 	}
-	if err := who.Decide(asks, from); err != nil {
+	if err := who.Decide([]auth.Ask{{Actions: auth.Update, Kind: auth.Cluster, Name: g.cluster}}, from); err != nil {
 		return err.(*auth.Refusal)
 	}
 	return nil

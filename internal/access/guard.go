@@ -166,13 +166,10 @@ func (g *Guard) admit(r *remoting.Request, n *need) bool {
 // SYSTEM_ERROR, RocketMQ 5 NO_PERMISSION.
 func (g *Guard) judge(r *remoting.Request, n *need, s *scratch) (code int32, refusal *auth.Refusal) {
 	st, from := g.now.Load(), r.Conn.RemoteAddr().Addr()
-	if g.cfg.Plain && st.plain.White(from) {
+	if g.unsigned(st, r.Code, from) {
 		return 0, nil
 	}
-	free := !g.cfg.Authorization || slices.Contains(g.cfg.AuthorizationWhitelist, r.Code)
-	if g.cfg.Authentication && free && slices.Contains(g.cfg.AuthenticationWhitelist, r.Code) {
-		return 0, nil
-	}
+	free := g.unasked(r.Code)
 	code = wire.NoPermission
 	if !g.cfg.Authentication {
 		code = wire.SystemError
@@ -184,10 +181,7 @@ func (g *Guard) judge(r *remoting.Request, n *need, s *scratch) (code int32, ref
 		}
 		return code, &auth.Refusal{Reason: auth.BecauseAnonymous, Text: "username cannot be null: requests to this server must be signed"}
 	}
-	who := st.users[string(name)]
-	if who == nil {
-		who = st.plain.Subjects[string(name)]
-	}
+	who := st.subject(name)
 	if who == nil {
 		if code == wire.SystemError {
 			return code, &auth.Refusal{Reason: auth.BecauseUnknown, Text: fmt.Sprintf("No acl config for %.100s", name)}
@@ -206,6 +200,9 @@ func (g *Guard) judge(r *remoting.Request, n *need, s *scratch) (code int32, ref
 		}
 		return code, &auth.Refusal{Reason: auth.BecauseSignature, Text: "check signature failed."}
 	}
+	if n.protected && !who.Plain && !who.Super && !g.cfg.Authorization {
+		return code, onlySuper(who, wire.CodeName(r.Code))
+	}
 	if who.Plain || !free {
 		if err := n.ask(r, &s.asks); err != nil {
 			return code, &auth.Refusal{Reason: auth.BecauseMalformed, Text: fmt.Sprintf("%s: %v", wire.CodeName(r.Code), err)}
@@ -220,6 +217,31 @@ func (g *Guard) judge(r *remoting.Request, n *need, s *scratch) (code int32, ref
 		return code, err.(*auth.Refusal)
 	}
 	return 0, nil
+}
+
+// subject is the user or account of a name, nil if there is none.
+func (st *state) subject(name []byte) *auth.Subject {
+	if who := st.users[string(name)]; who != nil {
+		return who
+	}
+	return st.plain.Subjects[string(name)]
+}
+
+// unsigned says whether a request needs no proof of who sends it: white lists say so.
+func (g *Guard) unsigned(st *state, code int32, from netip.Addr) bool {
+	return g.cfg.Plain && st.plain.White(from) ||
+		g.cfg.Authentication && g.unasked(code) && slices.Contains(g.cfg.AuthenticationWhitelist, code)
+}
+
+// unasked says whether users need no permission for a request.
+func (g *Guard) unasked(code int32) bool {
+	return !g.cfg.Authorization || slices.Contains(g.cfg.AuthorizationWhitelist, code)
+}
+
+// onlySuper refuses what destroys or decides to a user while there are no permissions.
+func onlySuper(who *auth.Subject, what string) *auth.Refusal {
+	return &auth.Refusal{Reason: auth.BecausePermission, Text: fmt.Sprintf(
+		"User:%s has no permission for %s: without authorizationEnabled=true it is for super users only", who.Name, what)}
 }
 
 // sort gives the fields that the signature is over.

@@ -11,6 +11,7 @@ import (
 	"github.com/twostage/twostage/internal/auth"
 	"github.com/twostage/twostage/internal/remoting"
 	"github.com/twostage/twostage/internal/wire/body"
+	"github.com/twostage/twostage/message"
 )
 
 // need is what a request needs.
@@ -28,7 +29,9 @@ func (a *asks) add(actions auth.Actions, kind auth.Kind, name []byte) {
 
 const retryPrefix = "%RETRY%"
 
-// topic asks for a topic; a retry topic is its group's, which takes Sub.
+// topic asks for a topic; a retry topic is its group's, which takes Sub. In the
+// broker's own topics, which hold what is meant for others, nobody has Sub: who has
+// nothing else to show needs what an administrator needs.
 func (a *asks) topic(actions auth.Actions, name []byte) {
 	if group, ok := bytes.CutPrefix(name, []byte(retryPrefix)); ok {
 		if actions&auth.Pub != 0 {
@@ -37,8 +40,30 @@ func (a *asks) topic(actions auth.Actions, name []byte) {
 		a.add(actions, auth.Group, group)
 		return
 	}
+	if actions&auth.Sub != 0 && ofTheBroker(name) {
+		if actions &^= auth.Sub; actions == 0 {
+			a.administer()
+			return
+		}
+	}
 	a.add(actions, auth.Topic, name)
 }
+
+// ofTheBroker says whether the topic is one in which the broker keeps what waits:
+// half messages, delayed ones, and its own notes.
+func ofTheBroker(topic []byte) bool { return message.IsSendForbidden(string(topic)) }
+
+// records asks for what a request needs that is given records of a topic.
+func (a *asks) records(topic []byte) {
+	if ofTheBroker(topic) {
+		a.administer()
+		return
+	}
+	a.topic(auth.Sub|auth.Get, topic)
+}
+
+// administer asks for Update on the cluster. The guard puts its name in.
+func (a *asks) administer() { a.add(auth.Update, auth.Cluster, nil) }
 
 // group asks for a group, which may be named by its retry topic.
 func (a *asks) group(actions auth.Actions, name []byte) {
@@ -102,6 +127,43 @@ func both(one, other func(*remoting.Request, *asks) error) func(*remoting.Reques
 // consume needs actions on topic and consumerGroup.
 func consume(actions auth.Actions) func(*remoting.Request, *asks) error {
 	return both(topicField(actions, "topic"), groupField(actions, "consumerGroup"))
+}
+
+// popped is consume for what says of popped messages that they are consumed: it may
+// name the topic in which its own group gets them again (message.PopRetryTopics), which
+// needs Sub on the topic they are of. That gives no record, so that a group whose name
+// begins as another one's learns nothing of it.
+func popped(r *remoting.Request, a *asks) error {
+	topic, err := field(r, "topic")
+	if err != nil {
+		return err
+	}
+	group, err := field(r, "consumerGroup")
+	if err != nil {
+		return err
+	}
+	a.popped(topic, group)
+	return nil
+}
+
+func (a *asks) popped(topic, group []byte) {
+	of := topic
+	if rest, ok := bytes.CutPrefix(topic, []byte(retryPrefix)); ok {
+		if rest, ok = bytes.CutPrefix(rest, group); ok && len(rest) > 1 && (rest[0] == '_' || rest[0] == '+') {
+			of = rest[1:]
+		}
+	}
+	a.topic(auth.Sub, of)
+	a.group(auth.Sub, group)
+}
+
+// queried needs what reading records of the topic needs.
+func queried(r *remoting.Request, a *asks) error {
+	v, err := field(r, "topic")
+	if err == nil {
+		a.records(v)
+	}
+	return err
 }
 
 // cluster needs actions on the cluster. The guard puts its name in.
@@ -172,8 +234,7 @@ func batchAck(r *remoting.Request, a *asks) error {
 	}
 	for i := range b.Acks {
 		if i == 0 || b.Acks[i].Topic != b.Acks[i-1].Topic || b.Acks[i].ConsumerGroup != b.Acks[i-1].ConsumerGroup {
-			a.topic(auth.Sub, []byte(b.Acks[i].Topic))
-			a.group(auth.Sub, []byte(b.Acks[i].ConsumerGroup))
+			a.popped([]byte(b.Acks[i].Topic), []byte(b.Acks[i].ConsumerGroup))
 		}
 	}
 	return nil
@@ -194,6 +255,6 @@ func putGroup(r *remoting.Request, a *asks) error {
 // viewMessage needs the topic that a client of 5.x names. Older ones name none.
 var viewMessage = maybe("topic", topicField(auth.Sub|auth.Get, "topic"))
 
-// administer needs Update on the cluster although it only reads: what it reads is
-// who there is.
+// administer needs Update on the cluster although it only reads: who there is, and
+// everybody's transactions.
 var administer = cluster(auth.Update)

@@ -25,10 +25,10 @@ var needs = map[int32]need{
 	wire.ReqPullMessage:                {ask: consume(auth.Sub)},
 	wire.ReqLitePullMessage:            {ask: consume(auth.Sub)},
 	wire.ReqPopMessage:                 {ask: consume(auth.Sub)},
-	wire.ReqAckMessage:                 {ask: consume(auth.Sub)},
+	wire.ReqAckMessage:                 {ask: popped},
 	wire.ReqBatchAckMessage:            {ask: batchAck},
 	wire.ReqPeekMessage:                {ask: consume(auth.Sub)},
-	wire.ReqChangeMessageInvisibleTime: {ask: consume(auth.Sub)},
+	wire.ReqChangeMessageInvisibleTime: {ask: popped},
 	wire.ReqNotification:               {ask: consume(auth.Sub)},
 	wire.ReqPollingInfo:                {ask: consume(auth.Sub | auth.Get)},
 	wire.ReqConsumerSendMsgBack:        {ask: groupField(auth.Sub, "group")},
@@ -38,7 +38,7 @@ var needs = map[int32]need{
 	wire.ReqGetMinOffset:               {ask: topicField(auth.Sub|auth.Get, "topic")},
 	wire.ReqSearchOffsetByTimestamp:    {ask: topicField(auth.Sub|auth.Get, "topic")},
 	wire.ReqGetEarliestMsgStoreTime:    {ask: topicField(auth.Sub|auth.Get, "topic")},
-	wire.ReqQueryMessage:               {ask: topicField(auth.Sub|auth.Get, "topic")},
+	wire.ReqQueryMessage:               {ask: queried},
 	wire.ReqViewMessageByID:            {ask: viewMessage},
 	wire.ReqGetConsumerListByGroup:     {ask: groupField(auth.Sub|auth.Get, "consumerGroup")},
 	wire.ReqLockBatchMQ:                {ask: lock},
@@ -96,11 +96,11 @@ var needs = map[int32]need{
 
 	// tools that make things
 	wire.ReqUpdateAndCreateTopic:                 {ask: topicField(auth.Create, "topic")},
-	wire.ReqUpdateAndCreateTopicList:             {ask: cluster(auth.Create)},
-	wire.ReqUpdateAndCreateStaticTopic:           {ask: topicField(auth.Create, "topic")},
+	wire.ReqUpdateAndCreateTopicList:             {protected: true, ask: cluster(auth.Create)},
+	wire.ReqUpdateAndCreateStaticTopic:           {protected: true, ask: topicField(auth.Create, "topic")},
 	wire.ReqUpdateAndCreateSubscriptionGroup:     {ask: putGroup},
-	wire.ReqUpdateAndCreateSubscriptionGroupList: {ask: cluster(auth.Create)},
-	wire.ReqSetMessageRequestMode:                {ask: cluster(auth.Update)},
+	wire.ReqUpdateAndCreateSubscriptionGroupList: {protected: true, ask: cluster(auth.Create)},
+	wire.ReqSetMessageRequestMode:                {protected: true, ask: cluster(auth.Update)},
 
 	// servers among themselves
 	wire.ReqRegisterBroker:   {ask: cluster(auth.Update)},
@@ -136,8 +136,8 @@ var needs = map[int32]need{
 	wire.ReqPopRollback:                 {protected: true, ask: cluster(auth.Update)},
 
 	// the inspector of transactions
-	wire.ReqTxList:                 {protected: true, ask: cluster(auth.Get)},
-	wire.ReqTxShow:                 {protected: true, ask: cluster(auth.Get)},
+	wire.ReqTxList:                 {protected: true, ask: administer},
+	wire.ReqTxShow:                 {protected: true, ask: administer},
 	wire.ReqTxDecide:               {protected: true, ask: cluster(auth.Update)},
 	wire.ReqTxRecheck:              {protected: true, ask: cluster(auth.Update)},
 	wire.ReqTxResume:               {protected: true, ask: cluster(auth.Update)},
@@ -155,8 +155,8 @@ var needs = map[int32]need{
 	wire.ReqAuthCreateACL:                {protected: true, ask: cluster(auth.Update)},
 	wire.ReqAuthUpdateACL:                {protected: true, ask: cluster(auth.Update)},
 	wire.ReqAuthDeleteACL:                {protected: true, ask: cluster(auth.Update)},
-	wire.ReqAuthGetACL:                   {protected: true, ask: cluster(auth.Get)},
-	wire.ReqAuthListACL:                  {protected: true, ask: cluster(auth.Get)},
+	wire.ReqAuthGetACL:                   {protected: true, ask: administer},
+	wire.ReqAuthListACL:                  {protected: true, ask: administer},
 }
 
 // anything is what a code without a row needs.

@@ -6,6 +6,7 @@ package broker
 import (
 	"github.com/twostage/twostage/internal/broker/handler"
 	"github.com/twostage/twostage/internal/broker/topic"
+	"github.com/twostage/twostage/internal/remoting"
 	"github.com/twostage/twostage/internal/wire"
 	"github.com/twostage/twostage/internal/wire/header"
 )
@@ -57,11 +58,13 @@ func (b *Broker) handlers() handlers {
 	}
 	h.offsets = &handler.Offset{Log: b.store, Topics: b.topics, Offsets: b.offsets}
 	var mayRead handler.MayRead
+	var mayDecide func(*remoting.Request, []byte) bool
+	var sender func(*remoting.Request) string
 	if b.access.Enabled() {
-		mayRead = b.access.MayRead
+		mayRead, mayDecide, sender = b.access.MayRead, b.access.MayDecide, b.access.Sender
 	}
 	h.query = &handler.Query{Log: b.store, MayRead: mayRead, Settings: settings}
-	h.client = &handler.Client{Sessions: b.session, Groups: groups, Topics: b.topics, Published: b.naming.announce, Filters: filters, Settings: settings, ProducerOnline: b.txn.Online}
+	h.client = &handler.Client{Sessions: b.session, Groups: groups, Topics: b.topics, Published: b.naming.announce, Filters: filters, Settings: settings, ProducerOnline: b.txn.Online, Sender: sender}
 	h.back = &handler.SendBack{MayRead: mayRead, Log: b.store, Topics: b.topics, Groups: groups, Delays: b.waits(), Stats: b.stats, Inflow: b.inflow, Writable: writable, Host: b.advertised, Settings: settings}
 	if b.timers != nil {
 		h.back.MaxWait = c.Timers.MaxDelay
@@ -71,7 +74,7 @@ func (b *Broker) handlers() handlers {
 		Log: b.store, Topics: b.topics, Delays: b.waits(), Settings: settings, Writable: writable,
 		Broker: c.Identity.Name, Region: c.Identity.Region, Host: b.advertised, MaxDelay: c.Timers.MaxDelay.Milliseconds(), Now: b.o.NowMillis,
 	}
-	h.end = &handler.Transaction{Decisions: b.txn, Log: b.store, Tracer: b.o.Tracer}
+	h.end = &handler.Transaction{Decisions: b.txn, Log: b.store, Tracer: b.o.Tracer, MayDecide: mayDecide}
 	h.inspect = &handler.Inspect{Transactions: b.txn, Broker: c.Identity.Name}
 	h.admin = &handler.Admin{Topics: b.topics, Groups: b.groups, Offsets: b.offsets, Queues: b.store, Published: b.naming.publish, Settle: b.settle,
 		Pops: b.pops, Stats: b.stats, Deleted: b.letGoDeleted, NewTopics: b.newTopics, NewGroups: b.newGroups}
@@ -81,7 +84,7 @@ func (b *Broker) handlers() handlers {
 	h.consumption = &handler.Consumption{Log: b.store, Topics: b.topics, Subs: b.session, Offsets: b.offsets, NowMillis: b.o.NowMillis,
 		Broker: c.Identity.Name, Address: b.Advertised()}
 	h.clone = &handler.Clone{Log: b.store, Topics: b.topics, Subs: b.session, Offsets: b.offsets, Pops: b.pops}
-	h.relay = &handler.Relay{Members: b.session, Log: b.store, Topics: b.topics, Groups: b.groups, Broker: c.Identity.Name}
+	h.relay = &handler.Relay{MayRead: mayRead, Members: b.session, Log: b.store, Topics: b.topics, Groups: b.groups, Broker: c.Identity.Name}
 	h.progress = &handler.Progress{Log: b.store, Topics: b.topics, Groups: b.groups, Subs: b.session, Offsets: b.offsets, PerSecond: b.stats.GroupPerSecond,
 		Broker: c.Identity.Name, Addr: b.Advertised()}
 	h.stats = &handler.Stats{Log: b.store, Topics: b.topics, Counters: b.stats, Offsets: b.offsets, Runtime: b.runtimeInfo, Broker: c.Identity.Name, NowMillis: b.o.NowMillis}

@@ -121,8 +121,12 @@ func (b *Broker) openServices() error {
 	if err = b.openTimers(); err != nil {
 		return err
 	}
+	var deciders func(group, topic string) (txn.Producer, bool)
+	if b.access.Enabled() {
+		deciders = b.decider
+	}
 	if b.txn, err = txn.Open(txn.Config{
-		Log: b.store, Offsets: b.offsets, Delays: taken{b.waits()}, Producers: b.producer,
+		Log: b.store, Offsets: b.offsets, Delays: taken{b.waits()}, Producers: b.producer, Deciders: deciders,
 		Topic: func(name string) error {
 			_, err := b.topics.Ensure(name, 1, topic.PermRead|topic.PermWrite, 0)
 			return err
@@ -154,9 +158,16 @@ func (b *Broker) replayed(rec *message.Record) {
 
 // producer is a live connection of a producer group.
 func (b *Broker) producer(group string) (txn.Producer, bool) {
-	c, ok := b.session.PickProducer(group)
-	if !ok {
-		return nil, false
-	}
-	return c, true
+	c, ok := b.session.PickProducer(group, nil)
+	return c, ok
+}
+
+// decider is a live connection of a producer group whose owner may decide about
+// messages to the topic.
+func (b *Broker) decider(group, topic string) (txn.Producer, bool) {
+	name := []byte(topic)
+	c, ok := b.session.PickProducer(group, func(c *session.Client) bool {
+		return b.access.MayBeAsked(c.AccessKey, c.Conn.RemoteAddr().Addr(), name)
+	})
+	return c, ok
 }

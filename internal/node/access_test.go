@@ -65,7 +65,8 @@ func TestInspectorAsksWhoItIs(t *testing.T) {
 		want                       int
 	}{
 		{"", "", "GET", "/api/transactions", 401},
-		{"readers", "top-secret-1", "GET", "/api/transactions", 200},
+		{"readers", "top-secret-1", "GET", "/api/transactions", 401},
+		{"administrator", "top-secret-2", "GET", "/api/transactions", 200},
 		{"readers", "top-secret-2", "GET", "/api/transactions", 401},
 		{"readers", "top-secret-1", "POST", "/api/transactions/7/commit", 401},
 		{"administrator", "top-secret-2", "POST", "/api/transactions/7/commit", 200},

@@ -22,7 +22,6 @@ import (
 	"time"
 
 	"github.com/twostage/twostage/internal/access"
-	"github.com/twostage/twostage/internal/auth"
 	"github.com/twostage/twostage/internal/broker/handler"
 	"github.com/twostage/twostage/internal/wire/body"
 )
@@ -58,15 +57,11 @@ func (t *transactions) inspect(broker string, in handler.Inspector, guard *acces
 	t.broker.Store(&inspected{in, broker, guard})
 }
 
-// allowed refuses who may not read or, with another method, change the cluster.
+// allowed refuses who may not administer the cluster.
 func (t *transactions) allowed(r *http.Request) error {
-	actions := auth.Update
-	if r.Method == http.MethodGet || r.Method == http.MethodHead {
-		actions = auth.Get
-	}
 	name, secret, _ := r.BasicAuth()
 	from, _ := netip.ParseAddrPort(r.RemoteAddr) // local has seen that it can be read
-	return t.broker.Load().access.Password(name, secret, actions, from.Addr())
+	return t.broker.Load().access.Password(name, secret, from.Addr())
 }
 
 // mount adds the paths.

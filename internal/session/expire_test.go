@@ -108,7 +108,7 @@ func TestConcurrentUse(t *testing.T) {
 					if sub, _, _ := r.Subscription(group, "T"); sub != nil && sub.Topic != "T" {
 						t.Errorf("subscription to %s", sub.Topic)
 					}
-					r.PickProducer(group)
+					r.PickProducer(group, nil)
 					r.Subscribers("T")
 					if rng.IntN(3) == 0 {
 						r.Unregister(c, id, group, group)

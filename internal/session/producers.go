@@ -24,7 +24,7 @@ func (r *Registry) RegisterProducer(client Client, group string) {
 	g := r.producers[group]
 	if g != nil {
 		if old := g.members.find(c); old != nil {
-			if old.ID != client.ID {
+			if old.ID != client.ID || old.AccessKey != client.AccessKey {
 				r.unname(old)
 				r.name(&client)
 			}
@@ -84,8 +84,9 @@ func (r *Registry) ProducerGroups() []string {
 }
 
 // PickProducer gives the connections of a producer group in turn, only those that
-// are open. Each call gives the next, so a caller whose push fails calls again.
-func (r *Registry) PickProducer(group string) (Conn, bool) {
+// are open, and that may be picked; nil: all may. Each call gives the next, so a caller
+// whose push fails calls again. may is called under the registry's lock.
+func (r *Registry) PickProducer(group string, may func(*Client) bool) (Conn, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	g := r.producers[group]
@@ -94,12 +95,14 @@ func (r *Registry) PickProducer(group string) (Conn, bool) {
 	}
 	for range g.members.order {
 		g.next %= len(g.members.order)
-		c := g.members.order[g.next].Conn
+		c := g.members.order[g.next]
 		g.next++
 		select {
-		case <-c.Closed():
+		case <-c.Conn.Closed():
 		default:
-			return c, true
+			if may == nil || may(c) {
+				return c.Conn, true
+			}
 		}
 	}
 	return nil, false

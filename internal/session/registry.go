@@ -41,6 +41,9 @@ type Client struct {
 	// Fingerprint is the client's of its subscriptions, of consumers that send
 	// heartbeats of V2; 0: none.
 	Fingerprint int32
+	// AccessKey is whose heartbeat it was, with access control; "" without, and of
+	// those that need not say.
+	AccessKey string
 
 	stance *stance // what it subscribes to; of members of consumer groups
 }

@@ -311,7 +311,7 @@ func TestMembershipsAreBounded(t *testing.T) {
 func TestProducers(t *testing.T) {
 	r := New(Config{Now: func() time.Time { return time.Unix(100, 0) }})
 	a, b, c := newConn(1), newConn(2), newConn(3)
-	if _, ok := r.PickProducer("p"); ok || r.Producers("p") != nil {
+	if _, ok := r.PickProducer("p", nil); ok || r.Producers("p") != nil {
 		t.Error("a producer of nothing")
 	}
 	for i, conn := range []*conn{a, b, c} {
@@ -324,7 +324,7 @@ func TestProducers(t *testing.T) {
 	}
 	pick := func(n int) (ids []uint64) {
 		for range n {
-			if c, ok := r.PickProducer("p"); ok {
+			if c, ok := r.PickProducer("p", nil); ok {
 				ids = append(ids, c.ID())
 			}
 		}

@@ -12,18 +12,22 @@ type requester struct {
 }
 
 // Producer finds the producer with a client id, in whatever groups it is: the one
-// whose connection came last and is open, if there are several.
-func (r *Registry) Producer(clientID string) (Client, bool) {
+// whose connection came last and is open, if there are several. A client id is its
+// first one's as long as that is there: who has another access key does not take it
+// over.
+func (r *Registry) Producer(clientID string) (client Client, ok bool) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	for _, q := range slices.Backward(r.requests[clientID]) {
+	for _, q := range r.requests[clientID] {
 		select {
 		case <-q.client.Conn.Closed():
 		default:
-			return q.client, true
+			if !ok || q.client.AccessKey == client.AccessKey {
+				client, ok = q.client, true
+			}
 		}
 	}
-	return Client{}, false
+	return client, ok
 }
 
 // name adds a member of a producer group to those of its client id; r.mu is held.

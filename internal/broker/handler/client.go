@@ -42,6 +42,8 @@ type Client struct {
 	Settings  Settings
 	// ProducerOnline is told of each heartbeat of a producer group.
 	ProducerOnline func(group string)
+	// Sender gives the access key that a request has proved; nil: nobody is asked for one.
+	Sender func(*remoting.Request) string
 }
 
 // Heartbeat serves HEART_BEAT.
@@ -55,6 +57,9 @@ func (c *Client) Heartbeat(r *remoting.Request) {
 		return
 	}
 	who := session.Client{ID: hb.ClientID, Language: r.Language, Version: r.Version, Conn: r.Conn, Fingerprint: hb.HeartbeatFingerprint}
+	if c.Sender != nil {
+		who.AccessKey = c.Sender(r)
+	}
 	fresh, unknown := false, false
 	for _, d := range hb.ConsumerDataSet {
 		info := session.ConsumerInfo{ConsumeType: d.ConsumeType, MessageModel: d.MessageModel, ConsumeFromWhere: d.ConsumeFromWhere, Notify: c.Settings().Groups.NotifyChanges}

@@ -6,6 +6,7 @@ package handler
 import (
 	"errors"
 	"net"
+	"slices"
 
 	"github.com/twostage/twostage/internal/remoting"
 	"github.com/twostage/twostage/internal/store"
@@ -27,24 +28,38 @@ type Query struct {
 	MayRead  MayRead
 }
 
-// MayRead says why the sender of a request may not read records of a topic. nil, the
-// function, lets everybody.
-type MayRead func(r *remoting.Request, topic []byte) error
+// MayRead says whether the sender of a request may read a record of a topic, and
+// answers the request if not. realTopic is the topic that a record in one of the
+// broker's own topics is meant for, empty where it names none. nil, the function, lets
+// everybody.
+type MayRead func(r *remoting.Request, topic, realTopic []byte) bool
 
-// allows answers a request whose sender may not read the topic, and gives false.
-func (m MayRead) allows(r *remoting.Request, topic []byte) bool {
+// allows says whether the sender may read the record; if not, it has answered.
+func (m MayRead) allows(r *remoting.Request, rec *message.Record) bool {
 	if m == nil {
 		return true
 	}
-	err := m(r, topic)
-	if err != nil {
-		fail(r, wire.NoPermission, "%s", err)
+	realTopic, _ := message.Property(rec.Properties, message.PropertyRealTopic)
+	return m(r, rec.Topic, realTopic)
+}
+
+// allowsStored is allows for a record as it is stored.
+func (m MayRead) allowsStored(r *remoting.Request, stored []byte) bool {
+	if m == nil {
+		return true
 	}
-	return err == nil
+	var rec message.Record
+	if _, err := message.DecodeRecord(stored, &rec, false); err != nil {
+		fail(r, wire.SystemError, "the stored message can't be read, so nobody knows who may have it: %s", err)
+		return false
+	}
+	return m.allows(r, &rec)
 }
 
 // ByKey serves QUERY_MESSAGE. A query by UNIQ_KEY ignores the time window: not
-// every client's keys tell when they were made, and a key is unique anyway.
+// every client's keys tell when they were made, and a key is unique anyway. The index
+// knows hashes only: records of another topic are left out, since its reader may have
+// no business with them. Strangers of the same topic are for the client to see.
 func (q *Query) ByKey(r *remoting.Request) {
 	var h header.QueryMessageRequest
 	if !decode(r, &h) {
@@ -59,6 +74,11 @@ func (q *Query) ByKey(r *remoting.Request) {
 		fail(r, wire.SystemError, "%s", err)
 		return
 	}
+	res.Records = slices.DeleteFunc(res.Records, func(rec []byte) bool {
+		var read message.Record
+		_, err := message.DecodeRecord(rec, &read, false)
+		return err != nil || string(read.Topic) != h.Topic
+	})
 	head := &header.QueryMessageResponse{IndexLastUpdateTimestamp: res.LastTimestamp, IndexLastUpdatePhyOffset: res.LastPhysical}
 	if len(res.Records) == 0 {
 		res.Release()
@@ -83,17 +103,9 @@ func (q *Query) ByOffset(r *remoting.Request) {
 		fail(r, wire.SystemError, "%s", err)
 		return
 	}
-	if q.MayRead != nil {
-		var read message.Record
-		if _, err := message.DecodeRecord(rec, &read, false); err != nil {
-			release()
-			fail(r, wire.SystemError, "look message by offset failed, %d: %s", h.Offset, err)
-			return
-		}
-		if !q.MayRead.allows(r, read.Topic) {
-			release()
-			return
-		}
+	if !q.MayRead.allowsStored(r, rec) {
+		release()
+		return
 	}
 	r.ReplyBody(&wire.Response{Code: wire.Success}, net.Buffers{rec}, release)
 }

@@ -60,6 +60,7 @@ type Relay struct {
 	Topics  Topics
 	Groups  KnownGroups
 	Broker  string // its name
+	MayRead MayRead
 }
 
 // RunningInfo serves GET_CONSUMER_RUNNING_INFO.
@@ -92,6 +93,9 @@ func (l *Relay) ConsumeDirectly(r *remoting.Request) {
 		return
 	}
 	defer release()
+	if !l.MayRead.allowsStored(r, rec) {
+		return
+	}
 	fields := replaceField(r.Ext, "brokerName", l.Broker)
 	if r.Version >= wire.VersionV500 { // what brokers of that age add
 		if t, ok := l.Topics.Get(h.Topic); ok {
@@ -104,7 +108,8 @@ func (l *Relay) ConsumeDirectly(r *remoting.Request) {
 	l.relay(r, h.ConsumerGroup, h.ClientID, fields, rec)
 }
 
-// relay asks a member of a group and answers what it answers.
+// relay asks a member of a group and answers what it answers. The signature of whoever
+// asks stays here: another request could be cut from the bytes that it is over.
 func (l *Relay) relay(r *remoting.Request, group, id string, fields wire.Fields, text []byte) {
 	c, ok := l.Members.Consumer(group, id)
 	if !ok {
@@ -115,7 +120,7 @@ func (l *Relay) relay(r *remoting.Request, group, id string, fields wire.Fields,
 		fail(r, wire.SystemError, "The Consumer <%s> Version <%d> too low to finish, please upgrade it to V3_1_8_SNAPSHOT", id, c.Version)
 		return
 	}
-	cmd, err := ask(&c, &wire.Request{Code: r.Code, Fields: fields, Body: text}, relayTimeout)
+	cmd, err := ask(&c, &wire.Request{Code: r.Code, Fields: unsigned(fields), Body: text}, relayTimeout)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		fail(r, wire.ConsumeMsgTimeout, "consumer <%s> <%s> Timeout: it gave no answer within %v", group, id, relayTimeout)
@@ -197,6 +202,19 @@ func (f relayed) EncodeExt(w *wire.ExtWriter) {
 	for i := range f {
 		w.Bytes(string(f[i].Key), f[i].Value)
 	}
+}
+
+// unsigned gives the fields without those that a sender proves itself with.
+func unsigned(fields wire.Fields) wire.Fields {
+	out := make(wire.Fields, 0, len(fields))
+	for _, f := range fields {
+		switch string(f.Key) {
+		case "AccessKey", "Signature", "SecurityToken":
+		default:
+			out = append(out, f)
+		}
+	}
+	return out
 }
 
 // replaceField gives the fields with one set.

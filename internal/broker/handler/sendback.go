@@ -80,7 +80,7 @@ func (s *SendBack) Handle(r *remoting.Request) {
 		fail(r, wire.SystemError, "look message by offset failed, %d: %s", h.Offset, err)
 		return
 	}
-	if !s.MayRead.allows(r, rec.Topic) {
+	if !s.MayRead.allows(r, &rec) {
 		return
 	}
 	v := retry.Decide(retry.Request{

@@ -30,8 +30,11 @@ type Decisions interface {
 // connection are stored together; EndOfBatch must run after them.
 type Transaction struct {
 	Decisions Decisions
-	Log       HalfLog       // for traces
+	Log       HalfLog       // for traces, and for MayDecide
 	Tracer    *trace.Tracer // nil: decisions are not traced
+	// MayDecide says whether the sender of a request may decide about messages to a
+	// topic, and answers the request if not. nil lets everybody.
+	MayDecide func(r *remoting.Request, topic []byte) bool
 }
 
 // HalfLog reads half messages.
@@ -57,6 +60,9 @@ func (t *Transaction) End(r *remoting.Request) {
 		Group: h.ProducerGroup, QueueOffset: h.TranStateTableOffset, Physical: h.CommitLogOffset,
 		FromCheck: h.FromTransactionCheck, Who: r.Conn.RemoteAddr(),
 	}
+	if t.MayDecide != nil && !t.mayDecide(r, h.CommitLogOffset) {
+		return
+	}
 	switch message.SysFlag(h.CommitOrRollback) {
 	case message.TransactionCommit:
 		e.Outcome = txn.Commit
@@ -78,6 +84,22 @@ func (t *Transaction) End(r *remoting.Request) {
 			t.decided(e, begun, code, remark)
 		}
 	})
+}
+
+// mayDecide asks for the topic that the half message is meant for. A place that holds
+// no half message is let through: the transactions refuse it.
+func (t *Transaction) mayDecide(r *remoting.Request, physical int64) bool {
+	stored, release, err := t.Log.Record(physical)
+	if err != nil {
+		return true
+	}
+	defer release()
+	var rec message.Record
+	if _, err := message.DecodeRecord(stored, &rec, false); err != nil || string(rec.Topic) != message.TopicHalf {
+		return true
+	}
+	topic, _ := message.Property(rec.Properties, message.PropertyRealTopic)
+	return t.MayDecide(r, topic)
 }
 
 // decided reads the half message, which tells whether it is followed.

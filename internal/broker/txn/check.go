@@ -58,6 +58,17 @@ func (s *Service) ask(a pending.Action) {
 		}
 		return
 	}
+	pick := func() (Producer, bool) { return s.cfg.Producers(a.Group) }
+	if s.cfg.Deciders != nil {
+		pick = func() (Producer, bool) { return s.cfg.Deciders(a.Group, a.Topic) }
+		if p, ok = pick(); !ok {
+			s.cfg.Logger.Warn("none of the producers of a group may send to the topic of a half message, so nobody is asked about it", "group", a.Group, "topic", a.Topic, "queueOffset", a.QueueOffset)
+			s.mu.Lock()
+			s.table.Unreadable(a, s.mono()) // by them, for a while
+			s.mu.Unlock()
+			return
+		}
+	}
 	var req *wire.Request
 	err := s.withHalf(a.QueueOffset, a.Physical, func(half *message.Record) error {
 		var err error
@@ -80,7 +91,7 @@ func (s *Service) ask(a pending.Action) {
 		if try == maxAttempts {
 			break
 		}
-		p, ok = s.cfg.Producers(a.Group)
+		p, ok = pick()
 	}
 	s.mu.Lock()
 	s.table.NotTaken(a, s.mono())

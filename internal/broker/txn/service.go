@@ -58,13 +58,15 @@ type Delays interface {
 	Rewrite(topic string, queue int32, props, scratch []byte) (q *store.Queue, out []byte, ok bool, err error)
 }
 
-// Config is what a Service needs; all of it but Came is required.
+// Config is what a Service needs; all of it but Came and Deciders is required.
 type Config struct {
 	Log       Log
 	Offsets   Offsets
 	Delays    Delays
 	Producers func(group string) (Producer, bool) // a live connection, another one each time
-	Topic     func(name string) error             // makes a topic of the broker's own where there is none
+	// Deciders, when set, gives only those that may decide about messages to the topic.
+	Deciders  func(group, topic string) (Producer, bool)
+	Topic     func(name string) error // makes a topic of the broker's own where there is none
 	FS        vfs.FS
 	Dir       string           // of the store: the state file is in transactions/ below it
 	NowMillis func() int64     // wall clock, for people and for the age of what is found at the start
