@@ -208,3 +208,29 @@ func FuzzNeeds(f *testing.F) {
 		}
 	})
 }
+
+// TestASignedPullAllocatesNothing in the guard, however long the topic is.
+func TestASignedPullAllocatesNothing(t *testing.T) {
+	name := strings.Repeat("t", 100)
+	g := New(Options{Config: config.Access{Plain: true, PlainFile: "/conf/plain_acl.yml"}, Cluster: "c"})
+	if err := g.usePlain(map[string]string{"/conf/plain_acl.yml": strings.Replace(plainFile, "seen=SUB", name+"=SUB", 1)}); err != nil {
+		t.Fatal(err)
+	}
+	fields := []text{{"AccessKey", "producer"}, {"consumerGroup", "readers"}, {"topic", name}}
+	cmd := &wire.Command{Code: wire.ReqPullMessage, Version: wire.Version}
+	var signed []auth.Field
+	for _, f := range fields {
+		cmd.Ext = append(cmd.Ext, wire.Field{Key: []byte(f.name), Value: []byte(f.value)})
+		signed = append(signed, auth.Field{Name: []byte(f.name), Value: []byte(f.value)})
+	}
+	cmd.Ext = append(cmd.Ext, wire.Field{Key: []byte("Signature"), Value: []byte(auth.NewKey(producer.SecretKey).Sign(signed, nil))})
+	n := needOf(cmd.Code)
+	r := &remoting.Request{Command: cmd, Conn: &remoting.Conn{}}
+	if got := testing.AllocsPerRun(200, func() {
+		if !g.admit(r, &n) {
+			t.Fatal("refused")
+		}
+	}); got > 0.5 && !raceEnabled {
+		t.Errorf("%v allocations", got)
+	}
+}

@@ -51,7 +51,10 @@ func (a *asks) topic(actions auth.Actions, name []byte) {
 
 // ofTheBroker says whether the topic is one in which the broker keeps what waits:
 // half messages, delayed ones, and its own notes.
-func ofTheBroker(topic []byte) bool { return message.IsSendForbidden(string(topic)) }
+func ofTheBroker(topic []byte) bool {
+	const most = 32 // bytes that are a string without being allocated; all but the prefix are shorter
+	return bytes.HasPrefix(topic, []byte(message.RevivePrefix)) || len(topic) <= most && message.IsSendForbidden(string(topic))
+}
 
 // records asks for what a request needs that is given records of a topic.
 func (a *asks) records(topic []byte) {

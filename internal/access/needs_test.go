@@ -4,6 +4,7 @@
 package access
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/twostage/twostage/internal/auth"
@@ -11,6 +12,7 @@ import (
 	"github.com/twostage/twostage/internal/vfs"
 	"github.com/twostage/twostage/internal/wire"
 	"github.com/twostage/twostage/internal/wire/body"
+	"github.com/twostage/twostage/message"
 )
 
 // TestAcksOfWhatIsPoppedAgain name the retry topic of their own group.
@@ -66,5 +68,18 @@ func TestWithoutAuthorizationOnlySuperUsersDestroy(t *testing.T) {
 	w.may(root, wire.ReqUpdateBrokerConfig, nil)
 	if w.guard.Password("alice", "top-secret-1", loopback) == nil || w.guard.Password("root", "top-secret-0", loopback) != nil {
 		t.Error("a password opens the inspector to the wrong users")
+	}
+}
+
+// TestTopicsOfTheBroker are those that clients may not send to.
+func TestTopicsOfTheBroker(t *testing.T) {
+	for topic, want := range map[string]bool{
+		message.TopicSchedule: true, message.TopicTimer: true, message.TopicHalf: true, message.TopicOpHalf: true, message.TopicCheckMax: true,
+		message.TopicSelfTest: true, message.TopicOffsetMoved: true, message.RevivePrefix + strings.Repeat("c", 100): true,
+		message.TopicTrace: false, message.TopicBenchmark: false, message.TopicAutoCreate: false, "orders": false, "": false,
+	} {
+		if message.IsSendForbidden(topic) != want || ofTheBroker([]byte(topic)) != want {
+			t.Errorf("%q: want %v", topic, want)
+		}
 	}
 }
