@@ -43,3 +43,38 @@ func TestProducerByClientID(t *testing.T) {
 		t.Errorf("left: %v", r.requests)
 	}
 }
+
+// TestAClientIDIsItsFirstAccounts as long as that has a connection.
+func TestAClientIDIsItsFirstAccounts(t *testing.T) {
+	r := New(Config{})
+	as := func(key string, c Conn) Client {
+		k := client("c", c)
+		k.AccessKey = key
+		return k
+	}
+	a, b, stranger := newConn(1), newConn(2), newConn(3)
+	expect := func(want Conn) {
+		t.Helper()
+		if c, ok := r.Producer("c"); !ok || c.Conn != want {
+			t.Errorf("%+v %v, want %v", c, ok, want)
+		}
+	}
+	r.RegisterProducer(as("owner", a), "p")
+	r.RegisterProducer(as("stranger", stranger), "q")
+	expect(a)
+	r.RegisterProducer(as("owner", b), "p")
+	expect(b)
+	close(a.closed)
+	r.ConnClosed(a)
+	r.RegisterProducer(as("owner", b), "p")
+	expect(stranger)                               // which was there before b
+	r.RegisterProducer(as("stranger", newConn(4)), "q")
+	r.RegisterProducer(as("owner", stranger), "q") // it has another account now, that of b
+	expect(stranger)
+	if c, ok := r.PickProducer("q", func(c *Client) bool { return c.AccessKey == "nobody" }); ok || c != nil {
+		t.Errorf("picked %v", c)
+	}
+	if c, ok := r.PickProducer("q", func(c *Client) bool { return c.AccessKey == "owner" }); !ok || c != stranger {
+		t.Errorf("picked %v", c)
+	}
+}

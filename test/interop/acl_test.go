@@ -113,7 +113,7 @@ func (c *cluster) readByPlace(t *testing.T, admin, app primitive.Credentials) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for as, want := range map[primitive.Credentials]int32{admin: wire.Success, app: wire.NoPermission} {
+	for as, want := range map[primitive.Credentials]int32{admin: wire.Success, app: wire.SystemError} {
 		client := remoting.NewClient(remoting.ClientConfig{Sign: remoting.Signer(auth.Credentials{AccessKey: as.AccessKey, SecretKey: as.SecretKey})})
 		answer, err := client.Invoke(within(t, soon), c.Broker, &wire.Request{Code: wire.ReqViewMessageByID, Header: &header.ViewMessageRequest{Offset: id.Offset}})
 		if err != nil {

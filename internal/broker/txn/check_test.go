@@ -232,3 +232,36 @@ func TestManyDueAtOnce(t *testing.T) {
 		}
 	})
 }
+
+// TestOnlyDecidersAreAsked: a producer that may not decide about the topic is passed
+// over and burns no check, and what others may be asked about goes on.
+func TestOnlyDecidersAreAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &rig{t: t, fs: vfs.NewMem(), marks: newMarks(), producers: map[string][]*producer{}}
+		trusted := map[Producer]bool{}
+		if err := r.start(func(_ *store.Config, c *Config) {
+			c.Deciders = func(group, topic string) (Producer, bool) {
+				for range 2 {
+					if p, ok := r.pick(group); ok && trusted[p] {
+						return p, true
+					}
+				}
+				return nil, false
+			}
+		}); err != nil {
+			t.Fatal(err)
+		}
+		stranger, owner := r.online("g", &producer{}), &producer{}
+		r.half("g", "k")
+		after(time.Hour)
+		if n := stranger.count(); n != 0 || r.pending() != 1 || r.find("k").Checks != 0 {
+			t.Fatalf("the stranger was asked %d times, %d are pending", n, r.pending())
+		}
+		trusted[owner] = true
+		r.online("g", owner)
+		after(11 * time.Minute)
+		if stranger.count() != 0 || owner.count() == 0 {
+			t.Errorf("the stranger was asked %d times, the owner %d", stranger.count(), owner.count())
+		}
+	})
+}
