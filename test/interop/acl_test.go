@@ -68,6 +68,12 @@ func TestACL(t *testing.T) {
 	in := &inbox{}
 	c.consumer(t, "readers", "orders", in, consumer.WithCredentials(app))
 	in.await(t, patient, "first", "second")
+	tx := c.transactions(t, "deciders", &local{
+		execute: always(primitive.UnknowState),
+		check:   func(*primitive.MessageExt, int) primitive.LocalTransactionState { return primitive.CommitMessageState },
+	}, producer.WithCredentials(app))
+	sendTx(t, tx, primitive.NewMessage("orders", []byte("decided when asked")))
+	in.await(t, patient, "first", "second", "decided when asked")
 
 	c.readByPlace(t, admin, app)
 

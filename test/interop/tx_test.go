@@ -51,10 +51,10 @@ func always(s primitive.LocalTransactionState) func(*primitive.Message) primitiv
 	return func(*primitive.Message) primitive.LocalTransactionState { return s }
 }
 
-func (c *cluster) transactions(t *testing.T, group string, l *local) rocketmq.TransactionProducer {
+func (c *cluster) transactions(t *testing.T, group string, l *local, more ...producer.Option) rocketmq.TransactionProducer {
 	t.Helper()
-	p, err := rocketmq.NewTransactionProducer(l, producer.WithNsResolver(c.resolver()),
-		producer.WithInstanceName(instance()), producer.WithGroupName(group), producer.WithRetry(0))
+	p, err := rocketmq.NewTransactionProducer(l, append(more, producer.WithNsResolver(c.resolver()),
+		producer.WithInstanceName(instance()), producer.WithGroupName(group), producer.WithRetry(0))...)
 	if err != nil {
 		t.Fatal(err)
 	}
