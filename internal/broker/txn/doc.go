@@ -21,7 +21,7 @@
 //     records are one write; of a torn one the next start completes what is missing
 //     (repair.go). transactionFlushDiskType says what durable is.
 //  4. No check after the outcome, not even one that waits in a connection.
-//  5. One transaction for all undecided half messages with equal PGROUP and
+//  5. One transaction for all undecided half messages with equal PGROUP, topic and
 //     UNIQ_KEY. One that arrives after the outcome is a new transaction.
 //  6. Only a half message is one. A request must name its queue offset, its log
 //     offset and its group; ids that clients send along are never looked at. There

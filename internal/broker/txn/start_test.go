@@ -189,3 +189,27 @@ func TestStoryOfAWithdrawnCheck(t *testing.T) {
 		}
 	})
 }
+
+// A half message for another topic is another transaction, though group and key are
+// equal: who may send there must not decide here.
+func TestRule5AnotherTopicIsAnotherTransaction(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, vfs.NewMem(), newMarks())
+		at := r.half("g", "k")
+		rec := prepared("g", "k")
+		rec.Topic = []byte("U")
+		other, err := r.tryHalf(rec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r = r.again()
+		r.mustEnd(other, "g", Rollback)
+		if n := r.pending(); n != 1 {
+			t.Errorf("%d pending, want that of topic T", n)
+		}
+		r.mustEnd(at, "g", Commit)
+		if got := r.keys("T", 2); got != "k" {
+			t.Errorf("the topic holds %q", got)
+		}
+	})
+}

@@ -5,7 +5,7 @@ package pending
 
 import "hash/maphash"
 
-// keys finds the undecided transaction of a producer group and UNIQ_KEY. It is
+// keys finds the undecided transaction of a producer group, topic and UNIQ_KEY. It is
 // an open addressing table: an entry has 32 bits of the hash above the node, so
 // that searches and moves seldom touch nodes. Entries stand in the order of
 // their hashes, as far as collisions let them.

@@ -49,9 +49,9 @@ func (m *model) of(off int64) *chain {
 	return nil
 }
 
-func (m *model) same(group, key string) *chain {
+func (m *model) same(like *Half) *chain {
 	for _, c := range m.chains {
-		if key != "" && c.phase != deciding && c.halves[0].Group == group && c.halves[0].Key == key {
+		if like.Key != "" && c.phase != deciding && c.halves[0].Group == like.Group && c.halves[0].Key == like.Key && c.halves[0].Topic == like.Topic {
 			return c
 		}
 	}
@@ -84,7 +84,7 @@ func (m *model) add(h Half) {
 	if m.groups[h.Group] == nil {
 		m.groups[h.Group] = &crowd{tokens: m.burst()}
 	}
-	if c := m.same(h.Group, h.Key); c != nil {
+	if c := m.same(&h); c != nil {
 		c.halves = append(c.halves, h)
 		c.checks = max(c.checks, h.Checks)
 		c.sort()
@@ -95,7 +95,7 @@ func (m *model) add(h Half) {
 
 func (m *model) settle(c *chain, durable bool) {
 	m.chains = slices.DeleteFunc(m.chains, func(x *chain) bool { return x == c })
-	group, key := c.halves[0].Group, c.halves[0].Key
+	group := c.halves[0].Group
 	if durable {
 		if !slices.ContainsFunc(m.chains, func(x *chain) bool { return x.halves[0].Group == group }) {
 			delete(m.groups, group)
@@ -107,7 +107,7 @@ func (m *model) settle(c *chain, durable bool) {
 		c.phase = expiring
 	}
 	c.outcome, c.due = None, m.now+m.cfg.Interval
-	if other := m.same(group, key); other != nil {
+	if other := m.same(&c.halves[0]); other != nil {
 		m.chains = slices.DeleteFunc(m.chains, func(x *chain) bool { return x == other })
 		c.halves = append(c.halves, other.halves...)
 		c.checks, c.extra = max(c.checks, other.checks), c.extra || other.extra

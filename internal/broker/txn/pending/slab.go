@@ -32,7 +32,7 @@ type node struct {
 	head     ident // the first of the chain
 
 	due       int64
-	key       [2]uint64 // hash of the UNIQ_KEY
+	key       [2]uint64 // hash of the UNIQ_KEY and topic
 	checks    uint32    // below 1<<24
 	duePos    uint32    // place in the group's heap, from 1; 0: not there
 	expiryPos uint32    // place in the heap of the expiring, from 1; while deciding that in table.deciding, from 0

@@ -118,6 +118,7 @@ func (t *Table) Add(h Half) {
 	checks := uint32(min(max(h.Checks, 0), 1<<24-1))
 	if h.Key != "" {
 		n.key = t.byKey.hash(h.Key)
+		n.key[1] ^= uint64(p.id) // who may send to one topic has no say about another
 		if x := t.byKey.get(&t.nodes, g.id, n.key); x != 0 {
 			t.join(x, id)
 			head := t.nodes.at(x)

@@ -41,7 +41,7 @@ type Half struct {
 	Physical    int64  // in the commit log, bytes; rises with the queue offset
 	Group       string // producer group
 	Topic       string // the real topic
-	Key         string // UNIQ_KEY; "": the half message is a transaction of its own
+	Key         string // UNIQ_KEY, of the topic; "": the half message is a transaction of its own
 	Stored      int64  // when it was stored, monotonic milliseconds
 	Due         int64  // when its first check is due, monotonic milliseconds
 	Checks      int32  // how often it was checked before a restart
