@@ -167,3 +167,52 @@ func TestLatencyKeysAreBounded(t *testing.T) {
 		t.Errorf("%d keys, other: %+v", len(by), rest)
 	}
 }
+
+// TestRequestsThatAreNotAdmittedAreMeasured: from when they were read, as all are.
+func TestRequestsThatAreNotAdmittedAreMeasured(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		mem, log := NewMemNetwork(), &logs{}
+		s, addr := serve(t, mem, ServerConfig{Slow: time.Second, Logger: log.logger(), Routes: table(map[int32]Route{
+			codeEcho: {Handler: echo, Admit: func(r *Request) bool {
+				r.Reply(&wire.Response{Code: wire.NoPermission})
+				return false
+			}},
+		})})
+		time.Sleep(time.Hour) // the server is up for longer than anything takes
+		p := dial(t, mem, addr)
+		p.send(frame(codeEcho, 1, ""))
+		p.read()
+		synctest.Wait()
+		got := measured(s)[LatencyKey{Request: codeEcho, Response: wire.NoPermission}]
+		if got.Count() != 1 || got.Sum != 0 || s.SlowRequests() != 0 {
+			t.Errorf("%+v, %d slow requests; log:\n%s", got, s.SlowRequests(), log.buf.String())
+		}
+	})
+}
+
+// TestAnswersAreCountedAsTheyWentOut: once each, also one whose encoding panics or
+// that is too large, which another takes the place of.
+func TestAnswersAreCountedAsTheyWentOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		mem := NewMemNetwork()
+		s, addr := serve(t, mem, ServerConfig{Routes: table(map[int32]Route{
+			codeEcho: {Handler: func(r *Request) { r.Reply(&wire.Response{Header: badHeader{}}) }},
+			codeSlow: {Handler: func(r *Request) { r.Reply(&wire.Response{Body: make([]byte, wire.MaxFrame)}) }},
+		})})
+		p := dial(t, mem, addr)
+		for _, code := range []int32{codeEcho, codeSlow} {
+			p.send(frame(code, 1, ""))
+			p.read()
+		}
+		synctest.Wait()
+		got := measured(s)
+		for _, code := range []int32{codeEcho, codeSlow} {
+			if l := got[LatencyKey{Request: code, Response: wire.SystemError}]; l.Count() != 1 {
+				t.Errorf("code %d: %+v", code, l)
+			}
+		}
+		if len(got) != 2 {
+			t.Errorf("%+v", got)
+		}
+	})
+}

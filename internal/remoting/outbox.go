@@ -144,10 +144,7 @@ func (c *Conn) queueAnswer(t *Ticket, resp *wire.Response, body net.Buffers, rel
 // c.mu is held.
 func (c *Conn) appendAnswer(t *Ticket, resp *wire.Response, body net.Buffers, release func()) bool {
 	b := c.openBatch()
-	if c.ep.timings != nil {
-		b.note(t, resp.Code, !c.inBatch && !t.direct)
-	}
-	start, bodies := len(b.head), 0
+	start, bodies, code := len(b.head), 0, resp.Code
 	for _, s := range body {
 		bodies += len(s)
 	}
@@ -163,7 +160,10 @@ func (c *Conn) appendAnswer(t *Ticket, resp *wire.Response, body net.Buffers, re
 			Remark: fmt.Sprintf("the answer has %d bytes, a frame may have %d: ask for less",
 				n, c.ep.limits.MaxFrame),
 		})
-		bodies, release, body = 0, nil, nil
+		bodies, release, body, code = 0, nil, nil, wire.SystemError
+	}
+	if c.ep.timings != nil { // not before: what panicked or was too large did not go out
+		b.note(t, code, !c.inBatch && !t.direct)
 	}
 	if release != nil || bodies > 0 {
 		b.parts = append(b.parts, part{at: len(b.head), body: body, release: release})

@@ -315,7 +315,7 @@ func (c *Conn) dispatch(frame []byte) error {
 	}
 	route := c.ep.route(rd.cmd.Code)
 	if route.Admit != nil {
-		rd.req = Request{Command: &rd.cmd, Conn: c, slot: -1}
+		rd.req = Request{Command: &rd.cmd, Conn: c, slot: -1, read: rd.read}
 		if !c.ep.admits(route.Admit, &rd.req) {
 			return nil
 		}
