@@ -21,7 +21,7 @@ var (
 	familySlow        = promtext.Family{Name: "twostage_slow_requests_total", Help: "Requests that took longer than slowRequestMillis since the start.", Kind: promtext.Counter}
 	familyWatermark   = promtext.Family{Name: "rocketmq_processor_watermark", Help: "Requests that wait for a worker.", Kind: promtext.Gauge}
 	familyBusy        = promtext.Family{Name: "twostage_busy_requests_total", Help: "Requests refused with SYSTEM_BUSY since the start: their lane was full.", Kind: promtext.Counter}
-	familyClosed      = promtext.Family{Name: "twostage_connections_closed_total", Help: "Connections that the broker has closed or refused since the start, by the reason.", Kind: promtext.Counter}
+	familyClosed      = promtext.Family{Name: "twostage_connections_closed_total", Help: "Connections that the broker has closed since the start: idle, or their peer took too little.", Kind: promtext.Counter}
 )
 
 // processors are RocketMQ's names of what our lanes are for, where it has one.
@@ -128,15 +128,11 @@ func (s *scrape) listeners(by map[string]*remoting.Server) {
 	for _, name := range []string{"main", "vip"} {
 		if server := by[name]; server != nil {
 			st := server.Stats()
-			sum.Refused += st.Refused
-			sum.BadFrames += st.BadFrames
 			sum.IdleClosed += st.IdleClosed
 			sum.SlowClosed += st.SlowClosed
 		}
 	}
 	s.w.Begin(familyClosed)
-	s.w.Int(s.with("reason", "refused"), sum.Refused)
-	s.w.Int(s.with("reason", "bad_frame"), sum.BadFrames)
 	s.w.Int(s.with("reason", "idle"), sum.IdleClosed)
 	s.w.Int(s.with("reason", "slow_peer"), sum.SlowClosed)
 }

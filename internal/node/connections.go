@@ -83,7 +83,7 @@ func (c *connections) Collect(ch chan<- prometheus.Metric) {
 		total(descRejected, st.TLSRefused, s.name, "tls_disabled")
 		total(descRejected, st.TLSFailed, s.name, "handshake")
 		total(descRejected, st.TLSBusy, s.name, "handshakes_busy")
-		total(descRejected, st.BadFrames-st.TLSRefused, s.name, "bad_frame")
+		total(descRejected, st.BadFrames, s.name, "bad_frame")
 	}
 	if c.refused != nil {
 		topics, groups := c.refused()

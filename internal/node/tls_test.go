@@ -108,6 +108,11 @@ func TestEnforcingTLS(t *testing.T) {
 			t.Errorf("%s counts no refusal:\n%s", server, text)
 		}
 	}
+	for line := range strings.Lines(text) { // a refusal stands in one metric
+		if strings.HasPrefix(line, "twostage_connections_closed_total") && !strings.Contains(line, `reason="idle"`) && !strings.Contains(line, `reason="slow_peer"`) {
+			t.Error(line)
+		}
+	}
 }
 
 func TestTLSFilesThatCannotBeUsed(t *testing.T) {

@@ -19,7 +19,7 @@ import (
 type Stats struct {
 	Conns        int   // open now
 	Refused      int64 // connections above MaxConns or MaxConnsPerAddr
-	BadFrames    int64 // connections closed because of what they sent
+	BadFrames    int64 // connections closed because of what they sent, but for TLSRefused
 	IdleClosed   int64 // connections closed by IdleTimeout
 	SlowClosed   int64 // connections closed by WriteTimeout or HardBacklog, or stuck at a bound
 	Panics       int64 // handlers that panicked

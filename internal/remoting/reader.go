@@ -77,6 +77,9 @@ func (c *Conn) hook(name string, fn func(*Conn)) (err error) {
 
 func (c *Conn) closeFor(cause error) {
 	switch {
+	case errors.Is(cause, errTLSDisabled):
+		c.ep.tls.refused.Add(1)
+		c.failLogged(cause)
 	case errors.Is(cause, ErrBadFrame):
 		c.ep.badFrames.Add(1)
 		c.failLogged(cause)

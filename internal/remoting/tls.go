@@ -25,6 +25,8 @@ var (
 	ErrHandshake = errors.New("remoting: TLS handshake failed")
 	// ErrPlaintext: the peer speaks plaintext where TLS is enforced.
 	ErrPlaintext = errors.New("remoting: plaintext where TLS is enforced")
+
+	errTLSDisabled = fmt.Errorf("%w: this looks like TLS, which is disabled here: see tls.server.mode", ErrBadFrame)
 )
 
 // tlsCounts are those of Stats.
@@ -53,7 +55,7 @@ func (c *Conn) begin(first []byte, now time.Time) (secured bool, err error) {
 	mode, counts := c.ep.secure.Mode, &c.ep.tls
 	switch looksTLS := secure.IsHandshake(first[0]); {
 	case looksTLS && mode == secure.Disabled:
-		counts.refused.Add(1) // and a bad frame, whose error says what it looks like
+		return false, errTLSDisabled
 	case looksTLS:
 		if err := c.shakeHands(first, now); err != nil {
 			return false, err

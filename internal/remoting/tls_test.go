@@ -86,7 +86,19 @@ func TestTLSWhereItIsDisabled(t *testing.T) {
 	if err := tls.Client(nc, &tls.Config{InsecureSkipVerify: true}).Handshake(); err == nil {
 		t.Error("a handshake")
 	}
-	if st := s.Stats(); st.TLSRefused != 1 || st.BadFrames != 1 {
+	if st := s.Stats(); st.TLSRefused != 1 || st.BadFrames != 0 {
+		t.Errorf("%+v", st)
+	}
+}
+
+// One byte tells: what a connection that goes then is counted as does not depend on
+// what else came.
+func TestFirstByteOfTLSWhereItIsDisabled(t *testing.T) {
+	s, addr := serve(t, nil, ServerConfig{})
+	p := dial(t, nil, addr)
+	p.send([]byte{0x16})
+	p.wantClosed()
+	if st := s.Stats(); st.TLSRefused != 1 || st.BadFrames != 0 {
 		t.Errorf("%+v", st)
 	}
 }
