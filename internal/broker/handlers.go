@@ -56,7 +56,7 @@ func (b *Broker) handlers() handlers {
 		Readable: readable, Settings: settings,
 		Tracer: b.o.Tracer,
 	}
-	h.offsets = &handler.Offset{Log: b.store, Topics: b.topics, Offsets: b.offsets}
+	h.offsets = &handler.Offset{Log: b.store, Topics: b.topics, Offsets: b.offsets, Groups: b.groups, NewGroups: b.newGroups}
 	var mayRead handler.MayRead
 	var mayDecide func(*remoting.Request, []byte) bool
 	var sender func(*remoting.Request) string

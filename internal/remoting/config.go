@@ -123,8 +123,8 @@ type ServerConfig struct {
 	OnFault func(*Conn)
 	// MaxConns bounds open connections; one more is closed at once. Zero: no bound.
 	MaxConns int
-	// MaxConnsPerAddr bounds the open connections of one address; one more is closed
-	// at once. Zero: no bound.
+	// MaxConnsPerAddr bounds the open connections of one address, or of the Network of
+	// an IPv6 one; one more is closed at once. Zero: no bound.
 	MaxConnsPerAddr int
 	// TLS says what the port speaks. Zero: plaintext only.
 	TLS ServerTLS

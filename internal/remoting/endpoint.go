@@ -79,7 +79,7 @@ type endpoint struct {
 
 	mu     sync.Mutex
 	conns  map[*Conn]struct{}
-	byAddr map[netip.Addr]int // open connections; nil unless they are bounded
+	byAddr map[netip.Addr]int // open connections by Network; nil unless they are bounded
 	wg     sync.WaitGroup     // reader goroutines, timers of Calls
 }
 
@@ -104,11 +104,11 @@ func (ep *endpoint) open() int {
 	return len(ep.conns)
 }
 
-// openFrom is the number of connections of an address, if they are bounded.
+// openFrom is the number of connections from an address's Network, if they are bounded.
 func (ep *endpoint) openFrom(addr netip.Addr) int {
 	ep.mu.Lock()
 	defer ep.mu.Unlock()
-	return ep.byAddr[addr]
+	return ep.byAddr[Network(addr)]
 }
 
 func (ep *endpoint) stats() Stats {
@@ -246,7 +246,7 @@ func (ep *endpoint) start(c *Conn) {
 	ep.mu.Lock()
 	ep.conns[c] = struct{}{}
 	if ep.byAddr != nil {
-		ep.byAddr[c.remote.Addr()]++
+		ep.byAddr[Network(c.remote.Addr())]++
 	}
 	ep.wg.Add(1)
 	ep.mu.Unlock()
@@ -256,10 +256,10 @@ func (ep *endpoint) start(c *Conn) {
 func (ep *endpoint) gone(c *Conn) {
 	ep.mu.Lock()
 	delete(ep.conns, c)
-	if addr := c.remote.Addr(); ep.byAddr[addr] > 1 {
-		ep.byAddr[addr]--
+	if from := Network(c.remote.Addr()); ep.byAddr[from] > 1 {
+		ep.byAddr[from]--
 	} else {
-		delete(ep.byAddr, addr)
+		delete(ep.byAddr, from)
 	}
 	ep.mu.Unlock()
 	if c.onGone != nil {

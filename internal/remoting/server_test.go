@@ -310,3 +310,29 @@ func TestMaxConnsPerAddr(t *testing.T) {
 		t.Errorf("answer %+v", got)
 	}
 }
+
+// An IPv6 address counts with its network, of which its owner has as many as it likes.
+func TestMaxConnsPerAddrOfIPv6(t *testing.T) {
+	s := NewServer(ServerConfig{MaxConnsPerAddr: 1})
+	from := func(addr string) *Conn {
+		server, client := MemPipe(netip.MustParseAddrPort("[2001:db8::1]:1"), netip.AddrPortFrom(netip.MustParseAddr(addr), 2))
+		t.Cleanup(func() { client.Close() })
+		return s.ep.newConn(server)
+	}
+	first := from("2001:db8::a:1")
+	s.ep.start(first)
+	if why := s.tooMany(from("2001:db8::b:2")); !strings.Contains(why, "maxConnectionsPerAddress") {
+		t.Errorf("the same network: %q", why)
+	}
+	for _, addr := range []string{"2001:db8:0:1::1", "10.0.0.1"} {
+		if why := s.tooMany(from(addr)); why != "" {
+			t.Errorf("%s: %s", addr, why)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if len(s.ep.byAddr) != 0 {
+		t.Errorf("counted when all are gone: %v", s.ep.byAddr)
+	}
+}

@@ -96,15 +96,15 @@ type Admin struct {
 func (a *Admin) make(r *remoting.Request, fresh int, q Quota, fn func() error) error {
 	from := r.Conn.RemoteAddr().Addr()
 	if fresh > 0 {
-		if err := q.Allow(from, fresh); err != nil {
+		if err := q.Take(from, fresh); err != nil {
 			return err
 		}
 	}
 	a.deleting.RLock()
 	defer a.deleting.RUnlock()
 	err := fn()
-	if err == nil && fresh > 0 {
-		q.Made(from, fresh)
+	if err != nil && fresh > 0 {
+		q.GiveBack(from, fresh)
 	}
 	return err
 }

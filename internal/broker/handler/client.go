@@ -5,6 +5,7 @@ package handler
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/twostage/twostage/internal/broker/quota"
 	"github.com/twostage/twostage/internal/broker/topic"
@@ -61,12 +62,13 @@ func (c *Client) Heartbeat(r *remoting.Request) {
 		who.AccessKey = c.Sender(r)
 	}
 	fresh, unknown := false, false
+	var tooMany error
 	for _, d := range hb.ConsumerDataSet {
 		info := session.ConsumerInfo{ConsumeType: d.ConsumeType, MessageModel: d.MessageModel, ConsumeFromWhere: d.ConsumeFromWhere, Notify: c.Settings().Groups.NotifyChanges}
 		g, err := c.Groups.Of(r, d.GroupName)
-		if errors.Is(err, quota.ErrTooMany) {
-			fail(r, wire.SystemBusy, "%s", err)
-			return
+		if errors.Is(err, quota.ErrTooMany) { // the others of the heartbeat are not to blame
+			tooMany = fmt.Errorf("group %s: %w", d.GroupName, err)
+			continue
 		}
 		if err == nil {
 			info.Notify = info.Notify && g.NotifyConsumerIDsChangedEnable
@@ -98,6 +100,10 @@ func (c *Client) Heartbeat(r *remoting.Request) {
 	}
 	if fresh {
 		c.Published() // the consumer asks for the route of its retry topic next
+	}
+	if tooMany != nil {
+		fail(r, wire.SystemBusy, "%s", tooMany)
+		return
 	}
 	res := &wire.Response{Code: wire.Success}
 	if hb.HeartbeatFingerprint != 0 {

@@ -13,11 +13,12 @@ import (
 	"github.com/twostage/twostage/internal/wire/body"
 )
 
-// Quota bounds what the clients of an address may have made: it is asked before,
-// and told after. *quota.Limiter is one; a nil one of those allows everything.
+// Quota bounds what the clients of an address may have made: what is taken from it
+// before goes back when nothing was made. *quota.Limiter is one; a nil one of those
+// allows everything.
 type Quota interface {
-	Allow(addr netip.Addr, n int) error
-	Made(addr netip.Addr, n int)
+	Take(addr netip.Addr, n int) error
+	GiveBack(addr netip.Addr, n int)
 }
 
 // GroupMaker gives the groups that clients name, making those that there are not
@@ -34,12 +35,12 @@ func (m *GroupMaker) Of(r *remoting.Request, name string) (*body.SubscriptionGro
 		return g, nil
 	}
 	from := r.Conn.RemoteAddr().Addr()
-	if err := m.Quota.Allow(from, 1); err != nil {
+	if err := m.Quota.Take(from, 1); err != nil {
 		return nil, err
 	}
 	g, err := m.Ensure(name)
-	if err == nil {
-		m.Quota.Made(from, 1)
+	if err != nil {
+		m.Quota.GiveBack(from, 1)
 	}
 	return g, err
 }

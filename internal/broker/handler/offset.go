@@ -26,11 +26,16 @@ type Offset struct {
 	Log     QueueLog
 	Topics  Topics
 	Offsets ConsumerOffsets
+	Groups  KnownGroups
+	// NewGroups bounds for how many groups that don't exist an address may store offsets.
+	NewGroups Quota
 }
 
 // ConsumerOffsets are the consumers' offsets with what resetting makes of them.
 type ConsumerOffsets interface {
 	Offsets
+	// Has says whether the group has an offset in the topic.
+	Has(group, topic string) bool
 	// Asked says that somebody was told an offset.
 	Asked(group, topic string, queue int32)
 	// IsReset: commits are dropped until a consumer knows of the reset.
@@ -80,12 +85,33 @@ func (o *Offset) Update(r *remoting.Request) {
 		fail(r, wire.SystemError, "queueId %d and commitOffset %d must not be negative", h.QueueID, h.CommitOffset)
 		return
 	}
-	o.Offsets.Commit(h.ConsumerGroup, h.Topic, h.QueueID, h.CommitOffset)
+	if err := o.commit(r, &h); err != nil {
+		fail(r, wire.SystemBusy, "no offset was stored: %s", err)
+		return
+	}
 	if o.Offsets.IsReset(h.ConsumerGroup, h.Topic, h.QueueID) {
 		r.Reply(&wire.Response{Code: wire.Success, Remark: "Offset has been previously reset", Header: header.Empty{}})
 		return
 	}
 	succeed(r, header.Empty{})
+}
+
+// commit counts the first offset in a topic of a group that does not exist: nothing
+// else bounds for how many of them a client has offsets kept.
+func (o *Offset) commit(r *remoting.Request, h *header.UpdateConsumerOffsetRequest) error {
+	_, known := o.Groups.Get(h.ConsumerGroup)
+	known = known || o.Offsets.Has(h.ConsumerGroup, h.Topic)
+	from := r.Conn.RemoteAddr().Addr()
+	if !known {
+		if err := o.NewGroups.Take(from, 1); err != nil {
+			return err
+		}
+	}
+	o.Offsets.Commit(h.ConsumerGroup, h.Topic, h.QueueID, h.CommitOffset)
+	if !known && !o.Offsets.Has(h.ConsumerGroup, h.Topic) {
+		o.NewGroups.GiveBack(from, 1)
+	}
+	return nil
 }
 
 // Max serves GET_MAX_OFFSET.

@@ -67,16 +67,17 @@ func (s *Send) topic(r *remoting.Request, h *header.SendRequest) (t *body.TopicC
 		}
 	}
 	from := r.Conn.RemoteAddr().Addr()
-	if err := s.NewTopics.Allow(from, 1); err != nil {
+	if err := s.NewTopics.Take(from, 1); err != nil {
 		return nil, wire.SystemBusy, err.Error()
 	}
 	t, created, err := s.Topics.AutoCreate(name, string(h.DefaultTopic), h.DefaultTopicQueueNums, sysFlag)
+	made := created
 	if errors.Is(err, topic.ErrNoTopic) && toRetry {
 		t, err = s.Topics.Ensure(name, 1, topic.PermRead|topic.PermWrite, sysFlag)
-		s.NewTopics.Made(from, 1)
+		made = err == nil
 	}
-	if created {
-		s.NewTopics.Made(from, 1)
+	if !made {
+		s.NewTopics.GiveBack(from, 1)
 	}
 	switch {
 	case errors.Is(err, topic.ErrNoTopic):

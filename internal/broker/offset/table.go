@@ -232,6 +232,9 @@ func (t *Table) add(group, topic string, queue int32, offset int64) *queues {
 	return q
 }
 
+// Has says whether the group has an offset in a topic. It does not allocate.
+func (t *Table) Has(group, topic string) bool { return t.find(group, topic) != nil }
+
 // Query gives the offset of the next message that the group is to get from a
 // queue, false when it has none. It does not allocate.
 func (t *Table) Query(group, topic string, queue int32) (int64, bool) {

@@ -7,6 +7,6 @@
 //
 // It holds a bucket for each address that made something in the last minute, in
 // memory only, so that a restart forgives. What exists already is not its
-// business: its owner asks before it makes something, and tells when it did. Two
-// who ask at the same time may both get the last token.
+// business: its owner takes tokens before it makes something, and gives back those
+// of what was not made.
 package quota

@@ -9,6 +9,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/twostage/twostage/internal/remoting"
 )
 
 // ErrTooMany: an address has made as many as it may for now.
@@ -43,31 +45,40 @@ func New(what, key string, perMinute int, now func() time.Time) *Limiter {
 	return &Limiter{what: what, key: key, each: float64(perMinute), now: now, buckets: map[netip.Addr]bucket{}, sweep: sweepAt}
 }
 
-// Allow says why addr may not make n more, with ErrTooMany; nil when it may.
-func (l *Limiter) Allow(addr netip.Addr, n int) error {
+// Take counts n that addr is about to make. It says why addr may not, with
+// ErrTooMany, and counts none then.
+func (l *Limiter) Take(addr netip.Addr, n int) error {
 	if l == nil {
 		return nil
 	}
-	addr = network(addr)
+	addr = remoting.Network(addr)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.usedNow(addr, l.now())+float64(n) <= l.each {
+	now := l.now()
+	used := l.usedNow(addr, now)
+	if used+float64(n) <= l.each {
+		l.buckets[addr] = bucket{used: used + float64(n), at: now}
+		l.dropFull(now)
 		return nil
 	}
 	l.refused++
 	return fmt.Errorf("%w: %s may make %.0f %s within a minute; try again later, or raise %s", ErrTooMany, addr, l.each, l.what, l.key)
 }
 
-// Made counts n that addr made.
-func (l *Limiter) Made(addr netip.Addr, n int) {
+// GiveBack is for n that addr took and did not make.
+func (l *Limiter) GiveBack(addr netip.Addr, n int) {
 	if l == nil {
 		return
 	}
-	addr = network(addr)
+	addr = remoting.Network(addr)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.now()
-	l.buckets[addr] = bucket{used: l.usedNow(addr, now) + float64(n), at: now}
+	l.buckets[addr] = bucket{used: max(l.usedNow(addr, now)-float64(n), 0), at: now}
+}
+
+// dropFull drops the buckets that lack nothing, when there are many; mu is held.
+func (l *Limiter) dropFull(now time.Time) {
 	if len(l.buckets) < l.sweep {
 		return
 	}
@@ -95,17 +106,10 @@ func (l *Limiter) usedNow(addr netip.Addr, now time.Time) float64 {
 	if !ok {
 		return 0
 	}
-	passed := max(now.Sub(b.at), 0) // a clock that was set back gives nothing
-	return max(b.used-l.each*passed.Minutes(), 0)
-}
-
-// network is what an address counts with.
-func network(addr netip.Addr) netip.Addr {
-	addr = addr.Unmap().WithZone("")
-	if addr.Is6() {
-		if p, err := addr.Prefix(64); err == nil {
-			return p.Addr()
-		}
+	passed := now.Sub(b.at)
+	if passed < 0 { // a clock that was set back gives nothing, and what it gives from now on counts
+		passed, b.at = 0, now
+		l.buckets[addr] = b
 	}
-	return addr
+	return max(b.used-l.each*passed.Minutes(), 0)
 }

@@ -18,12 +18,11 @@ func TestLimiter(t *testing.T) {
 	want := func(when string, addr netip.Addr, n int) {
 		t.Helper()
 		for i := range n {
-			if err := l.Allow(addr, 1); err != nil {
+			if err := l.Take(addr, 1); err != nil {
 				t.Errorf("%s: only %d of %d: %v", when, i, n, err)
 			}
-			l.Made(addr, 1)
 		}
-		err := l.Allow(addr, 1)
+		err := l.Take(addr, 1)
 		if !errors.Is(err, ErrTooMany) || !strings.Contains(err.Error(), addr.String()+" may make 3 topics") || !strings.Contains(err.Error(), "topicCreationsPerMinute") {
 			t.Errorf("%s: more than %d: %v", when, n, err)
 		}
@@ -34,19 +33,27 @@ func TestLimiter(t *testing.T) {
 	want("a third of a minute later", a, 1)
 	now = now.Add(-time.Hour)
 	want("after the clock was set back", a, 0)
+	now = now.Add(20 * time.Second)
+	want("a third of a minute after that", a, 1)
 	now = now.Add(2 * time.Hour)
 	want("much later", a, 3)
-	if n := l.Refused(); n != 5 {
+	l.GiveBack(a, 2)
+	want("when two were not made", a, 2)
+	l.GiveBack(b, 7)
+	want("when more are given back than are lacking", b, 3)
+	if n := l.Refused(); n != 8 {
 		t.Errorf("%d were refused", n)
 	}
 	six := netip.MustParseAddr("2001:db8::1")
 	for range 3 {
-		l.Made(netip.MustParseAddr("2001:db8::ffff:2"), 1)
+		if err := l.Take(netip.MustParseAddr("2001:db8::ffff:2"), 1); err != nil {
+			t.Error(err)
+		}
 	}
-	if l.Allow(six, 1) == nil || l.Allow(netip.MustParseAddr("2001:db8:0:1::1"), 1) != nil {
+	if l.Take(six, 1) == nil || l.Take(netip.MustParseAddr("2001:db8:0:1::1"), 1) != nil {
 		t.Error("an IPv6 address does not count with its network")
 	}
-	if l.Allow(netip.MustParseAddr("::ffff:10.0.0.1"), 1) == nil {
+	if l.Take(netip.MustParseAddr("::ffff:10.0.0.1"), 1) == nil {
 		t.Error("an IPv4 address in the form of IPv6 is another one")
 	}
 }
@@ -57,7 +64,9 @@ func TestBucketsGo(t *testing.T) {
 	l := New("groups", "groupCreationsPerMinute", 10, func() time.Time { return now })
 	addr := netip.MustParseAddr("10.0.0.1")
 	for range 100 * sweepAt {
-		l.Made(addr, 1)
+		if err := l.Take(addr, 1); err != nil {
+			t.Fatal(err)
+		}
 		addr = addr.Next()
 		now = now.Add(time.Second)
 	}
@@ -69,9 +78,11 @@ func TestBucketsGo(t *testing.T) {
 func TestNoLimit(t *testing.T) {
 	l := New("topics", "key", 0, time.Now)
 	for range 1000 {
-		l.Made(netip.Addr{}, 1)
+		if err := l.Take(netip.Addr{}, 1); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if err := l.Allow(netip.Addr{}, 1); err != nil || l.Refused() != 0 {
-		t.Error(err)
+	if l.GiveBack(netip.Addr{}, 1); l.Refused() != 0 {
+		t.Error("some were refused")
 	}
 }
