@@ -148,8 +148,9 @@ type ServerTLS struct {
 	// HandshakeTimeout closes a connection that began a handshake and did not end it
 	// in that time. Default 10 s.
 	HandshakeTimeout time.Duration
-	// MaxHandshakes bounds the handshakes that are under way; a connection that begins
-	// one more is closed. Default 256.
+	// MaxHandshakes bounds the handshakes that are worked on at a time; others wait for
+	// their turn, within HandshakeTimeout. One that waits for its peer is none of them.
+	// Default 256.
 	MaxHandshakes int
 }
 

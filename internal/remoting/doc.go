@@ -91,6 +91,6 @@
 // Frames outside 4..MaxFrame, unknown header encodings, headers above
 // wire.MaxHeader and headers that do not decode: the connection is closed,
 // counted, and logged once with the peer's address and the reason; so are
-// connections that do not speak what the port does (ServerTLS), handshakes that
-// fail or take too long, and those above MaxHandshakes.
+// connections that do not speak what the port does (ServerTLS), and handshakes that
+// fail, take too long, or have no turn in time (MaxHandshakes).
 package remoting

@@ -30,7 +30,7 @@ type Stats struct {
 
 	TLSConns        int64 // connections that were secured
 	TLSFailed       int64 // handshakes that failed or took too long
-	TLSBusy         int64 // connections closed because MaxHandshakes were under way
+	TLSBusy         int64 // connections closed because MaxHandshakes kept them waiting for HandshakeTimeout
 	TLSRefused      int64 // connections closed because they began TLS where it is disabled
 	PlaintextClosed int64 // connections closed because they were plaintext where TLS is enforced
 }
@@ -55,6 +55,7 @@ func (s *Stats) Add(o Stats) {
 type endpoint struct {
 	server  bool
 	secure  ServerTLS // of a server
+	turns   turns     // of its handshakes
 	limits  Limits
 	routes  func(code int32) (Route, bool)
 	unknown Handler

@@ -27,8 +27,9 @@ type recordConn struct {
 	net.Conn
 	buf  []byte
 	r, w int
-	left int  // bytes of the record that is being read; 0 between records
-	dry  bool // don't wait for the socket
+	left int   // bytes of the record that is being read; 0 between records
+	dry  bool  // don't wait for the socket
+	turn *turn // of a server's handshake while that is under way
 
 	patience patience // crypto/tls holds a lock of its own around Write
 }
@@ -65,7 +66,8 @@ func (rc *recordConn) whole() bool {
 }
 
 // fill reads from the socket. What is in buf, less than a header, moves to its
-// front. The buffer grows when a read fills it, and shrinks when nothing comes.
+// front. The buffer grows when a read fills it, and shrinks when nothing comes. A
+// handshake waits without its turn.
 func (rc *recordConn) fill() error {
 	if rc.dry {
 		return os.ErrDeadlineExceeded
@@ -76,10 +78,16 @@ func (rc *recordConn) fill() error {
 	if size := min(4*len(rc.buf), maxRecordRead); full && size > len(rc.buf) {
 		rc.resize(size)
 	}
+	if rc.turn != nil {
+		rc.turn.end()
+	}
 	n, err := rc.Conn.Read(rc.buf[rc.w:])
 	rc.w += n
-	if n > 0 {
-		return nil // an error comes again
+	if n > 0 { // an error comes again
+		if rc.turn != nil {
+			return rc.turn.take()
+		}
+		return nil
 	}
 	if err != nil && rc.w == 0 && len(rc.buf) > minReadBuffer {
 		rc.resize(minReadBuffer)

@@ -46,6 +46,7 @@ func NewServer(cfg ServerConfig) *Server {
 	ep.onOpen, ep.onClose, ep.onBatch = cfg.OnOpen, cfg.OnClose, cfg.EndOfBatch
 	ep.onFault = cfg.OnFault
 	ep.secure = cfg.TLS.withDefaults()
+	ep.turns = newTurns(ep.secure.MaxHandshakes)
 	if cfg.MaxConnsPerAddr > 0 {
 		ep.byAddr = make(map[netip.Addr]int)
 	}
@@ -190,6 +191,7 @@ func (s *Server) beginClose() {
 		return
 	}
 	close(s.closing)
+	close(s.ep.turns.ended)
 	if s.ln != nil {
 		s.ln.Close() // nothing is left to be done about an error
 	}

@@ -30,10 +30,7 @@ var (
 )
 
 // tlsCounts are those of Stats.
-type tlsCounts struct {
-	underWay                                  atomic.Int64
-	secured, failed, busy, refused, plaintext atomic.Int64
-}
+type tlsCounts struct{ secured, failed, busy, refused, plaintext atomic.Int64 }
 
 func (s ServerTLS) withDefaults() ServerTLS {
 	if s.HandshakeTimeout <= 0 {
@@ -75,36 +72,40 @@ func (c *Conn) begin(first []byte, now time.Time) (secured bool, err error) {
 // shakeHands is the handshake of a server, which began with the bytes given.
 func (c *Conn) shakeHands(first []byte, now time.Time) error {
 	s, counts := &c.ep.secure, &c.ep.tls
-	if counts.underWay.Add(1) > int64(s.MaxHandshakes) {
-		counts.underWay.Add(-1)
-		counts.busy.Add(1)
-		return fmt.Errorf("%w: %d others are under way", ErrHandshake, s.MaxHandshakes)
-	}
-	defer counts.underWay.Add(-1)
 	config, err := s.Config()
 	if err != nil {
 		counts.failed.Add(1)
 		return fmt.Errorf("%w: %w", ErrHandshake, err)
 	}
 	stream := newTLSStream(c, first)
+	turn := &turn{of: &c.ep.turns, c: c, until: now.Add(s.HandshakeTimeout)}
+	defer turn.end()
+	stream.raw.turn = turn
 	stream.conn = tls.Server(stream.raw, config)
 	c.nc.SetReadDeadline(now.Add(s.HandshakeTimeout)) // fails only on a closed connection, as the read will
 	c.rd.deadline = time.Time{}
 	if c.stopping.Load() {
 		return errStopping
 	}
-	if err := stream.conn.Handshake(); err != nil {
+	if err = turn.take(); err == nil {
+		err = stream.conn.Handshake()
+	}
+	if err != nil {
 		switch {
 		case c.stopping.Load():
 			return errStopping
 		case c.isClosed():
 			return errClosedHere
+		case errors.Is(err, errNoTurn):
+			counts.busy.Add(1)
+			return fmt.Errorf("%w: %w", ErrHandshake, err)
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			err = fmt.Errorf("not done within %v", s.HandshakeTimeout)
 		}
 		counts.failed.Add(1)
 		return fmt.Errorf("%w: %w", ErrHandshake, err)
 	}
+	stream.raw.turn = nil
 	c.tls = stream
 	return nil
 }
