@@ -9,7 +9,8 @@
 //
 // A [Server] or [Client] reads its files when it is made, and looks again when a
 // handshake asks for the configuration, at most once a second: no goroutine, no
-// timer. It compares what the files hold, not their times. What does not make a
+// timer. That handshake waits for the files, others go on with what there is. It
+// compares what the files hold, not their times. What does not make a
 // configuration, as a certificate whose key is still to come, is logged once and
 // leaves the one before in force. Connections keep what they began with.
 //

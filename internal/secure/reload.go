@@ -35,10 +35,11 @@ type reloader struct {
 	clock func() time.Time
 	log   *slog.Logger
 
-	mu     sync.Mutex // held while files are read
-	config *tls.Config
-	looked time.Time
-	seen   [sha256.Size]byte // what the files held, or which error reading them gave
+	mu      sync.Mutex // held for bookkeeping only
+	config  *tls.Config
+	looked  time.Time
+	looking bool              // somebody reads the files; what follows is theirs meanwhile
+	seen    [sha256.Size]byte // what the files held, or which error reading them gave
 }
 
 // contents are those of Files.
@@ -52,39 +53,61 @@ func newReloader(f Files, clock func() time.Time, log *slog.Logger, build func(c
 		log = slog.New(slog.DiscardHandler)
 	}
 	r := &reloader{files: f, build: build, clock: clock, log: log, looked: clock()}
-	var err error
-	r.config, r.seen, err = r.load()
+	c, seen, err := r.read()
+	if err != nil {
+		return r, err
+	}
+	r.seen = seen
+	r.config, err = build(c)
 	return r, err
 }
 
-// current is the configuration of now.
+// current is the configuration of now. When the files are to be looked at, one
+// caller does, and the others get what there is: a file system that hangs, or a key
+// that is slow to decrypt, is in nobody else's way.
 func (r *reloader) current() *tls.Config {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	now := r.clock()
-	if age := now.Sub(r.looked); age >= 0 && age < lookAgain || r.files == (Files{}) {
-		return r.config
+	now, config := r.clock(), r.config
+	if age := now.Sub(r.looked); r.looking || age >= 0 && age < lookAgain || r.files == (Files{}) {
+		r.mu.Unlock()
+		return config
 	}
-	r.looked = now
-	before := r.seen
-	config, seen, err := r.load()
-	if seen == before {
-		return r.config
+	r.looked, r.looking = now, true
+	r.mu.Unlock()
+	defer func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.config, r.looking = config, false
+	}()
+	if changed := r.look(); changed != nil {
+		config = changed
 	}
-	r.seen = seen
-	if err != nil {
-		r.log.Error("TLS files have changed and can't be used: going on with what they held before", "err", err)
-		return r.config
-	}
-	r.config = config
-	r.log.Info("TLS files have changed: new connections use what they hold now", "cert", r.files.Cert, "trust", r.files.Trust)
-	return r.config
+	return config
 }
 
-// load reads the files and makes a configuration of them; seen tells them from
-// others, also when there is an error.
-func (r *reloader) load() (config *tls.Config, seen [sha256.Size]byte, err error) {
-	var c contents
+// look gives the configuration that the files make, nil when they hold what they
+// did or what they hold makes none.
+func (r *reloader) look() *tls.Config {
+	c, seen, err := r.read()
+	if seen == r.seen {
+		return nil
+	}
+	r.seen = seen
+	var config *tls.Config
+	if err == nil {
+		config, err = r.build(c)
+	}
+	if err != nil {
+		r.log.Error("TLS files have changed and can't be used: going on with what they held before", "err", err)
+		return nil
+	}
+	r.log.Info("TLS files have changed: new connections use what they hold now", "cert", r.files.Cert, "trust", r.files.Trust)
+	return config
+}
+
+// read reads the files; seen tells what they hold from others, also when there is an
+// error.
+func (r *reloader) read() (c contents, seen [sha256.Size]byte, err error) {
 	sum := sha256.New()
 	for _, f := range []struct {
 		path string
@@ -95,13 +118,12 @@ func (r *reloader) load() (config *tls.Config, seen [sha256.Size]byte, err error
 		}
 		if *f.to, err = readFile(f.path); err != nil {
 			sum.Write([]byte(err.Error()))
-			return nil, [sha256.Size]byte(sum.Sum(nil)), err
+			return c, [sha256.Size]byte(sum.Sum(nil)), err
 		}
 		sum.Write(binary.AppendUvarint(nil, uint64(len(*f.to))))
 		sum.Write(*f.to)
 	}
-	config, err = r.build(c)
-	return config, [sha256.Size]byte(sum.Sum(nil)), err
+	return c, [sha256.Size]byte(sum.Sum(nil)), nil
 }
 
 func readFile(path string) ([]byte, error) {
