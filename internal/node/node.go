@@ -19,6 +19,7 @@ import (
 	"github.com/twostage/twostage/internal/broker"
 	"github.com/twostage/twostage/internal/config"
 	"github.com/twostage/twostage/internal/lifecycle"
+	"github.com/twostage/twostage/internal/remoting"
 	"github.com/twostage/twostage/internal/vfs"
 )
 
@@ -61,6 +62,7 @@ type node struct {
 	inspect *transactions
 	guards  guards
 
+	tls         map[string]remoting.ServerTLS // by server, once it is made
 	connections *connections
 	serving     atomic.Pointer[broker.Broker] // whose metrics are served
 	spare       atomic.Pointer[[]byte]        // what the last answer of /metrics stood in
@@ -71,7 +73,7 @@ type node struct {
 // Run runs the servers of the role until ctx ends or one of them fails, and
 // returns when all have stopped. That ctx ended is no error.
 func Run(ctx context.Context, o Options) error {
-	n := &node{Options: o, group: lifecycle.NewGroup(ctx, o.Logger), metrics: newRegistry(), health: &health{}, inspect: &transactions{}}
+	n := &node{Options: o, group: lifecycle.NewGroup(ctx, o.Logger), metrics: newRegistry(), health: &health{}, inspect: &transactions{}, tls: map[string]remoting.ServerTLS{}}
 	n.connections = &connections{}
 	n.ownMetrics().MustRegister(n.connections)
 	n.report()

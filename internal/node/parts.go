@@ -18,7 +18,7 @@ type openNow struct{ *namesrv.Server }
 func (s openNow) Open(context.Context) error { return s.Server.Open() }
 
 func (n *node) newNamesrv() (server, error) {
-	tls, err := n.serverTLS(n.Config.Namesrv.TLS)
+	tls, err := n.serverTLS("namesrv")
 	if err != nil {
 		return nil, fmt.Errorf("name server: %w", err)
 	}
@@ -39,7 +39,7 @@ func (n *node) newBroker() (*broker.Broker, error) {
 	if err != nil {
 		return nil, err
 	}
-	tls, err := n.serverTLS(n.Config.Broker.TLS)
+	tls, err := n.serverTLS("broker")
 	if err != nil {
 		return nil, fmt.Errorf("broker: %w", err)
 	}

@@ -6,6 +6,7 @@ package node
 import (
 	"crypto/tls"
 	"fmt"
+	"log/slog"
 	"net"
 
 	"github.com/twostage/twostage/internal/config"
@@ -13,8 +14,24 @@ import (
 	"github.com/twostage/twostage/internal/secure"
 )
 
-// serverTLS is what the ports of a server speak.
-func (n *node) serverTLS(c config.TLS) (s remoting.ServerTLS, err error) {
+// serverTLS is what the ports of a server, broker or namesrv, speak: all of them with
+// the same certificate.
+func (n *node) serverTLS(server string) (remoting.ServerTLS, error) {
+	if s, ok := n.tls[server]; ok {
+		return s, nil
+	}
+	c := n.Config.Broker.TLS
+	if server == "namesrv" {
+		c = n.Config.Namesrv.TLS
+	}
+	s, err := newServerTLS(c, n.Logger.With("server", server))
+	if err == nil {
+		n.tls[server] = s
+	}
+	return s, err
+}
+
+func newServerTLS(c config.TLS, log *slog.Logger) (s remoting.ServerTLS, err error) {
 	if s.Mode, err = secure.ParseMode(c.Mode); err != nil || s.Mode == secure.Disabled {
 		return s, err
 	}
@@ -22,9 +39,12 @@ func (n *node) serverTLS(c config.TLS) (s remoting.ServerTLS, err error) {
 	if err != nil {
 		return s, err
 	}
+	if auth == secure.AuthRequire && s.Mode != secure.Enforcing {
+		log.Warn("clients need a certificate for TLS, but get in without one in plaintext: set tls.server.mode=enforcing", "tls.server.mode", s.Mode, "tls.server.need.client.auth", auth)
+	}
 	server, err := secure.NewServer(secure.ServerOptions{
 		Files:      secure.Files{Cert: c.CertPath, Key: c.KeyPath, Password: c.KeyPassword, Trust: c.TrustPath},
-		SelfSigned: c.SelfSigned, Auth: auth, VerifyClients: c.VerifyClients, Logger: n.Logger,
+		SelfSigned: c.SelfSigned, Auth: auth, VerifyClients: c.VerifyClients, Logger: log,
 	})
 	if err != nil {
 		return s, fmt.Errorf("tls.server.*: %w", err)
@@ -54,11 +74,11 @@ func (n *node) clientTLS(c config.TLSClient) (func(addr string) (*tls.Config, er
 // shielded lets a listener of HTTP speak what the servers' ports do, to as many
 // connections.
 func (n *node) shielded(ln net.Listener) (net.Listener, error) {
-	c, limits := n.Config.Broker.TLS, n.Config.Broker.Limits
+	server, limits := "broker", n.Config.Broker.Limits
 	if n.Role == config.RoleNamesrv {
-		c, limits = n.Config.Namesrv.TLS, n.Config.Namesrv.Limits
+		server, limits = "namesrv", n.Config.Namesrv.Limits
 	}
-	s, err := n.serverTLS(c)
+	s, err := n.serverTLS(server)
 	if err != nil {
 		ln.Close() // its error is of no use: nothing was accepted
 		return nil, err

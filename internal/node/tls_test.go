@@ -5,6 +5,7 @@ package node
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"io"
 	"net/http"
 	"strings"
@@ -111,6 +112,43 @@ func TestEnforcingTLS(t *testing.T) {
 	for line := range strings.Lines(text) { // a refusal stands in one metric
 		if strings.HasPrefix(line, "twostage_connections_closed_total") && !strings.Contains(line, `reason="idle"`) && !strings.Contains(line, `reason="slow_peer"`) {
 			t.Error(line)
+		}
+	}
+}
+
+// All ports of a server show the certificate that it has made once.
+func TestPortsOfAServerShareItsCertificate(t *testing.T) {
+	r := start(t, load(t, config.RoleAll), config.RoleAll, vfs.NewMem())
+	shown := func(addr string) *x509.Certificate {
+		t.Helper()
+		c, err := (&tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}}).DialContext(t.Context(), "tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		return c.(*tls.Conn).ConnectionState().PeerCertificates[0]
+	}
+	broker := shown(r.fields["broker"])
+	if !broker.Equal(shown(r.fields["http"])) {
+		t.Error("HTTP has another certificate than the broker")
+	}
+	if broker.Equal(shown(r.fields["namesrv"])) {
+		t.Error("the name server has the broker's")
+	}
+}
+
+// A certificate that is required protects nothing where plaintext is let in: that is said.
+func TestRequiredCertificatesBesidePlaintext(t *testing.T) {
+	for mode, warnings := range map[string]int{"permissive": 1, "enforcing": 0, "disabled": 0} {
+		r := start(t, load(t, config.RoleNamesrv, "namesrv.tls.server.need.client.auth=require", "namesrv.tls.server.mode="+mode), config.RoleNamesrv, vfs.NewMem())
+		n := 0
+		for line := range strings.Lines(r.log.String()) {
+			if strings.Contains(line, "level=WARN") && strings.Contains(line, "set tls.server.mode=enforcing") && strings.Contains(line, "server=namesrv") {
+				n++
+			}
+		}
+		if n != warnings {
+			t.Errorf("%s: %d warnings, want %d", mode, n, warnings)
 		}
 	}
 }
