@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/json"
 	"net"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -88,6 +89,9 @@ func TestProtectedRequestsOfOtherMachines(t *testing.T) {
 	}
 	if n := g.Refused()[auth.BecauseRemote]; n != 4 || strings.Count(log.String(), auth.BecauseRemote) != 1 {
 		t.Errorf("%d were counted, log:\n%s", n, log)
+	}
+	if !regexp.MustCompile(` request=\d+-\d+-\d+ code=\d+ name=\w+ `).MatchString(log.String()) {
+		t.Errorf("the log does not name the request:\n%s", log)
 	}
 	_, send = serve(config.Access{InsecureAdmin: true})
 	if got, remark := send(wire.ReqUpdateBrokerConfig); got != wire.Success {

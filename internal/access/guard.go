@@ -281,6 +281,6 @@ func (g *Guard) note(why *auth.Refusal, about ...any) {
 }
 
 func (g *Guard) refuse(r *remoting.Request, code int32, why *auth.Refusal) {
-	g.note(why, "request", r.Code, "name", wire.CodeName(r.Code), "peer", r.Conn.RemoteAddr())
+	g.note(why, "request", r.ID(), "code", r.Code, "name", wire.CodeName(r.Code), "peer", r.Conn.RemoteAddr())
 	r.Reply(&wire.Response{Code: code, Remark: why.Text})
 }

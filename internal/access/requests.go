@@ -77,7 +77,7 @@ func decodeJSON(r *remoting.Request, v any) bool {
 func (g *Guard) done(r *remoting.Request, what string, err error) {
 	switch {
 	case err == nil:
-		g.log.Info("access control was changed", "request", wire.CodeName(r.Code), "what", what, "by", string(by(r)), "peer", r.Conn.RemoteAddr())
+		g.log.Info("access control was changed", "request", r.ID(), "code", r.Code, "name", wire.CodeName(r.Code), "what", what, "by", string(by(r)), "peer", r.Conn.RemoteAddr())
 		r.Reply(&wire.Response{})
 	case errors.Is(err, ErrDenied) || errors.Is(err, ErrNoUsers):
 		r.Reply(&wire.Response{Code: wire.NoPermission, Remark: err.Error()})

@@ -41,14 +41,11 @@ func (f *credentialFlags) credentials(p Process) (auth.Credentials, error) {
 		return c, nil
 	}
 	c := auth.Credentials{AccessKey: f.accessKey, SecretKey: f.secretKey}
-	if c.AccessKey == "" {
-		c.AccessKey = p.variable(variableAccess, "")
-	}
-	if c.SecretKey == "" {
-		c.SecretKey = p.variable(variableSecret, "")
+	if c == (auth.Credentials{}) {
+		c = auth.Credentials{AccessKey: p.variable(variableAccess, ""), SecretKey: p.variable(variableSecret, "")}
 	}
 	if (c.AccessKey == "") != (c.SecretKey == "") {
-		return c, usagef("an access key and a secret key go together: --access-key (%s) and --secret-key (%s)", variableAccess, variableSecret)
+		return c, usagef("an access key and a secret key go together, and come from one place: --access-key and --secret-key, or %s and %s", variableAccess, variableSecret)
 	}
 	return c, nil
 }

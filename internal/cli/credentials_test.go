@@ -29,6 +29,8 @@ func TestCredentials(t *testing.T) {
 		"flags":          {flags: credentialFlags{accessKey: "a", secretKey: "top-secret-2"}, p: env, want: auth.Credentials{AccessKey: "a", SecretKey: "top-secret-2"}},
 		"environment":    {p: env, want: auth.Credentials{AccessKey: "of-the-environment", SecretKey: "top-secret-1"}},
 		"half":           {flags: credentialFlags{accessKey: "a"}, fails: "go together"},
+		"two places":     {flags: credentialFlags{accessKey: "a"}, p: env, fails: "from one place"},
+		"other way":      {flags: credentialFlags{secretKey: "top-secret-2"}, p: env, fails: "from one place"},
 		"file and flags": {flags: credentialFlags{file: file, secretKey: "top-secret-2"}, fails: "twice"},
 		"no file":        {flags: credentialFlags{file: file + "x"}, fails: "no such file"},
 	} {

@@ -28,8 +28,8 @@ again and again. Times are ` + "`2026-01-02T15:04:05Z`" + `, without a zone loca
 spans ` + "`90s`, `2h30m`, `7d`" + `; sizes ` + "`512KiB`, `4MiB`" + `.
 
 Results are on standard output, notes and errors on standard error. Exit codes: 0 done, 1 failed, 2 the command line is wrong,
-130 interrupted. ` + "`TWOSTAGE_NAMESRV`" + ` is the default of --namesrv, ` + "`TWOSTAGE_ACCESS_KEY` and `TWOSTAGE_SECRET_KEY`" + ` are those of --access-key and
---secret-key.
+130 interrupted. ` + "`TWOSTAGE_NAMESRV`" + ` is the default of --namesrv, ` + "`TWOSTAGE_ACCESS_KEY` and `TWOSTAGE_SECRET_KEY`" + ` stand for --access-key and
+--secret-key where neither is given.
 
 ` + "`source <(twostage completion bash)`" + ` has the shell complete commands, flags, and the topics, groups, brokers and clusters that
 there are.

@@ -246,6 +246,7 @@ type Namesrv struct {
 	KVConfigPath  string        // kvConfigPath
 	OrderMessages bool          // orderMessageEnable: routes carry the order configuration of the topic
 	ScanInterval  time.Duration // scanNotActiveBrokerInterval: how often silent brokers are looked for
+	Slow          time.Duration // slowRequestMillis: requests that take longer are logged; 0: none
 	TLS           TLS
 	Limits        Limits
 	Access        Access

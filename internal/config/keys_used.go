@@ -203,7 +203,6 @@ func usedBroker() []*key {
 		whole("metricsPromExporterPort", "5557", 0, maxPort),
 		text("metricsPromExporterHost", ""),
 		whole("metricsOtelCardinalityLimit", "50000", 1, 10_000_000),
-		whole("slowRequestMillis", "1000", 0, maxMillis),
 	}
 }
 
@@ -230,6 +229,7 @@ func usedServer(listenPort string) []*key {
 		whole("maxConnectionsPerAddress", "0", 0, anyInt),
 		whole("maxInflightBytesPerConnection", "67108864", 1<<20, anyInt),
 		long("maxArrivingBytes", "536870912", 16<<20, 1<<40),
+		whole("slowRequestMillis", "1000", 0, maxMillis),
 
 		text(keyTLSMode, "permissive", "disabled", "permissive", "enforcing"),
 		text(keyTLSFile, ""),

@@ -78,7 +78,7 @@ func TestDefaults(t *testing.T) {
 		t.Errorf("broker\n got %+v\nwant %+v", c.Broker, want)
 	}
 	wantNS := Namesrv{BindAddress: "0.0.0.0", ListenPort: 9876, IdleTimeout: 2 * time.Minute, KVConfigPath: "/d/namesrv/kvConfig.json",
-		ScanInterval: 5 * time.Second, TLS: tls, Limits: limits,
+		ScanInterval: 5 * time.Second, Slow: time.Second, TLS: tls, Limits: limits,
 		Access: Access{PlainFile: "/d/conf/plain_acl.yml", Dir: "/d/namesrv/auth"}}
 	if !reflect.DeepEqual(c.Namesrv, wantNS) {
 		t.Errorf("name server\n got %+v\nwant %+v", c.Namesrv, wantNS)

@@ -214,6 +214,7 @@ func (s *settings) namesrv() Namesrv {
 		KVConfigPath:  s.text(keyKVConfig),
 		OrderMessages: s.flag("orderMessageEnable"),
 		ScanInterval:  s.millis("scanNotActiveBrokerInterval"),
+		Slow:          s.millis("slowRequestMillis"),
 		TLS:           s.tls(),
 		Limits:        s.limits(),
 		Access:        s.access(filepath.Join(filepath.Dir(s.text(keyKVConfig)), "auth")),

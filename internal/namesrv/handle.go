@@ -240,7 +240,7 @@ func (s *Server) deleteKV(r *remoting.Request) {
 }
 
 func (s *Server) kvFailed(r *remoting.Request, err error) {
-	s.log.Error("KV configuration not changed", "request", wire.CodeName(r.Code), "client", r.Conn.RemoteAddr(), "err", err)
+	s.log.Error("KV configuration not changed", "request", r.ID(), "code", r.Code, "name", wire.CodeName(r.Code), "client", r.Conn.RemoteAddr(), "err", err)
 	refuse(r, nil, err)
 }
 

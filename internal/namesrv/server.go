@@ -87,6 +87,7 @@ func New(o Options) *Server {
 			IdleTimeout: o.Config.IdleTimeout, MaxInflightBytes: limits.InflightBytes, MaxReadMemory: limits.ArrivingBytes,
 		},
 		MaxConns: limits.Connections, MaxConnsPerAddr: limits.PerAddress,
+		Slow:   o.Config.Slow,
 		Logger: o.Logger,
 	})
 	return s

@@ -206,7 +206,7 @@ func (ep *endpoint) runTogether(h func([]*Request), all []*Request) {
 
 func (ep *endpoint) panicked(r *Request, p any) {
 	ep.panics.Add(1)
-	ep.log.Error("handler panicked", "id", r.ID(), "code", r.Code, "request", wire.CodeName(r.Code),
+	ep.log.Error("handler panicked", "request", r.ID(), "code", r.Code, "name", wire.CodeName(r.Code),
 		"peer", r.Conn.remote, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 	r.replyPanic(p)
 }

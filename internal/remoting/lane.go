@@ -40,7 +40,7 @@ type job struct {
 	h        Handler
 	all      []*Request
 	together func([]*Request)
-	since    time.Time // when it began to wait for a worker
+	read     time.Time // when the requests were
 }
 
 func (j *job) requests() int64 { return int64(max(len(j.all), 1)) }
@@ -80,15 +80,15 @@ func (l *Lane) Waiting() int {
 	return l.n + l.held
 }
 
-// Waited is for how long the next request that a worker takes has waited for one, 0
-// when none waits.
+// Waited is how long ago the next request that a worker takes was read, 0 when none
+// waits.
 func (l *Lane) Waited() time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.n == 0 {
 		return 0
 	}
-	return time.Since(l.ring[l.head].since)
+	return time.Since(l.ring[l.head].read)
 }
 
 // Rejected is how many requests were refused because the lane was full.
@@ -126,7 +126,6 @@ func (l *Lane) push(j job) {
 	if l.n == len(l.ring) {
 		l.grow()
 	}
-	j.since = time.Now()
 	l.ring[(l.head+l.n)%len(l.ring)] = j
 	l.n++
 }

@@ -352,6 +352,7 @@ func (c *Conn) handOver() {
 // submit gives requests to a lane, or answers that it is full.
 func (c *Conn) submit(lane *Lane, j job) {
 	n := j.requests()
+	j.read = c.rd.lastRead
 	c.ep.jobs.Add(n)
 	waiting, ok := lane.submit(j)
 	if ok {

@@ -166,11 +166,15 @@ func (s *tlsStream) read(p []byte) (n int, err error) {
 			return n, nil
 		}
 	}
-	var alert *net.OpError
-	if errors.As(err, &alert) && alert.Op == "remote error" { // in TLS 1.3 a server refuses a client's certificate after the handshake
+	if err != nil && isAlert(err) { // in TLS 1.3 a server refuses a client's certificate after the handshake
 		err = fmt.Errorf("%w: %w", ErrHandshake, err)
 	}
 	return n, err
+}
+
+func isAlert(err error) bool {
+	var alert *net.OpError
+	return errors.As(err, &alert) && alert.Op == "remote error"
 }
 
 // recordSize is how many bytes of data go into a full record.
