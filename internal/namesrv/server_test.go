@@ -396,17 +396,3 @@ func TestLifecycle(t *testing.T) {
 		}
 	})
 }
-
-// A request that takes long is logged, as the broker does.
-func TestSlowRequestsAreLogged(t *testing.T) {
-	w := start(t, vfs.NewMem(), func(o *Options) { o.Config.Slow = 1 }) // so that every one is
-	c := remoting.NewClient(remoting.ClientConfig{Dial: w.mem.Dial})
-	defer c.Close()
-	if err := rpc.Ping(t.Context(), c, w.addr); err != nil {
-		t.Fatal(err)
-	}
-	w.stop()
-	if !w.log.has("level=WARN", "slow request", "request=") {
-		t.Errorf("log:\n%s", w.log.text.String())
-	}
-}
