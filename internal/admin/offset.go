@@ -47,7 +47,7 @@ func AtOffset(offset int64) Position { return Position{kind: positionOffset, off
 
 // Reset says where to send a consumer group in a topic.
 type Reset struct {
-	Cluster, Group, Topic string // Cluster "": all
+	Cluster, Group, Topic string // Cluster "": the only one there is
 	To                    Position
 	Broker                string // "": all queues; otherwise only Queue of this broker
 	Queue                 int32
@@ -57,7 +57,7 @@ type Reset struct {
 // Move is where a reset sends a consumer group in a queue.
 type Move struct {
 	Queue
-	From  int64 `json:"from"` // -1: the group has no offset there
+	From  int64 `json:"from"` // -1: the group has no offset there; brokers before 5.0 say 0
 	To    int64 `json:"to"`
 	First int64 `json:"first"` // of the queue
 	End   int64 `json:"end"`   // of the queue's next message
@@ -71,9 +71,16 @@ func (m Move) Again() int64 { return max(min(m.From, m.End)-max(m.To, m.First), 
 func (m Move) Skipped() int64 { return max(m.To-max(m.From, m.First), 0) }
 
 // Moves gives what a reset would do by now, and changes nothing. Errors match
-// ErrNoTopic and ErrNoQueue.
+// ErrCluster, ErrNoGroup, ErrNoTopic and ErrNoQueue.
 func (a *Admin) Moves(ctx context.Context, r Reset) ([]Move, error) {
-	queues, err := a.Queues(ctx, r.Cluster, r.Topic)
+	masters, err := a.masters(ctx, r.Cluster)
+	if err != nil {
+		return nil, err
+	}
+	if g, err := a.Group(ctx, masters[0].Cluster, r.Group); g == nil {
+		return nil, err
+	}
+	queues, err := a.Queues(ctx, masters[0].Cluster, r.Topic)
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +107,13 @@ func (a *Admin) Moves(ctx context.Context, r Reset) ([]Move, error) {
 			return nil, err
 		}
 		if w, ok := from[q.Broker][q.wire()]; ok {
-			m.From = w.ConsumerOffset
+			err := a.request(ctx, q.addr, func(ctx context.Context, addr string) (err error) {
+				m.From, err = a.stored(ctx, addr, r.Group, q.wire(), w)
+				return err
+			})
+			if err != nil {
+				return nil, q.wrap(err)
+			}
 		}
 		if r.RewindOnly && m.From >= 0 && m.To > m.From {
 			m.To = m.From
@@ -193,7 +206,7 @@ func (a *Admin) resetAt(ctx context.Context, r Reset, moves []Move) (done []Move
 	}
 	for _, m := range moves {
 		some := []Move{m}
-		if m.To != m.From {
+		if !r.RewindOnly || m.To != m.From {
 			h := &header.ResetOffsetRequest{
 				Topic: r.Topic, Group: r.Group, Force: true, QueueID: m.ID, HasQueueID: true, Offset: m.To, HasOffset: true,
 			}
@@ -278,10 +291,19 @@ func (a *Admin) mustBeOffline(ctx context.Context, addr, group string) error {
 }
 
 // CloneOffsets gives a consumer group the offsets that another one has at the
-// masters of a cluster, or of all when it is empty: of one topic, or of all that the
-// other one has when topic is empty. It gives the topics that were cloned anywhere;
-// ErrNoProgress when there is none.
+// masters of a cluster, the only one when it is not named: of one topic, or of all that
+// the other one has when topic is empty. It gives the topics that were cloned anywhere;
+// ErrNoGroup when no broker has the group that is to get them, ErrNoProgress when there
+// is nothing to clone.
 func (a *Admin) CloneOffsets(ctx context.Context, cluster, from, to, topic string) (topics []string, err error) {
+	masters, err := a.masters(ctx, cluster)
+	if err != nil {
+		return nil, err
+	}
+	cluster = masters[0].Cluster
+	if g, err := a.Group(ctx, cluster, to); g == nil {
+		return nil, err
+	}
 	err = a.everyMaster(ctx, cluster, func(ctx context.Context, n Node) error {
 		s, err := rpc.ConsumeStats(ctx, a.caller, n.Addr, from, topic)
 		if err != nil {
@@ -289,7 +311,11 @@ func (a *Admin) CloneOffsets(ctx context.Context, cluster, from, to, topic strin
 		}
 		here := map[string]bool{}
 		for q, w := range s.OffsetTable {
-			here[q.Topic] = here[q.Topic] || w.ConsumerOffset >= 0
+			at, err := a.stored(ctx, n.Addr, from, q, w)
+			if err != nil {
+				return err
+			}
+			here[q.Topic] = here[q.Topic] || at >= 0
 		}
 		for _, name := range slices.Sorted(maps.Keys(here)) {
 			if !here[name] {

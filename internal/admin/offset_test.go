@@ -4,6 +4,7 @@
 package admin
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -19,6 +20,7 @@ import (
 func newRewind(t *testing.T) (*shelf, *Admin) {
 	s, a := newShelf(t)
 	s.topic("T", 2)
+	s.group("g", addrA, addrB)
 	for _, addr := range []string{addrA, addrB} {
 		for _, millis := range []int64{100, 200, 300} {
 			s.put(addr, "T", 0, millis, nil)
@@ -64,8 +66,9 @@ func TestMoves(t *testing.T) {
 		"no queue 2 at broker a":                {Broker: "a", Queue: 2},
 		"no queue 0 at broker z":                {Broker: "z"},
 		"no such topic: gone":                   {Topic: "gone"},
+		"no such consumer group: nobody":        {Group: "nobody"},
 	} {
-		r.Group, r.Topic = "g", map[bool]string{true: "T", false: r.Topic}[r.Topic == ""]
+		r.Group, r.Topic = cmp.Or(r.Group, "g"), cmp.Or(r.Topic, "T")
 		if _, err := a.Moves(t.Context(), r); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: %v, want %s", r, err, want)
 		}
@@ -127,8 +130,34 @@ func TestResetNamesTheBrokerThatFails(t *testing.T) {
 	}
 }
 
+// A group and a topic of the same names in another cluster are others.
+func TestMovesInOneCluster(t *testing.T) {
+	s, a := newRewind(t)
+	s.w.broker("D", "c", addrC, 0)
+	s.names[addrC] = "c"
+	r := Reset{Group: "g", Topic: "T", To: Latest()}
+	if _, err := a.Reset(t.Context(), r); !errors.Is(err, ErrCluster) || !strings.Contains(err.Error(), "C, D") || s.acts != nil {
+		t.Errorf("%v, %q", err, s.acts)
+	}
+	if _, err := a.CloneOffsets(t.Context(), "", "g", "h", ""); !errors.Is(err, ErrCluster) || s.acts != nil {
+		t.Errorf("%v, %q", err, s.acts)
+	}
+	r.Cluster = "D"
+	if _, err := a.Reset(t.Context(), r); !errors.Is(err, ErrNoGroup) || s.acts != nil {
+		t.Errorf("%v, %q", err, s.acts)
+	}
+	r.Cluster = "C"
+	if done, err := a.Reset(t.Context(), r); err != nil || len(done) != 4 {
+		t.Errorf("%s, %v", moves(done), err)
+	}
+}
+
 func TestCloneOffsets(t *testing.T) {
 	s, a := newRewind(t)
+	if _, err := a.CloneOffsets(t.Context(), "", "g", "h", ""); !errors.Is(err, ErrNoGroup) || s.acts != nil {
+		t.Errorf("to a group that is not there: %v, %q", err, s.acts)
+	}
+	s.group("h", addrB)
 	s.topic("U", 1)
 	s.places[slot(addrB, "g", "U", int32(0))] = 10
 	topics, err := a.CloneOffsets(t.Context(), "", "g", "h", "")

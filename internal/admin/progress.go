@@ -62,6 +62,9 @@ func (a *Admin) Progress(ctx context.Context, cluster, group, topic string, ages
 		}
 		p.Rate += s.ConsumeTps
 		for q, w := range s.OffsetTable {
+			if w.ConsumerOffset, err = a.stored(ctx, n.Addr, group, q, w); err != nil {
+				return err
+			}
 			p.Queues = append(p.Queues, progress(n, q, w))
 		}
 		return nil
@@ -94,6 +97,23 @@ func (a *Admin) Progress(ctx context.Context, cluster, group, topic string, ages
 // ErrNoProgress: a consumer group has consumed nothing yet, nor has its place been
 // set.
 var ErrNoProgress = errors.New("the consumer group has no offsets")
+
+// stored is a group's offset in a queue, -1 where it has none. Statistics of a broker
+// say 0 for both the first message and none: then it is asked again. Who may not ask
+// for that, and brokers before 5.0, leave it at 0.
+func (a *Admin) stored(ctx context.Context, addr, group string, q body.MessageQueue, w body.OffsetWrapper) (int64, error) {
+	if w.ConsumerOffset != 0 {
+		return w.ConsumerOffset, nil
+	}
+	offset, err := rpc.StoredOffset(ctx, a.caller, addr, group, q.Topic, q.QueueID)
+	switch {
+	case errors.Is(err, rpc.QueryNotFound):
+		return -1, nil
+	case errors.Is(err, rpc.NoPermission):
+		return 0, nil
+	}
+	return offset, err
+}
 
 func progress(n Node, q body.MessageQueue, w body.OffsetWrapper) QueueProgress {
 	p := QueueProgress{

@@ -58,6 +58,16 @@ func (s *shelf) topic(name string, queues int32) {
 	s.w.topics = append(s.w.topics, name)
 }
 
+// group makes a consumer group on brokers.
+func (s *shelf) group(name string, addrs ...string) {
+	for _, addr := range addrs {
+		if s.groups[addr].SubscriptionGroupTable == nil {
+			s.groups[addr] = body.SubscriptionGroupWrapper{SubscriptionGroupTable: map[string]body.SubscriptionGroupConfig{}}
+		}
+		s.groups[addr].SubscriptionGroupTable[name] = body.NewSubscriptionGroupConfig(name)
+	}
+}
+
 func slot(addr string, parts ...any) string { return fmt.Sprint(addr, parts) }
 
 // put stores a message whose body is the text of its time.
@@ -150,11 +160,19 @@ func (s *shelf) offsets(addr string, r *remoting.Request) (*wire.Response, error
 			for q := range d.QueueDatas[0].ReadQueueNums {
 				at, ok := s.places[slot(addr, h.ConsumerGroup, topic, q)]
 				if ok && (h.Topic == "" || h.Topic == topic) {
-					b.OffsetTable[body.MessageQueue{Topic: topic, BrokerName: s.names[addr], QueueID: q}] = body.OffsetWrapper{BrokerOffset: s.end(addr, topic, q), ConsumerOffset: at}
+					// As brokers do, it says 0 where there is none.
+					b.OffsetTable[body.MessageQueue{Topic: topic, BrokerName: s.names[addr], QueueID: q}] = body.OffsetWrapper{BrokerOffset: s.end(addr, topic, q), ConsumerOffset: max(at, 0)}
 				}
 			}
 		}
 		return &wire.Response{Body: body.Marshal(&b)}, err
+	case wire.ReqQueryConsumerOffset:
+		var h header.QueryConsumerOffsetRequest
+		err := h.DecodeExt(r.Ext)
+		if at, ok := s.places[slot(addr, h.ConsumerGroup, h.Topic, h.QueueID)]; ok && at >= 0 || !h.KeepNotFound {
+			return &wire.Response{Header: &header.OffsetResponse{Offset: max(at, 0)}}, err
+		}
+		return &wire.Response{Code: wire.QueryNotFound, Remark: "no offset"}, err
 	case wire.ReqInvokeBrokerToResetOffset:
 		return s.reset(addr, r)
 	case wire.ReqUpdateConsumerOffset:

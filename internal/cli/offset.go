@@ -100,7 +100,7 @@ type rewind struct {
 
 func (r *rewind) flags(cmd *cobra.Command) {
 	r.cluster.flags(cmd)
-	r.clusterFlag(cmd, &r.Cluster)
+	r.oneClusterFlag(cmd, &r.Cluster)
 	r.topicFlag(cmd, &r.Topic, "the `topic`; required")
 	cmd.Flags().StringVar(&r.queue, "queue", "", "only the queue `BROKER/ID`")
 	cmd.Flags().BoolVar(&r.dry, "dry-run", false, "show what would happen, and change nothing")
@@ -172,9 +172,6 @@ func offsetSkip(p Process) *cobra.Command {
 // run shows what would happen, asks, and does it.
 func (r *rewind) run(ctx context.Context) error {
 	return r.admin(func(a *admin.Admin) error {
-		if _, err := a.Group(ctx, r.Cluster, r.Group); err != nil {
-			return err
-		}
 		planned, err := a.Moves(ctx, r.Reset)
 		if err != nil {
 			return err
@@ -237,7 +234,7 @@ func offsetClone(p Process) *cobra.Command {
 	name, topic := "", ""
 	cmd := &cobra.Command{
 		Use: "clone FROM TO", Short: "Give a consumer group the offsets that another one has", Args: args(2, 2),
-		Long: "Give the consumer group TO the offsets that FROM has, in all its topics or in one: TO goes on where FROM is. The\noffsets that TO had there are lost.",
+		Long: "Give the consumer group TO the offsets that FROM has, in all its topics or in one: TO goes on where FROM is. The\noffsets that TO had there are lost. TO must be there: see `twostage group create`.",
 		RunE: func(cmd *cobra.Command, given []string) error {
 			if given[0] == given[1] {
 				return usagef("%s is both groups", given[0])
@@ -261,7 +258,7 @@ func offsetClone(p Process) *cobra.Command {
 		},
 	}
 	c.flags(cmd)
-	c.clusterFlag(cmd, &name)
+	c.oneClusterFlag(cmd, &name)
 	c.topicFlag(cmd, &topic, "only this `topic`")
 	sure.flag(cmd)
 	c.completeArgs(cmd, groupNames, groupNames)

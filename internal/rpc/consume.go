@@ -46,9 +46,16 @@ func Pull(ctx context.Context, c Caller, addr string, h *header.PullRequest) (*P
 }
 
 // QueryOffset gives the offset that a group consumes next; QueryNotFound when
-// the broker has none.
+// the broker has none and the queue's first message is gone, 0 when it is there.
 func QueryOffset(ctx context.Context, c Caller, addr, group, topic string, queue int32) (int64, error) {
 	h := &header.QueryConsumerOffsetRequest{ConsumerGroup: group, Topic: topic, QueueID: queue}
+	return offset(ctx, c, addr, &wire.Request{Code: wire.ReqQueryConsumerOffset, Header: h})
+}
+
+// StoredOffset is QueryOffset, but QueryNotFound whenever the broker has none. Those
+// before 5.0 make no difference.
+func StoredOffset(ctx context.Context, c Caller, addr, group, topic string, queue int32) (int64, error) {
+	h := &header.QueryConsumerOffsetRequest{ConsumerGroup: group, Topic: topic, QueueID: queue, KeepNotFound: true}
 	return offset(ctx, c, addr, &wire.Request{Code: wire.ReqQueryConsumerOffset, Header: h})
 }
 
