@@ -150,8 +150,8 @@ func (a *Admin) brokerAt(ctx context.Context, host netip.AddrPort) (string, erro
 }
 
 // Message finds a message by its unique key or its offset id, whichever id is. The
-// topic is needed for a unique key only. Of several with one unique key it is the
-// last stored.
+// topic is needed for a unique key only; when it is given, a message of another topic
+// is ErrNoMessage. Of several with one unique key it is the last stored.
 func (a *Admin) Message(ctx context.Context, topic, id string) (*message.Received, error) {
 	if topic == "" {
 		if _, _, err := message.ParseOffsetID(id); err != nil {
@@ -167,10 +167,15 @@ func (a *Admin) Message(ctx context.Context, topic, id string) (*message.Receive
 		return nil, err
 	}
 	m, other := a.MessageByOffsetID(ctx, "", id)
-	if errors.Is(other, ErrNoMessage) {
+	switch {
+	case errors.Is(other, ErrNoMessage):
 		return nil, err
+	case other != nil:
+		return nil, other
+	case m.Topic != topic:
+		return nil, fmt.Errorf("%w: %s is of topic %s, not of %s", ErrNoMessage, id, m.Topic, topic)
 	}
-	return m, other
+	return m, nil
 }
 
 // MessageAt finds the message of a queue with an offset; ErrNoMessage when the queue

@@ -53,6 +53,10 @@ func TestFindMessages(t *testing.T) {
 			t.Errorf("%s: %+v, %v", id, m, err)
 		}
 	}
+	s.topic("U", 2)
+	if _, err := a.Message(t.Context(), "U", offsetID(addrA, last.PhysicalOffset)); !errors.Is(err, ErrNoMessage) || !strings.Contains(err.Error(), "is of topic T, not of U") {
+		t.Errorf("an offset id with the topic of another message: %v", err)
+	}
 	if m, err := a.Message(t.Context(), "T", offsetID(addrA, last.PhysicalOffset)); err != nil || string(m.Body) != "400" {
 		t.Errorf("an offset id with a topic: %+v, %v", m, err)
 	}
@@ -178,5 +182,36 @@ func TestResend(t *testing.T) {
 	}
 	if err := a.ScanDeadLetters(t.Context(), "g", Span{}, nil); !errors.Is(err, ErrUnreadable) {
 		t.Errorf("%v", err)
+	}
+}
+
+// What is sent again stays in its cluster, where its group and the readers of its topic
+// have their place.
+func TestResendStaysInTheCluster(t *testing.T) {
+	s, a := newShelf(t)
+	s.w.broker("D", "c", addrC, 0)
+	s.topic("T", 1)
+	s.topic("%RETRY%g", 1)
+	s.group("g", addrA, addrB)
+	m := &message.Received{BrokerName: "c"}
+	m.Topic, m.Properties = "%DLQ%g", message.Properties{message.PropertyRetryTopic: "T"}
+	if _, err := a.Resend(t.Context(), m, "T"); !errors.Is(err, ErrOtherCluster) || !OfOneMessage(err) || !strings.Contains(err.Error(), "T in cluster D") || !strings.Contains(err.Error(), "--to") {
+		t.Error(err)
+	}
+	if _, err := a.ResendDeadLetter(t.Context(), "g", m); !errors.Is(err, ErrNoGroup) {
+		t.Errorf("a group of the same name in another cluster: %v", err)
+	}
+	if s.acts != nil {
+		t.Errorf("sent %q", s.acts)
+	}
+	m.BrokerName = "gone"
+	if _, err := a.Resend(t.Context(), m, "T"); !errors.Is(err, ErrNoBroker) {
+		t.Error(err)
+	}
+	m.BrokerName = "b"
+	for _, topic := range []string{"", "%DLQ%other", "%RETRY%g"} {
+		if _, err := a.Resend(t.Context(), m, topic); err == nil || !strings.Contains(err.Error(), "dlq resend") {
+			t.Errorf("a copy to %q of a dead letter: %v", topic, err)
+		}
 	}
 }

@@ -104,6 +104,10 @@ type revival struct {
 	group, to, span string
 	ids             []string
 	all             bool
+
+	sent   int
+	failed []error   // of single letters
+	last   time.Time // store time of the last one that was tried
 }
 
 func dlqResend(p Process) *cobra.Command {
@@ -114,7 +118,9 @@ func dlqResend(p Process) *cobra.Command {
 through its retry topic, under the topic that they were sent to, and are tried anew as often as the group is set up
 for. With --to they go to a topic instead, for all groups that read it: messages of groups that pop can only do that.
 
-The dead letters stay where they are: what was resent is listed again, and resending it twice gives it twice.`,
+The dead letters stay where they are: what was resent is listed again, and resending it twice gives it twice. Those
+that can't be sent are named at the end, the others are sent. When a broker stops answering, the time to go on from is
+told; what was stored in that very millisecond may be sent twice.`,
 		Example: `  twostage dlq resend billing --id 7F000001000012345678ABCDEF010000
   twostage dlq resend billing --time "2h ago.." --yes`,
 		RunE: func(cmd *cobra.Command, given []string) error {
@@ -148,19 +154,7 @@ func (r *revival) run(ctx context.Context) error {
 	}
 	return r.admin(func(a *admin.Admin) error {
 		if len(r.ids) > 0 {
-			for _, id := range r.ids {
-				m, err := a.Message(ctx, message.DLQTopic(r.group), id)
-				if errors.Is(err, admin.ErrNoTopic) {
-					return fmt.Errorf("%w: %s", admin.ErrNoDeadLetters, r.group)
-				}
-				if err != nil {
-					return err
-				}
-				if err := r.one(ctx, a, m); err != nil {
-					return err
-				}
-			}
-			return nil
+			return r.named(ctx, a)
 		}
 		span := admin.Span{Begin: begin, End: end}
 		if !r.yes {
@@ -178,25 +172,66 @@ func (r *revival) run(ctx context.Context) error {
 				return err
 			}
 		}
-		sent := 0
-		err := a.ScanDeadLetters(ctx, r.group, span, func(m *message.Received) (bool, error) {
-			err := r.one(ctx, a, m)
-			if err == nil {
-				sent++
-			}
-			return false, err
-		})
-		if err != nil && sent > 0 {
-			return fmt.Errorf("after %d messages: %w", sent, err)
+		err := a.ScanDeadLetters(ctx, r.group, span, func(m *message.Received) (bool, error) { return false, r.send(ctx, a, m) })
+		if err == nil && r.sent+len(r.failed) == 0 {
+			fmt.Fprintln(r.Stderr, "the group has no such dead letters")
+		}
+		if err != nil && r.sent > 0 {
+			_, until, _ := strings.Cut(r.span, "..")
+			err = fmt.Errorf("stopped after %d messages: go on with --time \"%v..%s\": %w", r.sent, output.Time(r.last), until, err)
+		}
+		return r.end(err)
+	})
+}
+
+// named sends those of --id. All are looked for first: none is sent when one is not
+// there.
+func (r *revival) named(ctx context.Context, a *admin.Admin) error {
+	var all []*message.Received
+	for _, id := range r.ids {
+		m, err := a.Message(ctx, message.DLQTopic(r.group), id)
+		if errors.Is(err, admin.ErrNoTopic) {
+			return fmt.Errorf("%w: %s", admin.ErrNoDeadLetters, r.group)
 		}
 		if err != nil {
 			return err
 		}
-		if sent == 0 {
-			fmt.Fprintln(r.Stderr, "the group has no such dead letters")
+		all = append(all, m)
+	}
+	for _, m := range all {
+		if err := r.send(ctx, a, m); err != nil {
+			return r.end(err)
 		}
-		return nil
-	})
+	}
+	return r.end(nil)
+}
+
+// send sends a dead letter again. One that can't be sent is kept for end: the others
+// go on.
+func (r *revival) send(ctx context.Context, a *admin.Admin, m *message.Received) error {
+	err := r.one(ctx, a, m)
+	switch {
+	case err == nil:
+		r.sent++
+	case admin.OfOneMessage(err):
+		r.failed = append(r.failed, err)
+	default:
+		return err
+	}
+	r.last = m.StoreTime
+	return nil
+}
+
+// end is the error of the whole: what stopped it, and which letters could not be sent.
+func (r *revival) end(stopped error) error {
+	if len(r.failed) == 0 {
+		return stopped
+	}
+	err := errors.Join(r.failed...)
+	if len(r.failed)+r.sent > 1 {
+		err = fmt.Errorf("%d dead letters were resent, %d can't be:\n%w", r.sent, len(r.failed), err)
+	}
+	return errors.Join(stopped, err)
 }
 
 // one sends a dead letter again.

@@ -108,6 +108,19 @@ func giveUp(t *testing.T, s *stage, args []string) {
 	}
 }
 
+// popped is `@ popped GROUP TOPIC`: a dead letter of a group that pops.
+func popped(t *testing.T, s *stage, args []string) {
+	_, err := rpc.Send(t.Context(), s.connect(t, nil), s.server.Broker, &header.SendRequest{
+		ProducerGroup: []byte("popped"), Topic: []byte(message.DLQTopic(args[0])), DefaultTopic: []byte(message.TopicAutoCreate), DefaultTopicQueueNums: 1,
+		Properties: message.Properties{
+			message.PropertyUniqueKey: "7F000001000012345678ABCDEF010000", message.PropertyFirstPopTime: "1", message.PropertyDLQOriginTopic: args[1],
+		}.Append(nil),
+	}, []byte("popped"))
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // trace is `@ trace ID RECORD ...`: a client's trace of a message, whose records have
 // their fields split by commas.
 func trace(t *testing.T, s *stage, args []string) {

@@ -267,7 +267,7 @@ func (s *stage) direct(t *testing.T, line string) {
 
 // directives are what scenarios need beside commands.
 var directives = map[string]func(t *testing.T, s *stage, args []string){
-	"consumer": standIn, "producer": producerStandIn, "commit": commit, "giveup": giveUp, "trace": trace,
+	"consumer": standIn, "producer": producerStandIn, "commit": commit, "giveup": giveUp, "popped": popped, "trace": trace,
 	"server": func(t *testing.T, s *stage, keys []string) {
 		args := []string{
 			"server", "--data", filepath.Join(t.TempDir(), "data"), "--namesrv-set", "listenPort=0", "--namesrv-set", "bindAddress=127.0.0.1",
