@@ -123,6 +123,16 @@ func (w *world) answer(addr string, r *remoting.Request) *wire.Response {
 		return w.inspect(addr, r)
 	}
 	switch r.Code {
+	case wire.ReqGetTopicConfig:
+		topic, _ := r.Ext.Get("topic")
+		for _, h := range w.created[addr] {
+			if h.Topic == string(topic) {
+				c := body.NewTopicConfig(h.Topic)
+				c.ReadQueueNums, c.WriteQueueNums, c.Perm, c.Order = h.ReadQueueNums, h.WriteQueueNums, h.Perm, h.Order
+				return &wire.Response{Body: body.Marshal(&c)}
+			}
+		}
+		return &wire.Response{Code: wire.TopicNotExist, Remark: "no such topic"}
 	case wire.ReqUpdateAndCreateTopic:
 		var h header.CreateTopicRequest
 		if err := h.DecodeExt(r.Ext); err != nil {
@@ -170,7 +180,7 @@ func TestCreateTopic(t *testing.T) {
 		t.Error("created on a slave")
 	}
 	w.refusing = addrA
-	done, err = a.CreateTopic(t.Context(), Topic{Name: "T", Queues: 3, Perm: 4, Order: true, Cluster: "C"})
+	done, err = a.CreateTopic(t.Context(), Topic{Name: "U", Queues: 3, Perm: 4, Order: true, Cluster: "C"})
 	if !errors.Is(err, rpc.SystemError) || !strings.Contains(err.Error(), "broker a") || len(done) != 1 || done[0].Name != "b" {
 		t.Errorf("%+v, %v", done, err)
 	}
@@ -181,6 +191,34 @@ func TestCreateTopic(t *testing.T) {
 		if _, err := a.CreateTopic(t.Context(), bad); err == nil {
 			t.Errorf("%+v was created", bad)
 		}
+	}
+}
+
+// A topic that is there stays as it is, and comes to brokers that have joined since.
+func TestCreateTopicThatExists(t *testing.T) {
+	w := newWorld(t, names1)
+	w.broker("C", "a", addrA, 0)
+	a := New(w.client, []string{names1})
+	topic := Topic{Name: "T", Queues: 3}
+	if _, err := a.CreateTopic(t.Context(), topic); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.CreateTopic(t.Context(), topic); !errors.Is(err, ErrTopicExists) {
+		t.Error(err)
+	}
+	w.broker("C", "b", addrB, 0)
+	for _, other := range []Topic{{Queues: 1}, {Queues: 3, Perm: 4}, {Queues: 3, Order: true}} {
+		other.Name = "T"
+		if _, err := a.CreateTopic(t.Context(), other); !errors.Is(err, ErrTopicExists) || !strings.Contains(err.Error(), "T at broker a, with 3 queues") {
+			t.Errorf("%+v: %v", other, err)
+		}
+	}
+	if len(w.created[addrA]) != 1 || len(w.created[addrB]) != 0 {
+		t.Errorf("created %+v", w.created)
+	}
+	done, err := a.CreateTopic(t.Context(), topic)
+	if err != nil || len(done) != 1 || done[0].Name != "b" || len(w.created[addrA]) != 1 || len(w.created[addrB]) != 1 {
+		t.Errorf("%+v, %v, %+v", done, err, w.created)
 	}
 }
 

@@ -130,7 +130,7 @@ func (a *Admin) makeRetryTopic(ctx context.Context, cluster, group, topic string
 		return err
 	}
 	made, err := a.CreateTopic(ctx, Topic{Name: topic, Cluster: cluster, Queues: max(g.At[0].Config.RetryQueueNums, 1)})
-	if err != nil {
+	if err != nil && !errors.Is(err, ErrTopicExists) {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)

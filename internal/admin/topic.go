@@ -25,8 +25,12 @@ type Topic struct {
 	Order   bool   // queues keep their place when a broker is down
 }
 
-// CreateTopic makes a topic on all masters of its cluster, or changes it there,
-// and gives those that have it now.
+// ErrTopicExists: brokers have the topic already.
+var ErrTopicExists = errors.New("the topic exists already")
+
+// CreateTopic makes a topic on all masters of its cluster that do not have it, and
+// gives those. ErrTopicExists, and nothing is made, when all have it, or one has it
+// otherwise than t says.
 func (a *Admin) CreateTopic(ctx context.Context, t Topic) ([]Broker, error) {
 	if err := message.CheckTopic(t.Name); err != nil {
 		return nil, err
@@ -48,9 +52,23 @@ func (a *Admin) CreateTopic(ctx context.Context, t Topic) ([]Broker, error) {
 		Topic: t.Name, DefaultTopic: message.TopicAutoCreate, ReadQueueNums: t.Queues, WriteQueueNums: t.Queues,
 		Perm: t.Perm, TopicFilterType: body.SingleTag, Order: t.Order,
 	}
-	var done []Broker
+	var missing, done []Broker
 	var errs []error
 	for _, b := range masters {
+		switch c, err := a.topicAt(ctx, Node{b.Cluster, b.Name, 0, b.Addrs[0]}, t.Name); {
+		case errors.Is(err, ErrNoTopic), errors.Is(err, rpc.TopicNotExist):
+			missing = append(missing, b)
+		case err != nil:
+			errs = append(errs, fmt.Errorf("broker %s: %w", b.Name, err))
+		case c.ReadQueueNums != t.Queues || c.WriteQueueNums != t.Queues || c.Perm != t.Perm || c.Order != t.Order:
+			return nil, fmt.Errorf("%w: %s at broker %s, with %d queues to read, %d to write, permission %d, order %t",
+				ErrTopicExists, t.Name, b.Name, c.ReadQueueNums, c.WriteQueueNums, c.Perm, c.Order)
+		}
+	}
+	if len(missing) == 0 && len(errs) == 0 {
+		return nil, fmt.Errorf("%w: %s at all brokers", ErrTopicExists, t.Name)
+	}
+	for _, b := range missing {
 		err := a.request(ctx, b.Addrs[0], func(ctx context.Context, addr string) error {
 			return rpc.CreateTopic(ctx, a.caller, addr, h)
 		})

@@ -191,6 +191,30 @@ func (a *Admin) followOrder(ctx context.Context, topic string, done []TopicAt, d
 	return err
 }
 
+// Unread gives how many messages are in queues that a change would take from those
+// that can be read. ErrNoTopic when the topic is not there.
+func (a *Admin) Unread(ctx context.Context, topic string, change TopicChange) (messages int64, err error) {
+	if change.Read == nil {
+		return 0, nil
+	}
+	s, err := a.TopicStatus(ctx, topic)
+	if err != nil {
+		return 0, err
+	}
+	read := map[string]int32{} // by broker
+	for _, b := range s.Brokers {
+		if change.Broker == "" || change.Broker == b.Broker {
+			read[b.Broker] = b.ReadQueueNums
+		}
+	}
+	for _, q := range s.Queues {
+		if q.Queue >= *change.Read && q.Queue < read[q.Broker] {
+			messages += q.Max - q.Min
+		}
+	}
+	return messages, nil
+}
+
 func notThere(broker, topic string) error {
 	return fmt.Errorf("%w: %s has no topic %s", ErrNoBroker, broker, topic)
 }

@@ -117,6 +117,29 @@ func TestUpdateTopic(t *testing.T) {
 	}
 }
 
+// Queue 10 is among those that are not read any more where there were 11.
+func TestUnread(t *testing.T) {
+	w, a, _ := newTopic(t)
+	answer := w.inspect
+	w.inspect = func(addr string, r *remoting.Request) *wire.Response {
+		if r.Code == wire.ReqGetTopicConfig && addr == addrA {
+			config := body.NewTopicConfig("T")
+			config.ReadQueueNums = 11
+			return &wire.Response{Body: body.Marshal(&config)}
+		}
+		return answer(addr, r)
+	}
+	four, eleven := int32(4), int32(11)
+	for _, c := range []struct {
+		change TopicChange
+		want   int64
+	}{{TopicChange{Read: &four}, 7}, {TopicChange{Read: &four, Broker: "a"}, 7}, {TopicChange{Read: &four, Broker: "b"}, 0}, {TopicChange{Read: &eleven}, 0}, {TopicChange{Write: &four}, 0}} {
+		if got, err := a.Unread(t.Context(), "T", c.change); err != nil || got != c.want {
+			t.Errorf("%+v: %d, %v, want %d", c.change, got, err, c.want)
+		}
+	}
+}
+
 // Name servers' order of a topic follows its queues: what is not in it, clients do
 // not see.
 func TestUpdateTopicKeepsOrder(t *testing.T) {

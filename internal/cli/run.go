@@ -137,6 +137,8 @@ func hint(err error) string {
 		return "see what there is with `twostage group list`"
 	case errors.Is(err, admin.ErrGroupExists):
 		return "change it with `twostage group update GROUP`"
+	case errors.Is(err, admin.ErrTopicExists):
+		return "change it with `twostage topic update TOPIC`"
 	case errors.Is(err, admin.ErrNotOnline):
 		return "see who is with `twostage consumer list`"
 	case errors.Is(err, admin.ErrNoProducer):

@@ -31,7 +31,9 @@ func topicCreate(p Process) *cobra.Command {
 	t := admin.Topic{}
 	perm := ""
 	cmd := &cobra.Command{
-		Use: "create TOPIC", Short: "Create a topic on all brokers of a cluster, or change it", Args: args(1, 1),
+		Use: "create TOPIC", Short: "Create a topic on all brokers of a cluster", Args: args(1, 1),
+		Long: `Create a topic on all brokers of a cluster. Where brokers have it already, with the settings that are asked for, it is
+made on those that do not, such as one that has joined the cluster later.`,
 		RunE: func(cmd *cobra.Command, given []string) error {
 			t.Name = given[0]
 			var err error

@@ -69,21 +69,25 @@ func topicView(ctx context.Context, a *admin.Admin, topic string) (*output.View,
 }
 
 func topicUpdate(p Process) *cobra.Command {
-	c := &cluster{Process: p}
+	c, sure := &cluster{Process: p}, &consent{}
 	read, write, queues := int32(0), int32(0), int32(0)
 	order, perm, broker := false, "", ""
 	cmd := &cobra.Command{
 		Use: "update TOPIC", Short: "Change a topic where it is; what is not named stays", Args: args(1, 1),
+		Long: `Change a topic where it is; what is not named stays. Messages of queues that are not read any more are never consumed:
+when there are any, you are asked. To have fewer queues and lose nothing, lower --write first, and --read when all
+groups have consumed what is in the others.`,
 		Example: "  twostage topic update orders --queues 16\n  twostage topic update orders --perm r --broker broker-b",
 	}
 	c.flags(cmd)
 	fl := cmd.Flags()
 	fl.Int32Var(&queues, "queues", 0, "queues on each broker, to write and to read")
 	fl.Int32Var(&write, "write", 0, "queues to write on each broker")
-	fl.Int32Var(&read, "read", 0, "queues to read on each broker; keep them until all is consumed when there are to be fewer")
+	fl.Int32Var(&read, "read", 0, "queues to read on each broker")
 	fl.StringVar(&perm, "perm", "", "rw, r or w")
 	fl.BoolVar(&order, "order", false, "queues keep their place when a broker is down")
 	fl.StringVar(&broker, "broker", "", "only on the broker of this `NAME`")
+	sure.flag(cmd)
 	complete(cmd, "perm", "rw", "r", "w")
 	c.completeFlag(cmd, "broker", brokerNames)
 	c.completeArgs(cmd, topicNames)
@@ -122,6 +126,16 @@ func topicUpdate(p Process) *cobra.Command {
 			return usagef("nothing to change: say what with --queues, --read, --write, --perm or --order")
 		}
 		return c.admin(func(a *admin.Admin) error {
+			unread, err := a.Unread(cmd.Context(), given[0], change)
+			if err != nil {
+				return err
+			}
+			if unread > 0 {
+				why := fmt.Sprintf("%d messages of %s are in queues that nobody would read any more", unread, given[0])
+				if err := sure.ask(cmd.Context(), p, why, why+".\nType yes to change it: ", "not changed"); err != nil {
+					return err
+				}
+			}
 			done, err := a.UpdateTopic(cmd.Context(), given[0], change)
 			for _, t := range done {
 				if err := c.did(p, "updated", "topic", given[0], "broker", t.Broker, "read", t.ReadQueueNums, "write", t.WriteQueueNums, "perm", permText(t.Perm), "order", t.Order); err != nil {
