@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 
 	"github.com/twostage/twostage/internal/rpc"
@@ -109,29 +110,48 @@ func (a *Admin) Group(ctx context.Context, cluster, name string) (*Group, error)
 
 // CreateGroup makes a consumer group on all masters of a cluster, the only one when
 // it is not named, as change leaves the settings of a new group, and gives those that
-// have it now. ErrGroupExists, and nothing is made, when one has it already.
+// have got it. Where some have it already, the others get the settings of the first.
+// ErrGroupExists, and nothing is made, when all have it, or change would change it.
 func (a *Admin) CreateGroup(ctx context.Context, cluster, name string, change func(*body.SubscriptionGroupConfig)) ([]Broker, error) {
 	if err := message.CheckGroup(name); err != nil {
 		return nil, err
 	}
-	return a.putGroup(ctx, cluster, name, func(old *body.SubscriptionGroupConfig) (*body.SubscriptionGroupConfig, error) {
-		if old != nil {
-			return nil, ErrGroupExists
-		}
+	return a.putGroup(ctx, cluster, name, func(olds []*body.SubscriptionGroupConfig) error {
 		c := body.NewSubscriptionGroupConfig(name)
 		change(&c)
-		return &c, nil
+		made := &c
+		if at := slices.IndexFunc(olds, func(old *body.SubscriptionGroupConfig) bool { return old != nil }); at >= 0 {
+			made = olds[at]
+		}
+		missing := false
+		for i, old := range olds {
+			if old == nil {
+				olds[i], missing = made, true
+				continue
+			}
+			changed := *old
+			if change(&changed); !reflect.DeepEqual(changed, *old) {
+				return fmt.Errorf("%w, with other settings", ErrGroupExists)
+			}
+			olds[i] = nil
+		}
+		if !missing {
+			return ErrGroupExists
+		}
+		return nil
 	})
 }
 
 // UpdateGroup changes the settings of a consumer group on all masters of a cluster
 // that have it, and gives those. ErrNoGroup when none has it.
 func (a *Admin) UpdateGroup(ctx context.Context, cluster, name string, change func(*body.SubscriptionGroupConfig)) ([]Broker, error) {
-	changed, err := a.putGroup(ctx, cluster, name, func(old *body.SubscriptionGroupConfig) (*body.SubscriptionGroupConfig, error) {
-		if old != nil {
-			change(old)
+	changed, err := a.putGroup(ctx, cluster, name, func(olds []*body.SubscriptionGroupConfig) error {
+		for _, old := range olds {
+			if old != nil {
+				change(old)
+			}
 		}
-		return old, nil
+		return nil
 	})
 	if len(changed) == 0 && err == nil {
 		return nil, fmt.Errorf("%w: %s", ErrNoGroup, name)
@@ -140,8 +160,9 @@ func (a *Admin) UpdateGroup(ctx context.Context, cluster, name string, change fu
 }
 
 // putGroup asks all masters for the settings of a group before it changes one of
-// them. decide gives what they are to be, nil to leave them.
-func (a *Admin) putGroup(ctx context.Context, cluster, name string, decide func(old *body.SubscriptionGroupConfig) (*body.SubscriptionGroupConfig, error)) ([]Broker, error) {
+// them. decide gets those of each, nil where the group is not, and puts what they are to
+// be in their place, nil to leave them.
+func (a *Admin) putGroup(ctx context.Context, cluster, name string, decide func(settings []*body.SubscriptionGroupConfig) error) ([]Broker, error) {
 	masters, err := a.masters(ctx, cluster)
 	if err != nil {
 		return nil, err
@@ -153,16 +174,17 @@ func (a *Admin) putGroup(ctx context.Context, cluster, name string, decide func(
 			if err != nil {
 				return err
 			}
-			var old *body.SubscriptionGroupConfig
 			if c, ok := w.SubscriptionGroupTable[name]; ok {
-				old = &c
+				wanted[i] = &c
 			}
-			wanted[i], err = decide(old)
-			return err
+			return nil
 		})
 		if err != nil {
 			return nil, fmt.Errorf("group %s: broker %s: %w", name, b.Name, err)
 		}
+	}
+	if err := decide(wanted); err != nil {
+		return nil, fmt.Errorf("group %s: %w", name, err)
 	}
 	var done []Broker
 	var errs []error

@@ -74,7 +74,10 @@ func TestGroups(t *testing.T) {
 		}
 	}
 	act([]string{"a group new 7 tries", "b group new 7 tries"}, nil, func() ([]Broker, error) { return a.CreateGroup(t.Context(), "", "new", seven) })
+	same := func(*body.SubscriptionGroupConfig) {}
 	act(nil, ErrGroupExists, func() ([]Broker, error) { return a.CreateGroup(t.Context(), "", "only", seven) })
+	act(nil, ErrGroupExists, func() ([]Broker, error) { return a.CreateGroup(t.Context(), "", "both", same) })
+	act([]string{"a group only 16 tries"}, nil, func() ([]Broker, error) { return a.CreateGroup(t.Context(), "", "only", same) }) // a joined later
 	act([]string{"b group only 7 tries"}, nil, func() ([]Broker, error) { return a.UpdateGroup(t.Context(), "", "only", seven) })
 	act(nil, ErrNoGroup, func() ([]Broker, error) { return a.UpdateGroup(t.Context(), "", "gone", seven) })
 	act(nil, ErrNoGroup, func() ([]Broker, error) { return a.DeleteGroup(t.Context(), "", "gone", false, false) })

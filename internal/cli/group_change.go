@@ -78,7 +78,10 @@ func setIf[T any](given bool, to *T, value T) {
 }
 
 func groupCreate(p Process) *cobra.Command {
-	return groupPut(p, "create GROUP", "Create a consumer group on all brokers of a cluster", "created", (*admin.Admin).CreateGroup)
+	cmd := groupPut(p, "create GROUP", "Create a consumer group on all brokers of a cluster", "created", (*admin.Admin).CreateGroup)
+	cmd.Long = `Create a consumer group on all brokers of a cluster. Where brokers have it already, it is made on those that do not,
+such as one that has joined the cluster later, with the settings that it has: those that are given must not differ.`
+	return cmd
 }
 
 func groupUpdate(p Process) *cobra.Command {
