@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/twostage/twostage/internal/rpc"
+	"github.com/twostage/twostage/internal/wire"
 	"github.com/twostage/twostage/internal/wire/body"
 )
 
@@ -29,9 +30,23 @@ var (
 // requestTimeout bounds one request.
 const requestTimeout = 5 * time.Second
 
+// timed is a Caller that gives up each request after some time.
+type timed struct {
+	rpc.Caller
+	patience time.Duration
+}
+
+// Invoke waits for the answer as long as there is patience.
+func (t timed) Invoke(ctx context.Context, addr string, req *wire.Request) (*wire.Command, error) {
+	ctx, cancel := context.WithTimeout(ctx, t.patience)
+	defer cancel()
+	return t.Caller.Invoke(ctx, addr, req)
+}
+
 // Admin looks after a cluster. New makes one.
 type Admin struct {
-	caller  rpc.Caller
+	caller  rpc.Caller // waits requestTimeout for each answer
+	relay   rpc.Caller // waits relayPatience
 	servers []string
 	addrs   func() ([]net.Addr, error) // of this machine
 }
@@ -39,7 +54,7 @@ type Admin struct {
 // New makes an Admin that sends through c and asks the given name servers, each
 // host:port; none will do where only brokers with an address are asked.
 func New(c rpc.Caller, nameServers []string) *Admin {
-	return &Admin{caller: c, servers: slices.Clone(nameServers), addrs: net.InterfaceAddrs}
+	return &Admin{caller: timed{c, requestTimeout}, relay: timed{c, relayPatience}, servers: slices.Clone(nameServers), addrs: net.InterfaceAddrs}
 }
 
 // ask calls fn with one name server after the other until one answers, be it
@@ -70,6 +85,7 @@ func (a *Admin) each(ctx context.Context, addrs []string, fn func(ctx context.Co
 	return errors.Join(errs...)
 }
 
+// request calls fn, which has requestTimeout for all that it asks.
 func (a *Admin) request(ctx context.Context, addr string, fn func(ctx context.Context, addr string) error) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()

@@ -89,15 +89,15 @@ func (n Node) Name() string {
 }
 
 // eachNode calls fn with all of them, one after the other, and joins the errors,
-// each with the name of its node.
+// each with the name of its node. fn may ask a node as often as it needs to: each
+// answer has its own time.
 func (a *Admin) eachNode(ctx context.Context, nodes []Node, fn func(ctx context.Context, n Node) error) error {
 	var errs []error
 	for _, n := range nodes {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		err := a.request(ctx, n.Addr, func(ctx context.Context, _ string) error { return fn(ctx, n) })
-		if err != nil {
+		if err := fn(ctx, n); err != nil {
 			errs = append(errs, fmt.Errorf("broker %s: %w", n.Name(), err))
 		}
 	}

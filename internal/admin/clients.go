@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/twostage/twostage/internal/rpc"
@@ -17,6 +18,9 @@ import (
 
 // relayPatience bounds what a broker asks a client for us: brokers wait 10 s.
 const relayPatience = 12 * time.Second
+
+// relaysAtOnce is how many clients are asked at the same time.
+const relaysAtOnce = 16
 
 // Member is a client of a consumer group and what it says of itself.
 type Member struct {
@@ -49,12 +53,29 @@ func (a *Admin) Members(ctx context.Context, cluster, group string, info, stacks
 		}
 	}
 	slices.SortFunc(all, func(x, y Member) int { return cmp.Compare(x.ClientID, y.ClientID) })
-	for i := range all {
-		if info && ctx.Err() == nil {
-			all[i].Info, all[i].Err = a.runningInfo(ctx, all[i].addr, group, all[i].ClientID, stacks)
-		}
+	if info {
+		a.askAll(ctx, all, group, stacks)
 	}
 	return all, errors.Join(err, context.Cause(ctx))
+}
+
+// askAll asks clients how they are doing: a few that are stuck keep nobody else.
+func (a *Admin) askAll(ctx context.Context, all []Member, group string, stacks bool) {
+	var asking sync.WaitGroup
+	defer asking.Wait()
+	free := make(chan struct{}, relaysAtOnce)
+	for i := range all {
+		select {
+		case <-ctx.Done():
+			return
+		case free <- struct{}{}:
+		}
+		m := &all[i]
+		asking.Go(func() {
+			m.Info, m.Err = a.runningInfo(ctx, m.addr, group, m.ClientID, stacks)
+			<-free
+		})
+	}
 }
 
 // Member gives one client of a consumer group and how it is doing. ErrNotOnline when
@@ -71,7 +92,5 @@ func (a *Admin) Member(ctx context.Context, cluster, group, clientID string, sta
 }
 
 func (a *Admin) runningInfo(ctx context.Context, addr, group, clientID string, stacks bool) (*body.ConsumerRunningInfo, error) {
-	ctx, cancel := context.WithTimeout(ctx, relayPatience)
-	defer cancel()
-	return rpc.RunningInfo(ctx, a.caller, addr, group, clientID, stacks)
+	return rpc.RunningInfo(ctx, a.relay, addr, group, clientID, stacks)
 }

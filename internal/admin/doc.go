@@ -12,7 +12,7 @@
 // done all the same.
 //
 // An Admin keeps no state but its configuration, owns no connection, starts no
-// goroutine, and may be used from many goroutines.
+// goroutine that outlives the call, and may be used from many goroutines.
 //
 // It refuses to guess: a cluster must be named when there are several, and a
 // broker when several have a transaction of an id. What it decides for a

@@ -239,9 +239,7 @@ func (a *Admin) ConsumeDirectly(ctx context.Context, group, client string, m *me
 		}
 	}
 	h := &header.ConsumeDirectlyRequest{ConsumerGroup: group, ClientID: res.Client, MsgID: m.OffsetID(), BrokerName: m.BrokerName, Topic: m.Topic}
-	ctx, cancel := context.WithTimeout(ctx, relayPatience)
-	defer cancel()
-	got, err := rpc.ConsumeDirectly(ctx, a.caller, addr, h)
+	got, err := rpc.ConsumeDirectly(ctx, a.relay, addr, h)
 	if errors.Is(err, rpc.SystemError) && strings.Contains(err.Error(), "not online") {
 		return nil, fmt.Errorf("%w: %w", ErrNotOnline, err)
 	}

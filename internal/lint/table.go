@@ -96,7 +96,7 @@ var table = []row{
 		goroutines: "one request to each name server side by side, inside one call, which waits for them",
 	},
 
-	{path: "internal/admin", layer: 5},
+	{path: "internal/admin", layer: 5, goroutines: "Members asks the clients of a group at the same time, and waits for them"},
 	{path: "internal/proxy", layer: 5},
 	{path: "internal/fsck", layer: 5},
 	{path: "internal/bench", layer: 5, also: []string{"client"}, goroutines: "load generators, waited for before a run returns"},
