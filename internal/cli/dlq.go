@@ -176,12 +176,17 @@ func (r *revival) run(ctx context.Context) error {
 		if err == nil && r.sent+len(r.failed) == 0 {
 			fmt.Fprintln(r.Stderr, "the group has no such dead letters")
 		}
-		if err != nil && r.sent > 0 {
-			_, until, _ := strings.Cut(r.span, "..")
-			err = fmt.Errorf("stopped after %d messages: go on with --time \"%v..%s\": %w", r.sent, output.Time(r.last), until, err)
-		}
-		return r.end(err)
+		return r.end(r.stopped(err))
 	})
+}
+
+// stopped adds to an error where to go on from.
+func (r *revival) stopped(err error) error {
+	if err == nil || r.sent == 0 {
+		return err
+	}
+	_, until, _ := strings.Cut(r.span, "..")
+	return fmt.Errorf("stopped after %d messages, go on with --time \"%s..%s\": %w", r.sent, output.Time(r.last), until, err)
 }
 
 // named sends those of --id. All are looked for first: none is sent when one is not
