@@ -79,7 +79,7 @@ func parsePosition(text string, now time.Time) (admin.Position, error) {
 		}
 		return admin.AtOffset(n), nil
 	}
-	if _, err := strconv.ParseInt(text, 10, 64); err == nil && len(text) < 10 {
+	if _, err := strconv.ParseInt(text, 10, 64); err == nil && len(text) < 12 {
 		return admin.Position{}, fmt.Errorf("%s may be an offset or a time: for an offset say offset:%s", text, text)
 	}
 	t, err := output.ParseTime(text, now)

@@ -24,8 +24,8 @@ What ` + "`--help`" + ` of every command prints. Made by ` + "`go generate ./int
 Commands are nouns with verbs. All that show something take ` + "`-o table|wide|json|yaml`" + `; tables fit the terminal, cut no id,
 and cut nothing when they are piped. Those that do something print a line for each thing done, or an object with
 ` + "`-o json`" + `. Commands that destroy or decide ask first: ` + "`--yes`" + ` answers, and without a terminal it must. ` + "`--watch[=5s]`" + ` looks
-again and again. Times are ` + "`2026-01-02T15:04:05Z`" + `, without a zone local, ` + "`2h ago`, `-30m`, `now`" + `, or milliseconds since 1970;
-spans ` + "`90s`, `2h30m`, `7d`" + `; sizes ` + "`512KiB`, `4MiB`" + `.
+again and again. Times are ` + "`2026-01-02T15:04:05Z`" + `, without a zone local, ` + "`2h ago`, `-30m`, `now`" + `, or milliseconds since 1970,
+of 12 digits or more; spans ` + "`90s`, `2h30m`, `7d`" + `; sizes ` + "`512KiB`, `4MiB`" + `.
 
 Results are on standard output, notes and errors on standard error. Exit codes: 0 done, 1 failed, 2 the command line is wrong,
 130 interrupted. ` + "`TWOSTAGE_NAMESRV`" + ` is the default of --namesrv, ` + "`TWOSTAGE_ACCESS_KEY` and `TWOSTAGE_SECRET_KEY`" + ` stand for --access-key and

@@ -36,8 +36,15 @@ func Millis(ms int64) string {
 	return Time(time.UnixMilli(ms))
 }
 
+// Digits of a number that is a time: from leastMillis on, which is 1973, it is
+// milliseconds; from leastSeconds on it may be seconds as well, and is refused.
+const (
+	leastSeconds = 10
+	leastMillis  = 12
+)
+
 // TimeHelp says what ParseTime reads.
-const TimeHelp = "2026-01-02T15:04:05Z, without a zone as local time, shorter as 2026-01-02; 2h ago, -30m, now; or milliseconds since 1970"
+const TimeHelp = "2026-01-02T15:04:05Z, without a zone as local time, shorter as 2026-01-02; 2h ago, -30m, now; or milliseconds since 1970, of 12 digits or more"
 
 // ParseTime reads a time as people write it, see [TimeHelp].
 func ParseTime(text string, now time.Time) (time.Time, error) {
@@ -54,7 +61,10 @@ func ParseTime(text string, now time.Time) (time.Time, error) {
 			return now.Add(-d), nil
 		}
 	}
-	if ms, err := strconv.ParseInt(text, 10, 64); err == nil && ms >= 0 && len(text) >= 10 {
+	if ms, err := strconv.ParseInt(text, 10, 64); err == nil && ms >= 0 && len(text) >= leastSeconds {
+		if len(text) < leastMillis {
+			return time.Time{}, fmt.Errorf("%q may be seconds or milliseconds since 1970: for seconds say %s000, for milliseconds %s", text, text, strings.Repeat("0", leastMillis-len(text))+text)
+		}
 		return time.UnixMilli(ms), nil
 	}
 	for _, layout := range timeLayouts {

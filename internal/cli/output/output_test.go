@@ -119,8 +119,8 @@ func TestYAML(t *testing.T) {
 		{map[string]int{}, "{}\n"},
 		{"no", "\"no\"\n"},
 		{[]any{1, "a", []int{2, 3}, true}, "- 1\n- a\n-\n  - 2\n  - 3\n- true\n"},
-		{[]queue{{ID: 9007199254740993, Empty: []string{}, Tags: []string{"x: y", "-1", "1e3", "täglich", "a-b.c/d", "", "#", "Null", "~", "a b", "\x1b"}}},
-			"-\n  id: 9007199254740993\n  empty: []\n  none: null\n  tags:\n    - \"x: y\"\n    - \"-1\"\n    - \"1e3\"\n    - \"täglich\"\n    - a-b.c/d\n    - \"\"\n    - \"#\"\n    - \"Null\"\n    - \"~\"\n    - \"a b\"\n    - \"\\u001b\"\n"},
+		{[]queue{{ID: 9007199254740993, Empty: []string{}, Tags: []string{"x: y", "-1", "1e3", "täglich", "a-b.c/d", "", "#", "Null", "~", "a b", "\x1b", "\x7f", "\u009b2J", "\ufffe", "\U0001F600"}}},
+			"-\n  id: 9007199254740993\n  empty: []\n  none: null\n  tags:\n    - \"x: y\"\n    - \"-1\"\n    - \"1e3\"\n    - \"täglich\"\n    - a-b.c/d\n    - \"\"\n    - \"#\"\n    - \"Null\"\n    - \"~\"\n    - \"a b\"\n    - \"\\u001b\"\n    - \"\\u007f\"\n    - \"\\u009b2J\"\n    - \"\\ufffe\"\n    - \"\U0001F600\"\n"},
 		{map[string]any{"%RETRY%g": map[string]any{"1": 1.5}}, "\"%RETRY%g\":\n  \"1\": 1.5\n"},
 	} {
 		var b strings.Builder
@@ -148,7 +148,7 @@ func TestParseTime(t *testing.T) {
 		"now": now, "2h ago": now.Add(-2 * time.Hour), "-30m": now.Add(-30 * time.Minute), "1d12h ago": now.Add(-36 * time.Hour), "-1w": now.Add(-168 * time.Hour),
 		"2026-01-02T15:04:05Z": time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC), "2026-01-02T15:04:05.250+01:00": time.Date(2026, 1, 2, 14, 4, 5, 250e6, time.UTC),
 		"2026-01-02T15:04:05": time.Date(2026, 1, 2, 15, 4, 5, 0, zone), "2026-01-02 15:04": time.Date(2026, 1, 2, 15, 4, 0, 0, zone), " 2026-01-02 ": time.Date(2026, 1, 2, 0, 0, 0, 0, zone),
-		"1700000000123": time.UnixMilli(1700000000123),
+		"1700000000123": time.UnixMilli(1700000000123), "170000000012": time.UnixMilli(170000000012), "001700000000": time.UnixMilli(1700000000),
 	} {
 		if got, err := ParseTime(text, now); err != nil || !got.Equal(want) {
 			t.Errorf("%q: %v, %v, want %v", text, got, err, want)
@@ -157,6 +157,11 @@ func TestParseTime(t *testing.T) {
 	for _, text := range []string{"", "yesterday", "2h", "ago", "- 1", "-", "17", "2026", "2026-13-01", "-5", "-1x", "1.5d ago", "2026-01-02T25:00:00Z"} {
 		if got, err := ParseTime(text, now); err == nil || !strings.Contains(err.Error(), "2h ago") {
 			t.Errorf("%q is %v, %v", text, got, err)
+		}
+	}
+	for text, other := range map[string]string{"1700000000": "1700000000000", "17000000000": "017000000000"} {
+		if got, err := ParseTime(text, now); err == nil || !strings.Contains(err.Error(), "may be seconds or milliseconds") || !strings.Contains(err.Error(), other) {
+			t.Errorf("seconds or milliseconds: %q is %v, %v", text, got, err)
 		}
 	}
 	if Time(time.Time{}) != "-" || Millis(0) != "-" || Time(now) != "2026-03-04T05:06:07.000+02:00" || Ago(time.Time{}, now) != "-" || Ago(now.Add(-time.Minute), now) != "1m00s" {

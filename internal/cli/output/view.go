@@ -10,6 +10,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // Format is what -o says. Its zero value is Table.
@@ -102,12 +103,35 @@ func (v *View) Write(w io.Writer, f Format, width int) error {
 }
 
 // WriteJSON writes a value as JSON and a line feed; on one line when indent is
-// empty.
+// empty. Characters that act on terminals, or that YAML does not allow, are escaped.
 func WriteJSON(w io.Writer, v any, indent string) error {
-	e := json.NewEncoder(w)
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", indent)
-	return e.Encode(v)
+	if err := e.Encode(v); err != nil {
+		return err
+	}
+	_, err := w.Write(escape(b.Bytes()))
+	return err
+}
+
+// escape escapes in JSON what encoding/json leaves as it is: above '~', which only
+// texts have, what has no shape. Those above U+FFFF stay: YAML knows no pairs.
+func escape(text []byte) []byte {
+	hidden := func(r rune) bool { return r > '~' && r <= 0xffff && !unicode.IsGraphic(r) }
+	if !bytes.ContainsFunc(text, hidden) {
+		return text
+	}
+	var b bytes.Buffer
+	for _, r := range string(text) {
+		if hidden(r) {
+			fmt.Fprintf(&b, `\u%04x`, r)
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.Bytes()
 }
 
 // Act is something that was done: a word, and what it was done to.

@@ -29,6 +29,10 @@ func WriteYAML(w io.Writer, v any) error {
 	return err
 }
 
+// longestKey is how many bytes a key has at most that stands before its colon on one
+// line: YAML allows 1024 characters; longer ones have a line and a mark of their own.
+const longestKey = 1000
+
 type yaml struct {
 	d *json.Decoder
 	b bytes.Buffer
@@ -48,7 +52,11 @@ func (y *yaml) value(depth int, below bool) error {
 			if err != nil {
 				return err
 			}
-			y.b.WriteString(plain(key.(string)) + ":")
+			name := plain(key.(string))
+			if len(name) > longestKey {
+				name = "? " + name + "\n" + strings.Repeat("  ", depth)
+			}
+			y.b.WriteString(name + ":")
 			return y.value(depth+1, true)
 		})
 	case json.Delim('['):
