@@ -22,40 +22,48 @@ import (
 // ErrNoMessage: no broker has the message.
 var ErrNoMessage = errors.New("no such message")
 
-// queryMost is how many messages are asked of one broker by key; brokers give fewer.
-const queryMost = 64
+const (
+	// queryMost is how many messages are asked of a broker by key at once; where it may give
+	// fewer (maxMsgsNumBatch, and defaultQueryMaxNum of a unique key), half of it is a full page, too.
+	queryMost = 64
+	// queryPages is how often a broker is asked for one key.
+	queryPages = 256
+)
 
 // MessagesByKey finds messages of a topic by a key of theirs that were stored between
 // begin and end in milliseconds, both included, 0 for end meaning now and later;
-// oldest first, at most limit, 0 for as many as the brokers give. ErrNoMessage when
-// there is none. Brokers that do not answer are errors beside what the others say.
-func (a *Admin) MessagesByKey(ctx context.Context, topic, key string, begin, end int64, limit int) ([]*message.Received, error) {
+// oldest first, at most limit, 0 for all. more says that there may be others: above
+// limit, older ones than queryPages pages of a broker, or of a second in which more were
+// stored than it gives at once. ErrNoMessage when there is none. Brokers that do not
+// answer are errors beside what the others say.
+func (a *Admin) MessagesByKey(ctx context.Context, topic, key string, begin, end int64, limit int) (list []*message.Received, more bool, err error) {
 	if end == 0 {
 		end = math.MaxInt64 >> 1
 	}
 	h := &header.QueryMessageRequest{Topic: topic, Key: key, MaxNum: queryMost, BeginTimestamp: begin, EndTimestamp: end}
-	list, err := a.query(ctx, h, func(m *message.Received) bool { return slices.Contains(m.Keys(), key) || m.UniqueKey() == key })
+	list, more, err = a.query(ctx, h, func(m *message.Received) bool { return slices.Contains(m.Keys(), key) || m.UniqueKey() == key })
 	if limit > 0 && len(list) > limit {
-		list = list[:limit]
+		list, more = list[:limit], true
 	}
-	return list, err
+	return list, more, err
 }
 
 // MessagesByUniqueKey finds the messages of a topic that have a unique key, which
-// are several when the producer or a tool has sent it again.
+// are several when the producer or a tool has sent it again: the last ones, where
+// they are more than a broker gives (defaultQueryMaxNum).
 func (a *Admin) MessagesByUniqueKey(ctx context.Context, topic, id string) ([]*message.Received, error) {
 	h := &header.QueryMessageRequest{Topic: topic, Key: id, MaxNum: queryMost, EndTimestamp: math.MaxInt64 >> 1, UniqueKey: true}
-	return a.query(ctx, h, func(m *message.Received) bool { return m.UniqueKey() == id })
+	list, _, err := a.query(ctx, h, func(m *message.Received) bool { return m.UniqueKey() == id })
+	return list, err
 }
 
 // query asks the masters that have the topic. What the index gives is compared: it
 // knows only hashes of keys.
-func (a *Admin) query(ctx context.Context, h *header.QueryMessageRequest, wanted func(*message.Received) bool) ([]*message.Received, error) {
+func (a *Admin) query(ctx context.Context, h *header.QueryMessageRequest, wanted func(*message.Received) bool) (list []*message.Received, more bool, err error) {
 	queues, err := a.Queues(ctx, "", h.Topic)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	var list []*message.Received
 	var errs []error
 	asked := map[string]bool{}
 	for _, q := range queues {
@@ -63,20 +71,54 @@ func (a *Admin) query(ctx context.Context, h *header.QueryMessageRequest, wanted
 			continue
 		}
 		asked[q.Broker] = true
-		found, err := a.queryAt(ctx, q, h)
+		found, others, err := a.queryAt(ctx, q, *h)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("broker %s: %w", q.Broker, err))
 		}
+		more = more || others
 		list = append(list, slices.DeleteFunc(found, func(m *message.Received) bool { return m.Topic != h.Topic || !wanted(m) })...)
 	}
-	if len(list) == 0 && len(errs) == 0 {
-		return nil, fmt.Errorf("%w: topic %s has none with key %q", ErrNoMessage, h.Topic, h.Key)
+	if len(list) == 0 && len(errs) == 0 && !more {
+		return nil, false, fmt.Errorf("%w: topic %s has none with key %q", ErrNoMessage, h.Topic, h.Key)
 	}
 	slices.SortStableFunc(list, func(x, y *message.Received) int { return x.StoreTime.Compare(y.StoreTime) })
-	return list, errors.Join(errs...)
+	return list, more, errors.Join(errs...)
 }
 
-func (a *Admin) queryAt(ctx context.Context, q Queue, h *header.QueryMessageRequest) (list []*message.Received, err error) {
+// queryAt asks one broker, which gives the last ones, for page after page up to the
+// oldest of the page before. The index counts whole seconds: a page that brings nothing
+// new is of one second, and what else is of it cannot be had.
+func (a *Admin) queryAt(ctx context.Context, q Queue, h header.QueryMessageRequest) (list []*message.Received, more bool, err error) {
+	known := map[int64]bool{} // by place in the log
+	for range queryPages {
+		page, err := a.queryPage(ctx, q, &h)
+		if err != nil {
+			return list, more, err
+		}
+		fresh, oldest := 0, int64(math.MaxInt64)
+		for _, m := range page {
+			oldest = min(oldest, m.StoreTime.UnixMilli())
+			if !known[m.PhysicalOffset] {
+				known[m.PhysicalOffset] = true
+				list = append(list, m)
+				fresh++
+			}
+		}
+		if h.UniqueKey || len(page) < queryMost/2 {
+			return list, more, nil
+		}
+		if fresh == 0 {
+			more = more || len(page) >= queryMost
+			oldest -= 1000
+		}
+		if h.EndTimestamp = oldest; oldest < h.BeginTimestamp {
+			return list, more, nil
+		}
+	}
+	return list, true, nil
+}
+
+func (a *Admin) queryPage(ctx context.Context, q Queue, h *header.QueryMessageRequest) (list []*message.Received, err error) {
 	err = a.request(ctx, q.addr, func(ctx context.Context, addr string) error {
 		records, _, err := rpc.QueryMessage(ctx, a.caller, addr, h)
 		switch {

@@ -22,6 +22,30 @@ func times(list []*message.Received) string {
 	return strings.Join(all, " ")
 }
 
+// A key of more messages than a broker gives at once is asked for page by page; where
+// a second has more than that, it is said.
+func TestMessagesByKeyPages(t *testing.T) {
+	s, a := newShelf(t)
+	s.topic("T", 1)
+	for i := range 3*queryMost + 5 {
+		s.put(addrA, "T", 0, 10_000+int64(i)*100, message.Properties{"KEYS": "k"})
+	}
+	first := s.put(addrB, "T", 0, 9_000, message.Properties{"KEYS": "k"})
+	list, more, err := a.MessagesByKey(t.Context(), "T", "k", 0, 0, 0)
+	if err != nil || more || len(list) != 3*queryMost+6 || list[0].PhysicalOffset != first.PhysicalOffset || list[1].StoreTime.UnixMilli() != 10_000 {
+		t.Errorf("%d messages, more %v, %v", len(list), more, err)
+	}
+	if list, more, err = a.MessagesByKey(t.Context(), "T", "k", 10_000, 0, 2); err != nil || !more || times(list) != "a0@10000 a0@10100" {
+		t.Errorf("%s, more %v, %v", times(list), more, err)
+	}
+	for range queryMost + 1 {
+		s.put(addrA, "T", 0, 50_000, message.Properties{"KEYS": "k"})
+	}
+	if list, more, err = a.MessagesByKey(t.Context(), "T", "k", 0, 0, 0); err != nil || !more || len(list) != 4*queryMost+6 {
+		t.Errorf("of one second: %d messages, more %v, %v", len(list), more, err)
+	}
+}
+
 func TestFindMessages(t *testing.T) {
 	s, a := newShelf(t)
 	s.topic("T", 2)
@@ -33,7 +57,7 @@ func TestFindMessages(t *testing.T) {
 		limit      int
 		want       string
 	}{{0, 0, 0, "a1@200 b0@300"}, {250, 0, 0, "b0@300"}, {0, 300, 1, "a1@200"}} {
-		list, err := a.MessagesByKey(t.Context(), "T", "k", c.begin, c.end, c.limit)
+		list, _, err := a.MessagesByKey(t.Context(), "T", "k", c.begin, c.end, c.limit)
 		if got := times(list); err != nil || got != c.want {
 			t.Errorf("%+v: %s, %v", c, got, err)
 		}
@@ -42,7 +66,7 @@ func TestFindMessages(t *testing.T) {
 	if got := times(list); err != nil || got != "b0@300 a1@400" {
 		t.Errorf("%s, %v", got, err)
 	}
-	if _, err := a.MessagesByKey(t.Context(), "T", "none", 0, 0, 0); !errors.Is(err, ErrNoMessage) {
+	if _, _, err := a.MessagesByKey(t.Context(), "T", "none", 0, 0, 0); !errors.Is(err, ErrNoMessage) {
 		t.Errorf("%v", err)
 	}
 	offsetID := func(addr string, at int64) string {

@@ -4,6 +4,7 @@
 package admin
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -255,17 +256,24 @@ func (s *shelf) messages(addr string, r *remoting.Request) (*wire.Response, erro
 	case wire.ReqQueryMessage:
 		var h header.QueryMessageRequest
 		err := h.DecodeExt(r.Ext)
-		var found []byte
+		var found []message.Record
 		for _, list := range s.stored {
 			// As a real index, it gives what has the topic at this broker, whatever the key is.
-			found = append(found, records(list, func(m *message.Record) bool {
-				return m.StoreHost.String() == addr && string(m.Topic) == h.Topic && m.StoreTimestamp >= h.BeginTimestamp && m.StoreTimestamp <= h.EndTimestamp
-			})...)
+			for _, m := range list {
+				if m.StoreHost.String() == addr && string(m.Topic) == h.Topic && m.StoreTimestamp >= h.BeginTimestamp && m.StoreTimestamp <= h.EndTimestamp {
+					found = append(found, m)
+				}
+			}
 		}
 		if found == nil {
 			return &wire.Response{Code: wire.QueryNotFound, Remark: "none"}, err
 		}
-		return &wire.Response{Header: &header.QueryMessageResponse{}, Body: found}, err
+		// And of those the last ones.
+		slices.SortFunc(found, func(x, y message.Record) int {
+			return cmp.Or(cmp.Compare(y.StoreTimestamp, x.StoreTimestamp), cmp.Compare(y.PhysicalOffset, x.PhysicalOffset))
+		})
+		found = found[:min(len(found), int(h.MaxNum))]
+		return &wire.Response{Header: &header.QueryMessageResponse{}, Body: records(found, func(*message.Record) bool { return true })}, err
 	case wire.ReqViewMessageByID:
 		var h header.ViewMessageRequest
 		err := h.DecodeExt(r.Ext)

@@ -75,7 +75,7 @@ var ErrNoTrace = errors.New("no trace of the message")
 // message.TopicTrace when it is empty.
 func (a *Admin) Trace(ctx context.Context, traceTopic, id string) ([]TraceEvent, error) {
 	traceTopic = cmp.Or(traceTopic, message.TopicTrace)
-	list, err := a.MessagesByKey(ctx, traceTopic, id, 0, 0, 0)
+	list, _, err := a.MessagesByKey(ctx, traceTopic, id, 0, 0, 0)
 	if errors.Is(err, ErrNoMessage) || errors.Is(err, ErrNoTopic) {
 		return nil, fmt.Errorf("%w %s in topic %s", ErrNoTrace, id, traceTopic)
 	}

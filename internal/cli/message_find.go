@@ -52,13 +52,13 @@ at which they were stored, or by queue and offset. The oldest come first. Bodies
 				return err
 			}
 			return c.look(cmd.Context(), func(ctx context.Context, a *admin.Admin) (*output.View, error) {
-				list, more, err := s.find(ctx, a, begin, end)
+				list, note, err := s.find(ctx, a, begin, end)
 				if len(list) == 0 && err != nil {
 					return nil, err
 				}
 				view := messagesView(c, list)
-				if more {
-					view.Note("there are more than these %d: see --limit", len(list))
+				if note != "" {
+					view.Note("%s", note)
 				}
 				return view, err
 			})
@@ -128,13 +128,13 @@ func parseTimes(text string, now time.Time) (begin, end int64, err error) {
 	return begin, end, nil
 }
 
-// find finds messages, at most the limit; more says that there are others.
-func (s *search) find(ctx context.Context, a *admin.Admin, begin, end int64) (list []*message.Received, more bool, err error) {
-	one := func(m *message.Received, err error) ([]*message.Received, bool, error) {
+// find finds messages, at most the limit; the note says whether there are others.
+func (s *search) find(ctx context.Context, a *admin.Admin, begin, end int64) (list []*message.Received, note string, err error) {
+	one := func(m *message.Received, err error) ([]*message.Received, string, error) {
 		if err != nil {
-			return nil, false, err
+			return nil, "", err
 		}
-		return []*message.Received{m}, false, nil
+		return []*message.Received{m}, "", nil
 	}
 	switch {
 	case s.id != "":
@@ -142,31 +142,34 @@ func (s *search) find(ctx context.Context, a *admin.Admin, begin, end int64) (li
 	case s.offset >= 0:
 		q, err := parseQueue(s.topic, s.queue)
 		if err != nil {
-			return nil, false, err
+			return nil, "", err
 		}
 		return one(a.MessageAt(ctx, s.topic, q.Broker, q.ID, s.offset))
 	case s.unique != "":
 		list, err = a.MessagesByUniqueKey(ctx, s.topic, s.unique)
 	case s.key != "":
-		list, err = a.MessagesByKey(ctx, s.topic, s.key, begin, end, s.limit+1)
+		var more bool
+		if list, more, err = a.MessagesByKey(ctx, s.topic, s.key, begin, end, s.limit+1); more && len(list) <= s.limit {
+			note = "there may be others with this key, which brokers do not give: narrow it with --time"
+		}
 	default:
 		span := admin.Span{Begin: begin, End: end}
 		if s.queue != "" {
 			q, err := parseQueue(s.topic, s.queue)
 			if err != nil {
-				return nil, false, err
+				return nil, "", err
 			}
 			span.Broker, span.Queue = q.Broker, q.ID
 		}
 		list, err = collect(ctx, s.limit+1, func(fn func(*message.Received) (bool, error)) error { return a.Scan(ctx, s.topic, span, fn) })
 		if len(list) == 0 && err == nil {
-			return nil, false, fmt.Errorf("%w: topic %s has none of that time", admin.ErrNoMessage, s.topic)
+			return nil, "", fmt.Errorf("%w: topic %s has none of that time", admin.ErrNoMessage, s.topic)
 		}
 	}
 	if len(list) > s.limit {
-		list, more = list[:s.limit], true
+		list, note = list[:s.limit], fmt.Sprintf("there are more than these %d: see --limit", s.limit)
 	}
-	return list, more, err
+	return list, note, err
 }
 
 // collect gives the first messages of a scan.
