@@ -111,10 +111,11 @@ type Status struct {
 	Error string `json:"error,omitempty"` // why it says nothing
 }
 
-// Statuses asks all of them for their figures. A node that does not answer has its
-// error; the joined one is nil all the same.
+// Statuses asks all of them for their figures. A node that does not answer is in the
+// list with its error, which is among the joined ones, too.
 func (a *Admin) Statuses(ctx context.Context, nodes []Node) ([]Status, error) {
 	all := make([]Status, 0, len(nodes))
+	var errs []error
 	for _, n := range nodes {
 		s := Status{Node: n}
 		table, err := a.Runtime(ctx, n)
@@ -123,12 +124,13 @@ func (a *Admin) Statuses(ctx context.Context, nodes []Node) ([]Status, error) {
 		}
 		if err != nil {
 			s.Error = err.Error()
+			errs = append(errs, err)
 		} else {
 			s.Figures = NewFigures(table)
 		}
 		all = append(all, s)
 	}
-	return all, nil
+	return all, errors.Join(errs...)
 }
 
 // Runtime gives all that a broker says of itself, by RocketMQ's names (request 28).

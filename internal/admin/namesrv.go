@@ -29,9 +29,11 @@ type NameServer struct {
 	Error   string `json:"error,omitempty"` // why it says nothing
 }
 
-// NameServers asks all name servers what they know.
+// NameServers asks all name servers what they know. One that does not answer is in the
+// list with its error, which is among the joined ones, too.
 func (a *Admin) NameServers(ctx context.Context) ([]NameServer, error) {
 	all := make([]NameServer, 0, len(a.servers))
+	var errs []error
 	for _, addr := range a.servers {
 		s := NameServer{Addr: addr}
 		err := a.request(ctx, addr, func(ctx context.Context, addr string) error {
@@ -51,10 +53,11 @@ func (a *Admin) NameServers(ctx context.Context) ([]NameServer, error) {
 		}
 		if err != nil {
 			s.Error = err.Error()
+			errs = append(errs, fmt.Errorf("name server %s: %w", addr, err))
 		}
 		all = append(all, s)
 	}
-	return all, nil
+	return all, errors.Join(errs...)
 }
 
 // Values gives a namespace of the name servers' values; ErrNoKey when there is

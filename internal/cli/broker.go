@@ -38,10 +38,10 @@ func brokerList(p Process) *cobra.Command {
 					return nil, err
 				}
 				all, err := a.Statuses(ctx, nodes)
-				if err != nil {
+				if all == nil {
 					return nil, err
 				}
-				return statusNotes(output.Of(all, statusTable(all)), all), nil
+				return output.Of(all, statusTable(all)), err
 			})
 		},
 	}

@@ -105,7 +105,7 @@ func clusterView(ctx context.Context, a *admin.Admin, name string) (*output.View
 		return nil, err
 	}
 	all, err := a.Statuses(ctx, nodes)
-	if err != nil {
+	if all == nil {
 		return nil, err
 	}
 	sum := &clusterSum{Cluster: name, Brokers: all}
@@ -122,7 +122,7 @@ func clusterView(ctx context.Context, a *admin.Admin, name string) (*output.View
 	f.Addf("brokers", "%d", len(nodes))
 	f.Addf("in", "%.1f messages/s, %d today", sum.In, sum.InToday)
 	f.Addf("out", "%.1f messages/s, %d today", sum.Out, sum.OutToday)
-	return statusNotes(output.Of(sum, f, statusTable(all)), all), nil
+	return output.Of(sum, f, statusTable(all)), err
 }
 
 // statusTable is a line for each broker.
@@ -142,16 +142,6 @@ func statusTable(all []admin.Status) *output.Table {
 			fmt.Sprintf("%.0f%%", 100*s.Disk), output.Ago(s.Started, time.Now()), output.Size(s.Behind), output.Time(s.Earliest))
 	}
 	return t
-}
-
-// statusNotes says which brokers do not answer.
-func statusNotes(v *output.View, all []admin.Status) *output.View {
-	for i := range all {
-		if all[i].Error != "" {
-			v.Note("no figures: %s", all[i].Error)
-		}
-	}
-	return v
 }
 
 func clusterExport(p Process) *cobra.Command {

@@ -28,6 +28,7 @@ const (
 type display struct {
 	format output.Format
 	every  time.Duration // 0: once
+	line   string        // the command and its arguments, without flags: some are secret
 }
 
 // formatFlag adds -o.
@@ -52,6 +53,9 @@ func jsonFlag(cmd *cobra.Command, to *output.Format) {
 func (d *display) watchFlag(cmd *cobra.Command) {
 	cmd.Flags().Var(&watch{&d.every}, "watch", "look again every so often until interrupted; as JSON an object a line")
 	cmd.Flags().Lookup("watch").NoOptDefVal = watchEvery
+	cmd.PreRun = func(cmd *cobra.Command, given []string) {
+		d.line = output.Visible(strings.Join(append([]string{cmd.CommandPath()}, given...), " "))
+	}
 }
 
 type watch struct{ every *time.Duration }
@@ -114,10 +118,17 @@ func (d *display) write(p Process, v *output.View) error {
 	if err := v.Write(p.Stdout, d.format, terminalWidth(p.Stdout)); err != nil {
 		return err
 	}
-	if !d.format.ForPeople() {
-		return nil
+	return d.writeNotes(p, v)
+}
+
+// writeNotes writes what is said beside a result, whatever its format; that a list is
+// empty programs see without.
+func (d *display) writeNotes(p Process, v *output.View) error {
+	notes := v.Notes
+	if d.format.ForPeople() {
+		notes = v.AllNotes()
 	}
-	for _, note := range v.AllNotes() {
+	for _, note := range notes {
 		if _, err := fmt.Fprintln(p.Stderr, note); err != nil {
 			return err
 		}
@@ -133,9 +144,9 @@ func (d *display) writeNext(p Process, v *output.View, first bool) error {
 	between := ""
 	switch {
 	case !d.format.ForPeople():
-		return output.WriteItem(p.Stdout, d.format, v.Value)
+		return errors.Join(output.WriteItem(p.Stdout, d.format, v.Value), d.writeNotes(p, v))
 	case isTerminal(p.Stdout):
-		between = fmt.Sprintf("%s%s, every %v: twostage %s\n\n", clearScreen, time.Now().Format(time.TimeOnly), d.every, strings.Join(p.Args, " "))
+		between = fmt.Sprintf("%s%s, every %v: %s\n\n", clearScreen, time.Now().Format(time.TimeOnly), d.every, d.line)
 	case !first:
 		between = "\n"
 	}

@@ -55,6 +55,42 @@ func TestWatch(t *testing.T) {
 	}
 }
 
+// Notes are said whatever the format is, also again and again; programs see that a
+// list is empty.
+func TestNotesBesideEveryFormat(t *testing.T) {
+	for _, format := range []output.Format{output.FormatTable, output.FormatWide, output.FormatJSON, output.FormatYAML} {
+		for _, every := range []time.Duration{0, time.Second} {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second/2)
+				defer cancel()
+				var out, errs bytes.Buffer
+				d := &display{format: format, every: every}
+				err := d.show(ctx, Process{Stdout: &out, Stderr: &errs}, func(context.Context) (*output.View, error) {
+					return output.Of([]int{}, output.NewTable(output.Text("N")).IfEmpty("none here")).Note("see b"), nil
+				})
+				want := "see b\n"
+				if format.ForPeople() {
+					want = "none here\n" + want
+				}
+				if err != nil || errs.String() != want {
+					t.Errorf("%v, every %v: %v, %q, want %q", format, every, err, &errs, want)
+				}
+			})
+		}
+	}
+}
+
+// What --watch says on the screen has no flags: some are secret.
+func TestWatchSaysNoSecret(t *testing.T) {
+	d, cmd := &display{}, &cobra.Command{Use: "lag", Run: func(*cobra.Command, []string) {}}
+	d.watchFlag(cmd)
+	cmd.Flags().String("secret-key", "", "")
+	cmd.SetArgs([]string{"--watch=5s", "billing", "--secret-key", "hunter2"})
+	if err := cmd.Execute(); err != nil || d.line != "lag billing" {
+		t.Errorf("%v, %q", err, d.line)
+	}
+}
+
 // A view beside an error is shown, then the error.
 func TestShowPartOfIt(t *testing.T) {
 	var out, errs bytes.Buffer

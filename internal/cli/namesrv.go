@@ -27,20 +27,18 @@ func namesrvList(p Process) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return c.look(cmd.Context(), func(ctx context.Context, a *admin.Admin) (*output.View, error) {
 				all, err := a.NameServers(ctx)
-				if err != nil {
+				if all == nil {
 					return nil, err
 				}
 				t := output.NewTable(output.Text("ADDRESS"), output.Text("STATE"), output.Num("BROKERS"), output.Num("TOPICS"))
-				view := output.Of(all, t)
 				for _, s := range all {
 					if s.Error != "" {
 						t.Row(s.Addr, "silent", nil, nil)
-						view.Note("%s", s.Error)
 						continue
 					}
 					t.Row(s.Addr, "answers", s.Brokers, s.Topics)
 				}
-				return view, nil
+				return output.Of(all, t), err
 			})
 		},
 	}
