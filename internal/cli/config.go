@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -115,28 +116,32 @@ func configView(all []admin.Config, keys []string) (*output.View, error) {
 	t := output.NewTable(of, output.Text("KEY"), output.Text("VALUE"))
 	for _, c := range all {
 		for _, key := range slices.Sorted(maps.Keys(c.Keys)) {
-			t.Row(c.Of, key, c.Keys[key])
+			t.Row(c.Of, key, keyText(key, c.Keys[key]))
 		}
 	}
 	return output.Of(all, t), nil
 }
 
 func configSet(p Process) *cobra.Command {
-	f := &configFlags{cluster: cluster{Process: p}}
+	f, sure := &configFlags{cluster: cluster{Process: p}}, &consent{}
 	cmd := &cobra.Command{
 		Use: "set TARGET KEY=VALUE ...", Short: "Change keys of running servers", Args: args(2, 1000),
 		Long: `Change keys of running servers: each server takes all of them or, where it refuses one, none. Only some keys can
-change at run time; a server names the one that can't. docs/configuration.md lists them.
+change at run time; a server names the one that can't. docs/configuration.md lists them. Spans and sizes may be
+written as 7d and 8MiB. Keys by which a broker would delete sooner what it keeps are asked about first.
 
 ` + configTarget,
-		Example: "  twostage config set broker-a brokerPermission=4\n  twostage config set all fileReservedTime=48 deleteWhen=04",
+		Example: "  twostage config set broker-a brokerPermission=4\n  twostage config set all fileReservedTime=7d deleteWhen=04",
 		RunE: func(cmd *cobra.Command, given []string) error {
 			keys, err := keyValues("config set", given[1:])
 			if err != nil {
 				return err
 			}
+			if err := plainKeys(keys); err != nil {
+				return err
+			}
 			return f.admin(func(a *admin.Admin) error {
-				done, err := f.set(cmd.Context(), a, given[0], keys)
+				done, err := f.set(cmd.Context(), a, sure, given[0], keys)
 				for _, d := range done {
 					fields := []any{"server", d.Of}
 					for _, key := range slices.Sorted(maps.Keys(keys)) {
@@ -154,16 +159,27 @@ change at run time; a server names the one that can't. docs/configuration.md lis
 		},
 	}
 	f.flags(cmd)
+	sure.flag(cmd)
 	return cmd
 }
 
-func (f *configFlags) set(ctx context.Context, a *admin.Admin, target string, keys map[string]string) ([]admin.Changed, error) {
+func (f *configFlags) set(ctx context.Context, a *admin.Admin, sure *consent, target string, keys map[string]string) ([]admin.Changed, error) {
 	if target == targetNamesrv {
 		return a.SetNamesrvConfig(ctx, keys)
 	}
 	nodes, err := f.nodes(ctx, a, target)
 	if err != nil {
 		return nil, err
+	}
+	lost, err := losses(ctx, a, nodes, keys)
+	if err != nil {
+		return nil, err
+	}
+	if len(lost) > 0 {
+		why := "what brokers keep would be deleted sooner, for good: " + strings.Join(lost, "; ")
+		if err := sure.ask(ctx, f.Process, why, why+".\nType yes to do it: ", "not changed"); err != nil {
+			return nil, err
+		}
 	}
 	return a.SetBrokerConfig(ctx, nodes, keys)
 }
