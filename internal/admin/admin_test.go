@@ -38,6 +38,7 @@ type world struct {
 	refusing string                                                // address that refuses changes
 	routes   map[string]*body.TopicRouteData                       // in place of what was created
 	topics   []string                                              // in place of a and b
+	orders   map[string]string                                     // the orders of topics that name servers have
 	delay    int                                                   // look-ups of a route until it is there
 	inspect  func(addr string, r *remoting.Request) *wire.Response // the inspector's requests
 }
@@ -139,6 +140,17 @@ func (w *world) answer(addr string, r *remoting.Request) *wire.Response {
 			return &wire.Response{Code: wire.SystemError, Remark: err.Error()}
 		}
 		w.created[addr] = append(w.created[addr], h)
+		return &wire.Response{}
+	case wire.ReqGetKVConfig:
+		key, _ := r.Ext.Get("key")
+		if text, ok := w.orders[string(key)]; ok {
+			return &wire.Response{Header: &header.GetKVResponse{Value: text}}
+		}
+		return &wire.Response{Code: wire.QueryNotFound, Remark: "none"}
+	case wire.ReqPutKVConfig:
+		key, _ := r.Ext.Get("key")
+		text, _ := r.Ext.Get("value")
+		w.deleted = append(w.deleted, fmt.Sprintf("%s order of %s %s", addr, key, text))
 		return &wire.Response{}
 	case wire.ReqDeleteKVConfig:
 		namespace, _ := r.Ext.Get("namespace")
@@ -310,8 +322,9 @@ func TestDeleteTopic(t *testing.T) {
 	w.broker("C", "a", addrA, 0)
 	w.broker("C", "b", addrB, 0)
 	a := New(w.client, []string{names1, names2})
-	if err := a.DeleteTopic(t.Context(), "T", ""); err != nil {
-		t.Fatal(err)
+	w.orders = map[string]string{"T": "a:2;b:2"}
+	if done, err := a.DeleteTopic(t.Context(), "T", ""); err != nil || len(done) != 2 {
+		t.Fatal(done, err)
 	}
 	asked := []string{names1 + " ORDER_TOPIC_CONFIG ?", names2 + " ORDER_TOPIC_CONFIG ?"} // deletes nothing
 	want := []string{addrA + " T ", addrB + " T ", names1 + " T C", names1 + " ORDER_TOPIC_CONFIG T", names2 + " T C", names2 + " ORDER_TOPIC_CONFIG T"}
@@ -319,17 +332,41 @@ func TestDeleteTopic(t *testing.T) {
 		t.Errorf("deleted %q, want %q", w.deleted, want)
 	}
 	w.deleted, w.refusing = nil, names2
-	if err := a.DeleteTopic(t.Context(), "T", "C"); !errors.Is(err, rpc.SystemError) || !strings.Contains(err.Error(), "nothing is deleted") {
-		t.Errorf("%v", err)
+	if done, err := a.DeleteTopic(t.Context(), "T", "C"); !errors.Is(err, rpc.SystemError) || !strings.Contains(err.Error(), "nothing is deleted") || len(done) > 0 {
+		t.Errorf("%v, %v", done, err)
 	}
 	if !slices.Equal(w.deleted, asked[:1]) {
 		t.Errorf("deleted %q, though a name server refuses", w.deleted)
 	}
 	w.deleted, w.refusing = nil, addrA
-	if err := a.DeleteTopic(t.Context(), "T", "C"); !errors.Is(err, rpc.SystemError) {
-		t.Errorf("%v", err)
+	if done, err := a.DeleteTopic(t.Context(), "T", "C"); !errors.Is(err, rpc.SystemError) || !strings.Contains(err.Error(), "broker a: ") || len(done) != 1 || done[0].Name != "b" {
+		t.Errorf("%v, %v", done, err)
 	}
 	if want = append(asked, addrB+" T "); !slices.Equal(w.deleted, want) {
 		t.Errorf("deleted %q: the routes must stay while a broker has the topic", w.deleted)
+	}
+}
+
+// A topic that is deleted in one cluster keeps the order of its queues in the others.
+func TestDeleteTopicOfOneCluster(t *testing.T) {
+	w := newWorld(t, names1)
+	w.broker("C", "a", addrA, 0)
+	w.broker("D", "b", addrB, 0)
+	a := New(w.client, []string{names1})
+	for order, want := range map[string]string{
+		"a:2;b:4": "order of T b:4", "away:1;b:4": "", "a:2;away:1;b:4": "order of T away:1;b:4", "a:2": OrderNamespace + " T", "a:2;away:1": OrderNamespace + " T", "none": "",
+	} {
+		w.orders = map[string]string{"T": order}
+		wanted := []string{names1 + " ORDER_TOPIC_CONFIG ?", addrA + " T ", names1 + " T C"}
+		if order == "none" {
+			w.orders = nil
+		}
+		if want != "" {
+			wanted = append(wanted, names1+" "+want)
+		}
+		w.deleted = nil
+		if _, err := a.DeleteTopic(t.Context(), "T", "C"); err != nil || !slices.Equal(w.deleted, wanted) {
+			t.Errorf("%s: %q, want %q, %v", order, w.deleted, wanted, err)
+		}
 	}
 }

@@ -245,7 +245,7 @@ func (a *Admin) DeleteGroup(ctx context.Context, cluster, name string, keepOffse
 		} else if err != nil {
 			return done, err
 		}
-		if err := a.DeleteTopic(ctx, topic, cluster); err != nil {
+		if _, err := a.DeleteTopic(ctx, topic, cluster); err != nil {
 			return done, err
 		}
 	}

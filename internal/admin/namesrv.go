@@ -92,11 +92,22 @@ func (a *Admin) SetValue(ctx context.Context, namespace, key, value string) erro
 	})
 }
 
-// DeleteValue deletes a value at every name server. That there is none is no error.
+// DeleteValue deletes a value at every name server that has it; ErrNoKey when none has.
 func (a *Admin) DeleteValue(ctx context.Context, namespace, key string) error {
-	return a.each(ctx, a.servers, func(ctx context.Context, addr string) error {
+	without := 0
+	err := a.each(ctx, a.servers, func(ctx context.Context, addr string) error {
+		if _, err := rpc.GetKV(ctx, a.caller, addr, namespace, key); errors.Is(err, rpc.QueryNotFound) {
+			without++
+			return nil
+		} else if err != nil {
+			return err
+		}
 		return rpc.DeleteKV(ctx, a.caller, addr, namespace, key)
 	})
+	if err == nil && without == len(a.servers) {
+		return fmt.Errorf("%w: %s in namespace %s", ErrNoKey, key, namespace)
+	}
+	return err
 }
 
 // SetOrder sets which queues of a topic are in its routes also when a broker is

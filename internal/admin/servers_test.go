@@ -201,6 +201,10 @@ func TestValues(t *testing.T) {
 			t.Errorf("%s was not asked: %q", addr, *asked)
 		}
 	}
+	none, asked2 := newServers(t, map[int32]map[string]*wire.Response{wire.ReqGetKVConfig: {"": {Code: wire.QueryNotFound}}})
+	if err := none.DeleteValue(t.Context(), "N", "k"); !errors.Is(err, ErrNoKey) || slices.ContainsFunc(*asked2, func(s string) bool { return strings.HasPrefix(s, "102 ") }) {
+		t.Errorf("deleting what is not there: %v, %q", err, *asked2)
+	}
 	*asked = nil
 	table, err := a.Values(t.Context(), "N")
 	if err != nil || !maps.Equal(table, map[string]string{"k": "v"}) {

@@ -129,8 +129,10 @@ func (s *shelf) serve(addr string, r *remoting.Request) (*wire.Response, error) 
 		}
 		s.acts = append(s.acts, fmt.Sprintf("%s %d%s", s.names[addr], r.Code, what))
 		return &wire.Response{}, nil
-	case wire.ReqDeleteKVConfig: // the order of a topic
+	case wire.ReqDeleteKVConfig: // what asks whether it may be deleted
 		return &wire.Response{}, nil
+	case wire.ReqGetKVConfig: // the order of a topic
+		return &wire.Response{Code: wire.QueryNotFound, Remark: "none"}, nil
 	case wire.ReqGetConsumerRunningInfo:
 		id, _ := r.Ext.Get("clientId")
 		return &wire.Response{Body: body.Marshal(&body.ConsumerRunningInfo{Jstack: "stack of " + string(id)})}, nil

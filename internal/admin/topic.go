@@ -134,33 +134,42 @@ func covers(data *body.TopicRouteData, brokers []Broker) bool {
 const noTopic = "?"
 
 // DeleteTopic deletes a topic with its messages on all masters of a cluster, the
-// only one when it is not named, and takes it out of the routes, its order too. A
-// name server that is not there, or that lets us change nothing, ends it before
-// anything is deleted.
-func (a *Admin) DeleteTopic(ctx context.Context, topic, cluster string) error {
+// only one when it is not named, and takes it out of the routes and of its order, in
+// which the brokers of other clusters stay. It gives the brokers that have deleted it,
+// also beside an error. A name server that is not there, or that lets us change
+// nothing, ends it before anything is deleted.
+func (a *Admin) DeleteTopic(ctx context.Context, topic, cluster string) (done []Broker, err error) {
 	masters, err := a.masters(ctx, cluster)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	addrs := make([]string, len(masters))
-	for i, b := range masters {
-		addrs[i] = b.Addrs[0]
+	clusters, err := a.clusterInfo(ctx)
+	if err != nil {
+		return nil, err
 	}
 	err = a.each(ctx, a.servers, func(ctx context.Context, addr string) error {
 		return rpc.DeleteKV(ctx, a.caller, addr, OrderNamespace, noTopic)
 	})
 	if err != nil {
-		return fmt.Errorf("topic %s: nothing is deleted, as not every name server takes it out of its routes: %w", topic, err)
+		return nil, fmt.Errorf("topic %s: nothing is deleted, as not every name server takes it out of its routes: %w", topic, err)
 	}
-	err = a.each(ctx, addrs, func(ctx context.Context, addr string) error {
-		return rpc.DeleteTopic(ctx, a.caller, addr, topic)
-	})
-	if err != nil {
-		return err // it would come back with the next registration
+	var errs []error
+	for _, b := range masters {
+		err := a.request(ctx, b.Addrs[0], func(ctx context.Context, addr string) error {
+			return rpc.DeleteTopic(ctx, a.caller, addr, topic)
+		})
+		if err != nil {
+			errs = append(errs, fmt.Errorf("broker %s: %w", b.Name, err))
+			continue
+		}
+		done = append(done, b)
 	}
-	return a.each(ctx, a.servers, func(ctx context.Context, addr string) error {
+	if len(errs) > 0 {
+		return done, errors.Join(errs...) // it would come back with the next registration
+	}
+	return done, a.each(ctx, a.servers, func(ctx context.Context, addr string) error {
 		return errors.Join(
 			rpc.DeleteTopicInNamesrv(ctx, a.caller, addr, topic, masters[0].Cluster),
-			rpc.DeleteKV(ctx, a.caller, addr, OrderNamespace, topic))
+			a.leaveOrder(ctx, addr, topic, masters[0].Cluster, clusters))
 	})
 }

@@ -175,15 +175,22 @@ func topicDelete(p Process) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "delete TOPIC", Short: "Delete a topic and its messages on all brokers of a cluster", Args: args(1, 1),
 		RunE: func(cmd *cobra.Command, given []string) error {
-			why := fmt.Sprintf("the messages of %s would be gone for good", given[0])
-			if err := sure.ask(cmd.Context(), p, why, why+".\nType yes to delete it: ", "not deleted"); err != nil {
-				return err
-			}
 			return c.admin(func(a *admin.Admin) error {
-				if err := a.DeleteTopic(cmd.Context(), given[0], name); err != nil {
+				t, err := a.TopicIn(cmd.Context(), given[0], name)
+				if err != nil {
 					return err
 				}
-				return c.did(p, "deleted", "topic", given[0])
+				why := fmt.Sprintf("the %d messages of %s at %s of cluster %s would be gone for good", t.Messages, t.Name, strings.Join(t.Brokers, ", "), t.Cluster)
+				if err := sure.ask(cmd.Context(), p, why, why+".\nType yes to delete it: ", "not deleted"); err != nil {
+					return err
+				}
+				done, err := a.DeleteTopic(cmd.Context(), t.Name, t.Cluster)
+				for _, b := range done {
+					if err := c.did(p, "deleted", "topic", t.Name, "cluster", b.Cluster, "broker", b.Name); err != nil {
+						return err
+					}
+				}
+				return err
 			})
 		},
 	}
