@@ -128,8 +128,8 @@ func clusterView(ctx context.Context, a *admin.Admin, name string) (*output.View
 // statusTable is a line for each broker.
 func statusTable(all []admin.Status) *output.Table {
 	t := output.NewTable(
-		output.Text("CLUSTER").Cut(1), output.Text("BROKER"), output.Num("ID"), output.Text("ADDRESS"), output.Text("VERSION"),
-		output.Num("IN/S"), output.Num("OUT/S"), output.Num("IN TODAY"), output.Num("OUT TODAY"), output.Num("DISK"), output.Num("UP"),
+		output.Text("CLUSTER").Cut(1).Drop(4), output.Text("BROKER"), output.Num("ID").Drop(3), output.Text("ADDRESS"), output.Text("VERSION").Drop(2),
+		output.Num("IN/S"), output.Num("OUT/S"), output.Num("IN TODAY").Drop(1), output.Num("OUT TODAY").Drop(1), output.Num("DISK"), output.Num("UP"),
 		output.Num("BEHIND").Wide(), output.Text("OLDEST").Wide(),
 	).IfEmpty("no broker is registered")
 	for i := range all {

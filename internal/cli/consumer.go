@@ -44,6 +44,11 @@ func clientsView(ctx context.Context, a *admin.Admin, cluster, group string) (*o
 	if len(members) == 0 {
 		return nil, err
 	}
+	return membersView(group, members), err
+}
+
+// membersView shows clients and the queues that they have.
+func membersView(group string, members []admin.Member) *output.View {
 	shown := []shownMember{}
 	clients := memberTable(output.Num("QUEUES"))
 	view := output.Of(nil, clients)
@@ -69,14 +74,14 @@ func clientsView(ctx context.Context, a *admin.Admin, cluster, group string) (*o
 		}
 	}
 	slices.SortStableFunc(all, func(x, y owned) int { return x.compare(y.heldQueue) })
-	queues := output.NewTable(output.Text("TOPIC").Cut(1), output.Text("BROKER"), output.Num("QUEUE"), output.Text("CLIENT"), output.Num("NEXT"), output.Num("HELD"), output.Text("LOCKED"))
+	queues := output.NewTable(output.Text("TOPIC").Cut(1), output.Text("BROKER"), output.Num("QUEUE"), output.Text("CLIENT"), output.Num("NEXT"), output.Num("HELD").Drop(2), output.Text("LOCKED").Drop(1))
 	for _, o := range all {
 		queues.Row(o.Topic, o.Broker, o.ID, o.client, o.next(), o.Held, yesNo(o.Locked))
 	}
 	if len(all) > 0 {
 		view.Parts = append(view.Parts, queues)
 	}
-	return view, err
+	return view
 }
 
 // shownMember is a client of a group as JSON.
@@ -149,7 +154,7 @@ func moment(millis int64) time.Time {
 // memberTable is a table of clients, with more columns.
 func memberTable(more ...output.Column) *output.Table {
 	return output.NewTable(append([]output.Column{
-		output.Text("CLIENT"), output.Text("ADDRESS"), output.Text("LANGUAGE"), output.Num("VERSION"), output.Text("BROKERS").Cut(1),
+		output.Text("CLIENT"), output.Text("ADDRESS"), output.Text("LANGUAGE").Drop(2), output.Num("VERSION").Drop(1), output.Text("BROKERS").Cut(1).Drop(3),
 	}, more...)...)
 }
 
@@ -175,6 +180,11 @@ func consumerList(p Process) *cobra.Command {
 	return cmd
 }
 
+func consumerTable() *output.Table {
+	return output.NewTable(output.Text("GROUP"), output.Text("CLIENT"), output.Text("ADDRESS").Drop(4), output.Text("LANGUAGE").Drop(2), output.Num("VERSION").Drop(1),
+		output.Text("BROKERS").Cut(1).Drop(3)).IfEmpty("no client of a consumer group is online")
+}
+
 func consumersView(ctx context.Context, a *admin.Admin, cluster string, groups []string) (*output.View, error) {
 	var errs []error
 	if len(groups) == 0 {
@@ -187,8 +197,7 @@ func consumersView(ctx context.Context, a *admin.Admin, cluster string, groups [
 			groups = append(groups, g.Name)
 		}
 	}
-	t := output.NewTable(output.Text("GROUP"), output.Text("CLIENT"), output.Text("ADDRESS"), output.Text("LANGUAGE"), output.Num("VERSION"), output.Text("BROKERS").Cut(1)).
-		IfEmpty("no client of a consumer group is online")
+	t := consumerTable()
 	all := []shownMember{}
 	for _, name := range groups {
 		members, err := a.Members(ctx, cluster, name, false, false)
@@ -247,8 +256,8 @@ func memberView(group string, m *admin.Member) *output.View {
 	for _, s := range m.Info.SubscriptionSet {
 		topics.Row(s.Topic, cmp.Or(s.ExpressionType, "TAG"), s.SubString)
 	}
-	queues := output.NewTable(output.Text("TOPIC").Cut(1), output.Text("BROKER"), output.Num("QUEUE"), output.Num("NEXT"), output.Num("HELD"), output.Text("LOCKED"),
-		output.Text("DROPPED"), output.Text("LAST PULL"), output.Text("LAST CONSUMED"))
+	queues := output.NewTable(output.Text("TOPIC").Cut(1), output.Text("BROKER"), output.Num("QUEUE"), output.Num("NEXT"), output.Num("HELD"), output.Text("LOCKED").Drop(1),
+		output.Text("DROPPED").Drop(1), output.Text("LAST PULL").Drop(3), output.Text("LAST CONSUMED").Drop(2))
 	for _, q := range shown.Queues {
 		queues.Row(q.Topic, q.Broker, q.ID, q.next(), q.Held, yesNo(q.Locked), yesNo(q.Dropped), output.Time(q.Pulled), output.Time(q.Consumed))
 	}

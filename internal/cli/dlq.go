@@ -82,7 +82,7 @@ func deadLettersView(ctx context.Context, c *cluster, a *admin.Admin, group stri
 		return nil, err
 	}
 	more := len(list) > limit
-	t := output.NewTable(output.Text("GIVEN UP"), output.Text("ID"), output.Text("TOPIC"), output.Num("TRIES"), output.Text("TAG").Cut(3), output.Text("KEYS").Cut(2), output.Text("BODY").Cut(1),
+	t := output.NewTable(output.Text("GIVEN UP"), output.Text("ID"), output.Text("TOPIC").Drop(4), output.Num("TRIES").Drop(3), output.Text("TAG").Cut(3).Drop(1), output.Text("KEYS").Cut(2).Drop(2), output.Text("BODY").Cut(1).Drop(5),
 		output.Text("OFFSET ID").Wide()).IfEmpty("the group has no dead letters of that time")
 	all := []deadLetter{}
 	for _, m := range list[:min(len(list), limit)] {

@@ -147,8 +147,8 @@ func groupView(ctx context.Context, a *admin.Admin, cluster, name string) (*outp
 
 // onlineParts are the clients of a group, its subscriptions, and who differs.
 func onlineParts(online []admin.OnlineGroup) []output.Part {
-	clients := output.NewTable(output.Text("BROKER"), output.Text("CLIENT"), output.Text("ADDRESS"), output.Text("LANGUAGE"), output.Text("TYPE"), output.Text("MODEL"))
-	topics := output.NewTable(output.Text("BROKER"), output.Text("TOPIC"), output.Text("TYPE"), output.Text("EXPRESSION"))
+	clients := output.NewTable(output.Text("BROKER"), output.Text("CLIENT"), output.Text("ADDRESS"), output.Text("LANGUAGE").Drop(1), output.Text("TYPE").Drop(2), output.Text("MODEL").Drop(3))
+	topics := output.NewTable(output.Text("BROKER"), output.Text("TOPIC"), output.Text("TYPE"), output.Text("EXPRESSION").Cut(1))
 	parts := []output.Part{clients, topics}
 	for _, g := range online {
 		for _, c := range g.ConnectionSet {

@@ -183,8 +183,8 @@ func collect(ctx context.Context, most int, scan func(fn func(*message.Received)
 
 // messagesView is a table of messages.
 func messagesView(c *cluster, list []*message.Received) *output.View {
-	t := output.NewTable(output.Text("STORED"), output.Text("BROKER"), output.Num("QUEUE"), output.Num("OFFSET"), output.Text("ID"), output.Text("TAG").Cut(3), output.Text("KEYS").Cut(2),
-		output.Text("BODY").Cut(1), output.Text("OFFSET ID").Wide())
+	t := output.NewTable(output.Text("STORED"), output.Text("BROKER").Drop(3), output.Num("QUEUE").Drop(3), output.Num("OFFSET").Drop(3), output.Text("ID"), output.Text("TAG").Cut(3).Drop(1),
+		output.Text("KEYS").Cut(2).Drop(2), output.Text("BODY").Cut(1).Drop(4), output.Text("OFFSET ID").Wide())
 	all := []shown{}
 	for _, m := range list {
 		unpack(c, m)

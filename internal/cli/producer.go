@@ -42,7 +42,7 @@ func producersView(ctx context.Context, a *admin.Admin, cluster, group string) (
 	if len(list) == 0 && err != nil {
 		return nil, err
 	}
-	t := output.NewTable(output.Text("GROUP"), output.Text("CLIENT"), output.Text("ADDRESS"), output.Text("LANGUAGE"), output.Num("VERSION"), output.Text("BROKERS").Cut(1), output.Num("SEEN")).
+	t := output.NewTable(output.Text("GROUP"), output.Text("CLIENT"), output.Text("ADDRESS").Drop(4), output.Text("LANGUAGE").Drop(2), output.Num("VERSION").Drop(1), output.Text("BROKERS").Cut(1).Drop(3), output.Num("SEEN").Drop(3)).
 		IfEmpty("no client of a producer group is online")
 	now := time.Now()
 	for _, p := range list {

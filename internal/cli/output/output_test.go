@@ -12,7 +12,8 @@ import (
 )
 
 // Tables are cut to the width, the lowest order first, and keep something of each
-// column; ids are never cut.
+// column; ids are never cut. Where that is not enough, columns that may go do, then the
+// rows are stacked.
 func TestTableFits(t *testing.T) {
 	table := NewTable(Num("N"), Text("TOPIC").Cut(2), Text("KEY").Cut(1), Text("HOST").Wide())
 	table.Row(1, "täglich-orders", "0123456789abcdef", "a")
@@ -22,7 +23,8 @@ func TestTableFits(t *testing.T) {
 		36: " N  TOPIC           KEY\n 1  täglich-orders  0123456789abcdef\n22  t               k\n",
 		30: " N  TOPIC           KEY\n 1  täglich-orders  012345678…\n22  t               k\n",
 		24: " N  TOPIC       KEY\n 1  täglich-o…  0123456…\n22  t           k\n",
-		5:  " N  TOPIC     KEY\n 1  täglich…  0123456…\n22  t         k\n",
+		22: " N  TOPIC     KEY\n 1  täglich…  0123456…\n22  t         k\n",
+		21: "N      1\nTOPIC  täglich-orders\nKEY    0123456789abcdef\n\nN      22\nTOPIC  t\nKEY    k\n",
 	} {
 		var b strings.Builder
 		if err := Of(nil, table).Write(&b, FormatTable, width); err != nil || b.String() != want {
@@ -37,6 +39,25 @@ func TestTableFits(t *testing.T) {
 	var b strings.Builder
 	if err := Of(nil, table).Write(&b, FormatWide, 5); err != nil || !strings.Contains(b.String(), " 1  täglich-orders  0123456789abcdef  a\n") {
 		t.Errorf("wide: %v\n%s", err, &b)
+	}
+}
+
+// Columns that may be left out are, one after the other from the right, the lowest
+// order first, and only as many as are needed.
+func TestTableDrops(t *testing.T) {
+	table := NewTable(Text("ID"), Text("HOST").Drop(2), Text("AT").Drop(1), Num("N").Drop(1), Text("BODY").Cut(1))
+	table.Row("0123456789", "somewhere", "now", 7, "a long, long text")
+	for width, want := range map[int]string{
+		40: "ID          HOST       AT   N  BODY\n0123456789  somewhere  now  7  a long, …\n",
+		38: "ID          HOST       AT   BODY\n0123456789  somewhere  now  a long, l…\n",
+		34: "ID          HOST       BODY\n0123456789  somewhere  a long, lo…\n",
+		20: "ID          BODY\n0123456789  a long,…\n",
+		19: "ID    0123456789\nHOST  somewhere\nAT    now\nN     7\nBODY  a long, long text\n",
+	} {
+		var b strings.Builder
+		if err := Of(nil, table).Write(&b, FormatTable, width); err != nil || b.String() != want {
+			t.Errorf("%d: %v\n%s\nwanted\n%s", width, err, &b, want)
+		}
 	}
 }
 

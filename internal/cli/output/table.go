@@ -5,6 +5,7 @@ package output
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -22,6 +23,7 @@ type Column struct {
 	name  string
 	right bool
 	cut   int
+	drop  int
 	wide  bool
 }
 
@@ -35,6 +37,13 @@ func Num(name string) Column { return Column{name: name, right: true} }
 // first. Ids have no order.
 func (c Column) Cut(order int) Column {
 	c.cut = order
+	return c
+}
+
+// Drop has the column be left out when the table is too wide, whatever is cut: those
+// of a lower order first. -o wide has it.
+func (c Column) Drop(order int) Column {
+	c.drop = order
 	return c
 }
 
@@ -115,21 +124,37 @@ func Visible(s string) string {
 }
 
 // render writes the table: all columns and nothing cut when wide, else as many
-// characters a line as width says, unless that is 0.
+// characters a line as width says, unless that is 0. What does not fit then is not
+// written as rows, but one field a line.
 func (t *Table) render(b *strings.Builder, width int, wide bool) {
 	if len(t.rows) == 0 && t.empty != "" {
 		return
 	}
-	var shown []int
+	var all []int
+	last := 0
 	for i, c := range t.columns {
 		if !c.wide || wide {
-			shown = append(shown, i)
+			all = append(all, i)
+			last = max(last, c.drop)
 		}
 	}
 	if wide {
 		width = 0
 	}
-	widths := t.fit(shown, width)
+	shown := all
+	widths, fits := t.fit(shown, width)
+	for order := 1; order <= last && !fits; order++ {
+		for i := len(t.columns) - 1; i >= 0 && !fits; i-- {
+			if t.columns[i].drop == order {
+				shown = slices.DeleteFunc(slices.Clone(shown), func(at int) bool { return at == i })
+				widths, fits = t.fit(shown, width)
+			}
+		}
+	}
+	if !fits && len(t.rows) > 0 {
+		t.stack(b, all)
+		return
+	}
 	heading := make([]string, len(t.columns))
 	for i, c := range t.columns {
 		heading[i] = c.name
@@ -140,9 +165,23 @@ func (t *Table) render(b *strings.Builder, width int, wide bool) {
 	}
 }
 
-// fit gives the widths of the columns.
-func (t *Table) fit(shown []int, width int) []int {
-	widths := make([]int, len(t.columns))
+// stack writes each row as fields, an empty line between two.
+func (t *Table) stack(b *strings.Builder, shown []int) {
+	for n, row := range t.rows {
+		if n > 0 {
+			b.WriteByte('\n')
+		}
+		f := &Fields{}
+		for _, i := range shown {
+			f.names, f.values = append(f.names, t.columns[i].name), append(f.values, row[i])
+		}
+		f.render(b, 0, false)
+	}
+}
+
+// fit gives the widths of the columns, and whether they are not too wide together.
+func (t *Table) fit(shown []int, width int) (widths []int, fits bool) {
+	widths = make([]int, len(t.columns))
 	total, last := -columnGap, 0
 	for _, i := range shown {
 		widths[i] = utf8.RuneCountInString(t.columns[i].name)
@@ -160,7 +199,7 @@ func (t *Table) fit(shown []int, width int) []int {
 			}
 		}
 	}
-	return widths
+	return widths, width <= 0 || total <= width
 }
 
 func (t *Table) line(b *strings.Builder, cells []string, shown, widths []int) {
