@@ -18,16 +18,19 @@ func aclAccountSet(p Process) *cobra.Command {
 	secretFile := ""
 	cmd := &cobra.Command{
 		Use: "set ACCESS_KEY", Short: "Make an account, or change what is said of it", Args: args(1, 1), Aliases: []string{"create", "update"},
-		Long:    "Make an account in plain_acl.yml of each server, or change what the flags say of it. --admin counts each time: an\nadmin that is set without it is one no more. The file loses its comments.",
+		Long:    "Make an account in plain_acl.yml of each server, or change what the flags say of it. --admin counts each time: an\nadmin that is set without it is one no more. Without --secret-file, which a new account needs, it must be said.\nThe file loses its comments.",
 		Example: "  twostage acl account set orders-app --secret-file secret.txt --topic orders=PUB --group orders-readers=SUB",
 		RunE: func(cmd *cobra.Command, given []string) (err error) {
+			if secretFile == "" && !cmd.Flags().Changed("admin") {
+				return usagef("say --admin or --admin=false: an admin that is set without it is one no more")
+			}
 			account.AccessKey = given[0]
 			if secretFile != "" {
 				if account.SecretKey, err = firstLine(p, "--secret-file", secretFile); err != nil {
 					return err
 				}
 			}
-			return f.change(p, "set", []any{"account", given[0]}, func(a *admin.Admin) ([]string, error) {
+			return f.change(p, "set", []any{"account", given[0], "admin", account.Admin}, func(a *admin.Admin) ([]string, error) {
 				return a.PutAccount(cmd.Context(), f.where(), account)
 			})
 		},

@@ -152,7 +152,7 @@ func brokerBacklog(p Process) *cobra.Command {
 func brokerDrain(p Process, drain bool) *cobra.Command {
 	c := &cluster{Process: p}
 	verb, done, short := "undrain", "undrained", "Give a broker its write permission in the routes back"
-	long := short + ", which `twostage broker drain` has taken."
+	long := short + ", which `twostage broker drain` has taken.\nTopics that are read-only on purpose can be written to by the routes then, until the broker registers them anew:\nit refuses messages to them all the same."
 	if drain {
 		verb, done, short = "drain", "drained", "Take a broker's write permission out of the routes"
 		long = short + " of all its topics, at every name server: within 30 seconds\nproducers send elsewhere, while consumers take what is there.\n" +

@@ -53,8 +53,14 @@ func jsonFlag(cmd *cobra.Command, to *output.Format) {
 func (d *display) watchFlag(cmd *cobra.Command) {
 	cmd.Flags().Var(&watch{&d.every}, "watch", "look again every so often until interrupted; as JSON an object a line")
 	cmd.Flags().Lookup("watch").NoOptDefVal = watchEvery
-	cmd.PreRun = func(cmd *cobra.Command, given []string) {
+	cmd.PreRunE = func(cmd *cobra.Command, given []string) error {
+		if len(given) > 0 && cmd.Flags().Changed("watch") && d.every.String() == watchEvery {
+			if span, err := output.ParseSpan(given[len(given)-1]); err == nil && span > 0 {
+				return usagef("%s is not of --watch: say --watch=%s", given[len(given)-1], given[len(given)-1])
+			}
+		}
 		d.line = output.Visible(strings.Join(append([]string{cmd.CommandPath()}, given...), " "))
+		return nil
 	}
 }
 

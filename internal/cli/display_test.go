@@ -91,6 +91,18 @@ func TestWatchSaysNoSecret(t *testing.T) {
 	}
 }
 
+// A span behind --watch without = is no group, topic or broker.
+func TestWatchTakesItsValue(t *testing.T) {
+	for text, wrong := range map[string]bool{"billing --watch 5s": true, "--watch 5s": true, "--watch billing": false, "--watch=5s 5s": false, "5s": false, "--watch 0": false} {
+		d, cmd := &display{}, &cobra.Command{Use: "lag", RunE: func(*cobra.Command, []string) error { return nil }, SilenceUsage: true, SilenceErrors: true}
+		d.watchFlag(cmd)
+		cmd.SetArgs(strings.Fields(text))
+		if err := cmd.Execute(); errors.Is(err, errUsage) != wrong || wrong && !strings.Contains(err.Error(), "--watch=5s") {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
 // A view beside an error is shown, then the error.
 func TestShowPartOfIt(t *testing.T) {
 	var out, errs bytes.Buffer

@@ -88,7 +88,7 @@ func deadLettersView(ctx context.Context, c *cluster, a *admin.Admin, group stri
 	for _, m := range list[:min(len(list), limit)] {
 		unpack(c, m)
 		all = append(all, deadLetter{group, admin.OriginTopic(m), show(m)})
-		t.Row(output.Time(m.StoreTime), m.ID(), admin.OriginTopic(m), m.ReconsumeTimes, m.Tags(), strings.Join(m.Keys(), ","), shortBody(m.Body), m.OffsetID())
+		t.Row(output.Time(m.StoreTime), m.ID(), admin.OriginTopic(m), m.ReconsumeTimes, m.Tags(), strings.Join(m.Keys(), ","), c.bodyText(m.Body), m.OffsetID())
 	}
 	view := output.Of(all, t)
 	if more {

@@ -126,19 +126,32 @@ func send(ctx context.Context, c *cluster, group string, m *message.Message, cou
 		return err
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
+	unsafe := 0
 	for range count {
 		sent, err := deliver(p, ctx, m)
+		if errors.Is(err, context.DeadlineExceeded) {
+			return fmt.Errorf("%w; the message may be stored all the same", err)
+		}
 		if err != nil {
 			return err
+		}
+		if sent.Status != client.Stored {
+			unsafe++
 		}
 		if err := c.did(c.Process, "sent", place(sent)...); err != nil {
 			return err
 		}
-		if sent.Status != client.Stored {
-			fmt.Fprintf(c.Stderr, "twostage: %s: %s\n", sent.MessageID, sent.Status)
-		}
 	}
-	return nil
+	return lessSafe(unsafe, count)
+}
+
+// lessSafe is the error about messages that are not stored as safely as the broker is set
+// up for.
+func lessSafe(n, of int) error {
+	if n == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d of %d messages are stored, but less safely than the broker is set up for: see their status; sending them again stores them twice", n, of)
 }
 
 func parseQueue(topic, text string) (client.Queue, error) {
@@ -150,9 +163,14 @@ func parseQueue(topic, text string) (client.Queue, error) {
 	return client.Queue{Topic: topic, Broker: text[:at], ID: int32(id)}, nil
 }
 
-// place is where a message was stored, as fields.
+// place is where a message was stored, as fields, and how, where that is not as it
+// should be.
 func place(s *client.SendResult) []any {
-	return []any{"id", s.MessageID, "broker", s.Queue.Broker, "queue", s.Queue.ID, "offset", s.QueueOffset, "offset-id", s.OffsetID}
+	fields := []any{"id", s.MessageID, "broker", s.Queue.Broker, "queue", s.Queue.ID, "offset", s.QueueOffset, "offset-id", s.OffsetID}
+	if s.Status != client.Stored {
+		fields = append(fields, "status", s.Status.String())
+	}
+	return fields
 }
 
 func topicTail(p Process) *cobra.Command {

@@ -189,7 +189,7 @@ func messagesView(c *cluster, list []*message.Received) *output.View {
 	for _, m := range list {
 		unpack(c, m)
 		all = append(all, show(m))
-		t.Row(output.Time(m.StoreTime), m.BrokerName, m.QueueID, m.QueueOffset, m.ID(), m.Tags(), strings.Join(m.Keys(), ","), shortBody(m.Body), m.OffsetID())
+		t.Row(output.Time(m.StoreTime), m.BrokerName, m.QueueID, m.QueueOffset, m.ID(), m.Tags(), strings.Join(m.Keys(), ","), c.bodyText(m.Body), m.OffsetID())
 	}
 	return output.Of(all, t)
 }
@@ -199,6 +199,14 @@ func unpack(c *cluster, m *message.Received) {
 	if err := client.Decompress(m, client.MaxBody); err != nil {
 		c.logger().Warn("a body is shown as it is stored", "message", m.ID(), "err", err)
 	}
+}
+
+// bodyText is a body on one line: with -o wide all of it, else its begin.
+func (c *cluster) bodyText(body []byte) string {
+	if c.format == output.FormatWide {
+		return printable(body)
+	}
+	return shortBody(body)
 }
 
 // shortBody is the begin of a body on one line.

@@ -21,8 +21,9 @@ const referenceHead = `# The command line
 
 What ` + "`--help`" + ` of every command prints. Made by ` + "`go generate ./internal/cli`" + `; a test compares.
 
-Commands are nouns with verbs. All that show something take ` + "`-o table|wide|json|yaml`" + `; tables fit the terminal, cut no id,
-and cut nothing when they are piped. Those that do something print a line for each thing done, or an object with
+Commands are nouns with verbs. All that show something take ` + "`-o table|wide|json|yaml`" + `; tables fit the terminal: they
+cut no id, leave columns out, and write one field a line where that is not enough. Piped, they cut and leave
+out nothing, but of bodies what is behind the first characters; ` + "`-o wide`" + ` has more columns, and bodies whole. Those that do something print a line for each thing done, or an object with
 ` + "`-o json`" + `. Commands that destroy or decide ask first: ` + "`--yes`" + ` answers, and without a terminal it must. ` + "`--watch[=5s]`" + ` looks
 again and again. Times are ` + "`2026-01-02T15:04:05Z`" + `, without a zone local, ` + "`2h ago`, `-30m`, `now`" + `, or milliseconds since 1970,
 of 12 digits or more; spans ` + "`90s`, `2h30m`, `7d`" + `; sizes ` + "`512KiB`, `4MiB`" + `.

@@ -159,10 +159,6 @@ func hint(err error) string {
 		return "say which with --cluster NAME"
 	case errors.Is(err, rpc.NotSupported):
 		return "the server is of a version, or of a kind, that does not have this request; `twostage broker list` shows versions"
-	case fixedKey(err):
-		return "docs/configuration.md says which keys change while a server runs"
-	case errors.Is(err, rpc.NoPermission):
-		return "say who you are with --credentials FILE, or ask an admin for the permission; docs/security.md says what each request needs"
 	case errors.Is(err, rpc.SystemBusy):
 		return "try again in a moment; `twostage broker list` shows what the broker does"
 	case errors.Is(err, syscall.ECONNREFUSED):
@@ -170,7 +166,7 @@ func hint(err error) string {
 	case errors.Is(err, context.DeadlineExceeded):
 		return "no answer came in time: is the address reachable from here? `twostage broker list` shows which brokers answer"
 	}
-	return ""
+	return refusal(err)
 }
 
 // fixedKey tells a key that can't change at run time from a sender who may not

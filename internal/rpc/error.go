@@ -48,11 +48,21 @@ type Error struct {
 
 // Error names the request, the peer, the code and the remark.
 func (e *Error) Error() string {
-	text := fmt.Sprintf("%s to %s: %v", requestName(e.Request), e.Addr, Code(e.Code))
+	text := fmt.Sprintf("%s to %s: %s", requestName(e.Request), e.Addr, e.code())
 	if e.Remark != "" {
 		text += ": " + e.Remark
 	}
 	return text
+}
+
+// code is the code with its name: 209 to 211 are others of requests about accounts than of
+// those that poll.
+func (e *Error) code() string {
+	failed := map[int32]int32{wire.ReqUpdateAndCreateACLConfig: 209, wire.ReqDeleteACLConfig: 210, wire.ReqUpdateGlobalWhiteAddrsConfig: 211}
+	if code, ok := failed[e.Request]; ok && code == e.Code {
+		return fmt.Sprintf("code %d (%s_FAILED)", e.Code, requestName(e.Request))
+	}
+	return Code(e.Code).Error()
 }
 
 // Is matches the [Code] of the answer.
