@@ -31,14 +31,14 @@ func refusal(err error) string {
 		switch {
 		case fixedKey(err):
 			return "docs/configuration.md says which keys change while a server runs"
-		case says("(brokerPermission)"):
+		case says("(brokerPermission)", "the broker["): // RocketMQ's own names it so
 			return "let it with `twostage config set BROKER brokerPermission=6`"
 		case says("Enable", "rejectTransactionMessage"):
 			if says("consumeEnable", "consumeBroadcastEnable") {
 				return "let it with `twostage group update GROUP --consume` or --broadcast"
 			}
 			return "the server's configuration says so: see `twostage config show BROKER`, and docs/configuration.md"
-		case says("perm has no", "no read bit", "no write bit"):
+		case says("perm has no", "ing message is forbidden"):
 			return "let it with `twostage topic update TOPIC --perm rw`"
 		case says("broker's own", "is answered on the loopback only", "is forbidden for topic"):
 			return "" // nothing that may be changed, or the server says how

@@ -20,6 +20,8 @@ func TestHints(t *testing.T) {
 		{wire.NoPermission, wire.ReqUpdateAndCreateTopic, "User:app has no permission to access Topic:orders", "--credentials"},
 		{wire.NoPermission, wire.ReqSendMessage, "the topic[orders] sending message is forbidden: its perm has no write bit", "topic update"},
 		{wire.NoPermission, wire.ReqSendMessage, "this broker takes no messages (brokerPermission)", "brokerPermission=6"},
+		{wire.NoPermission, wire.ReqSendMessage, "the broker[10.0.0.1] sending message is forbidden", "brokerPermission=6"},
+		{wire.NoPermission, wire.ReqSendMessage, "the topic[orders] sending message is forbidden", "topic update"},
 		{wire.NoPermission, wire.ReqPullMessage, "subscription group no permission, g: its consumeEnable is false", "group update"},
 		{wire.NoPermission, wire.ReqSendMessage, "this broker takes no transactional messages (rejectTransactionMessage=true)", "config show"},
 		{wire.NoPermission, wire.ReqUpdateConsumerOffset, "the offsets of group g are the broker's own: no offset was stored", ""},
