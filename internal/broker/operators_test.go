@@ -294,6 +294,33 @@ func TestSystemTopicsOfABroker(t *testing.T) {
 	}
 }
 
+// fullDisk is filled by others: what is deleted on it does not show.
+type fullDisk struct{ *vfs.Mem }
+
+func (fullDisk) Usage(string) (vfs.Usage, error) {
+	return vfs.Usage{Total: 1000, Used: 880, Free: 120}, nil
+}
+
+// A request never takes a log file that has not expired, however full the disk is.
+func TestUnexpiredLogIsNotDeletedByRequest(t *testing.T) {
+	w := start(t, fullDisk{vfs.NewMem()}, "mappedFileSizeCommitLog", "16384", "fileReservedTime", "72", "deleteFileBatchMax", "1")
+	c := w.client()
+	for range 30 {
+		c.send(sendHeader("T"), strings.Repeat("x", 10_000))
+	}
+	w.stored("T", 0)
+	if gone, err := w.store.Retain(false); err != nil || gone.Unexpired != 1 {
+		t.Fatalf("a round of the broker's own: %+v, %v", gone, err)
+	}
+	before := w.store.MinPhysical()
+	if err := rpc.DeleteExpiredLog(w.ctx, c, w.addr); err != nil || w.store.MinPhysical() != before {
+		t.Errorf("deletion of expired files took from %d to %d: %v", before, w.store.MinPhysical(), err)
+	}
+	if err := rpc.CleanExpiredQueues(w.ctx, c, w.addr); err != nil || w.store.MinPhysical() != before {
+		t.Errorf("cleaning of queues took from %d to %d: %v", before, w.store.MinPhysical(), err)
+	}
+}
+
 // What a deletion left that stopped halfway goes, and nothing else.
 func TestCleanUnusedTopics(t *testing.T) {
 	w := start(t, vfs.NewMem())

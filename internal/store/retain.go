@@ -75,7 +75,7 @@ func (s *Store) runRetention(ctx context.Context) {
 
 // Retain measures the disk and deletes what Config.Retention lets go now, log
 // files first, then what views have of them. asked is for an operator: expired
-// files go at any hour. The store runs it every RetentionInterval; it may be
+// files go at any hour, and no others. The store runs it every RetentionInterval; it may be
 // called beside that, also right after it to have more than a batch deleted. It
 // returns what went, also with an error: one of BeforeDelete, of ReadOnly, of
 // Flush, ErrNoSpace when queue entries of what should go have no space, or an I/O
@@ -110,6 +110,23 @@ func (s *Store) Retain(asked bool) (Deletion, error) {
 		err = errors.Join(err, s.follow())
 	}
 	return gone, err
+}
+
+// Follow drops from queues and index what log files held that are gone, and deletes
+// nothing else. Retain does so by itself; this is for what an error left. Errors are
+// ErrClosed, those of ReadOnly, and I/O errors, after which the next Retain or Follow
+// tries again.
+func (s *Store) Follow() error {
+	r := &s.retain
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return ErrClosed
+	}
+	if err := s.ReadOnly(); err != nil {
+		return err
+	}
+	return s.follow()
 }
 
 // SetRetention makes Config.Retention another one from the next round on. It is an

@@ -50,8 +50,9 @@ type OffsetTable interface {
 type Queues interface {
 	DeleteTopic(topic string) error
 	RangeQueues(fn func(*store.Queue) bool)
-	// Retain deletes what may go now; asked: expired log files at any hour.
+	// Retain deletes what may go now; asked: expired log files at any hour, no others.
 	Retain(asked bool) (store.Deletion, error)
+	Follow() error // drops from queues what the log no longer has
 }
 
 // Popped is what is popped. Both methods make it last that it is forgotten.

@@ -16,10 +16,10 @@ import (
 const maxRounds = 20
 
 // CleanQueues serves CLEAN_EXPIRED_CONSUMEQUEUE. The store keeps its queues to what
-// the log has by itself; here it does so at once, and what was left after an error is
-// tried again.
+// the log has by itself; here what was left after an error is tried again at once. No
+// log file goes.
 func (a *Admin) CleanQueues(r *remoting.Request) {
-	if _, err := a.Queues.Retain(false); err != nil {
+	if err := a.Queues.Follow(); err != nil {
 		fail(r, wire.SystemError, "not everything is deleted: %s", err)
 		return
 	}
@@ -27,7 +27,7 @@ func (a *Admin) CleanQueues(r *remoting.Request) {
 }
 
 // DeleteLog serves DELETE_EXPIRED_COMMITLOG: log files older than fileReservedTime go,
-// whatever deleteWhen says. It is answered when they are gone.
+// whatever deleteWhen says, and no others, however full the disk is. It is answered when they are gone.
 func (a *Admin) DeleteLog(r *remoting.Request) {
 	for range maxRounds {
 		gone, err := a.Queues.Retain(true)

@@ -22,6 +22,9 @@
 //	above diskSpaceWarningLevel-  | as above                 | as above               | refused
 //	Ratio                         |                          |                        |
 //
+// What an operator asks for takes expired files only, above each limit: an unexpired
+// one goes when the broker's own rounds find no other way.
+//
 // Writes that are refused are taken again when the disk is no fuller than
 // diskSpaceCleanForciblyRatio, not as soon as it is below the limit that was
 // passed. At most deleteFileBatchMax files go in one round. RocketMQ takes that

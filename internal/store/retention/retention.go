@@ -56,7 +56,7 @@ type View struct {
 	Used  float64   // how full the disk is, 0 to 1; of several the fullest; negative when not known
 	Full  bool      // writes are refused now
 	Files []File    // oldest first, without the one that is written; as many as a round may take are enough
-	Asked bool      // an operator asks: expired files go at any hour
+	Asked bool      // an operator asks: expired files go at any hour, others stay however full the disk is
 }
 
 // Decision is what to do now.
@@ -73,7 +73,7 @@ func (p Policy) Decide(v View) Decision {
 	var d Decision
 	d.WhyFull = p.full(v)
 	d.Full = d.WhyFull != ""
-	forced := p.Forcibly && v.over(p.CleanForcibly)
+	forced := p.Forcibly && v.over(p.CleanForcibly) && !v.Asked
 	why := p.due(v)
 	if forced {
 		why = v.above("diskSpaceCleanForciblyRatio", p.CleanForcibly)

@@ -50,6 +50,8 @@ func TestDecide(t *testing.T) {
 		{"second hour", policy(), View{Now: four.Add(12 * time.Hour), Used: 0.5, Files: old}, 3, 0, "16:00", ""},
 		{"asked", policy(), View{Now: now, Used: 0.5, Files: old, Asked: true}, 3, 0, "asked for", ""},
 		{"asked, none expired", policy(), View{Now: now, Used: 0.5, Files: aged(71, 2), Asked: true}, 0, 0, "", ""},
+		{"asked above 85, none expired", policy(), View{Now: now, Used: 0.88, Files: aged(3, 2), Asked: true}, 0, 0, "", ""},
+		{"asked above 90, expired first", policy(), View{Now: now, Used: 0.95, Files: aged(80, 2), Asked: true}, 1, 0, "asked for", "diskSpaceWarningLevelRatio"},
 		{"exactly reserved", policy(), View{Now: now, Files: aged(72), Asked: true}, 0, 0, "", ""},
 		{"batch", policy(), View{Now: now, Files: aged(104, 103, 102, 101, 100), Asked: true}, 3, 0, "asked", ""},
 		{"not known behind", policy(), View{Now: now, Files: aged(104, -1, 102), Asked: true}, 1, 0, "asked", ""},
