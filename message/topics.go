@@ -27,6 +27,9 @@ const (
 	SystemTopicPrefix = "rmq_sys_"
 	RetryPrefix       = "%RETRY%"
 	DLQPrefix         = "%DLQ%"
+	// LightPrefix begins the name of a light message queue, which has no entry in a
+	// broker's table of topics.
+	LightPrefix = "%LMQ%"
 	// RevivePrefix begins the name of a cluster's topic of pop records:
 	// rmq_sys_REVIVE_LOG_cluster.
 	RevivePrefix = "rmq_sys_REVIVE_LOG_"

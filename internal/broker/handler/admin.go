@@ -4,6 +4,7 @@
 package handler
 
 import (
+	"fmt"
 	"sync"
 
 	"github.com/twostage/twostage/internal/remoting"
@@ -41,6 +42,7 @@ type GroupTable interface {
 // OffsetTable is the consumer offsets with the means to delete them.
 type OffsetTable interface {
 	Groups(topic string) []string // that have offsets in it
+	Range(fn func(group, topic string, queues map[int32]int64))
 	DeleteGroup(group string)
 	DeleteTopic(topic string)
 	Flush() error
@@ -167,28 +169,57 @@ func (a *Admin) deleteTopic(r *remoting.Request, topic string) bool {
 		fail(r, wire.SystemError, "the topic is deleted, but not the topics of what is popped of it again: %s; delete it again", err)
 		return false
 	}
-	names := append(retries, topic)
-	for _, name := range names {
-		err := a.Queues.DeleteTopic(name)
-		a.Deleted()
-		if err != nil {
-			fail(r, wire.SystemError, "the topic is deleted, but not all of its files: %s; delete it again", err)
-			return false
-		}
+	defer a.Deleted()
+	err := a.erase(retries...)
+	if err == nil { // last: by its offsets a deletion that is tried again finds its retry topics
+		err = a.erase(topic)
 	}
-	if err := a.Pops.ForgetTopics(names...); err != nil {
-		fail(r, wire.SystemError, "the topic is deleted, but not what is popped of it: %s; delete it again", err)
-		return false
-	}
-	for _, name := range names {
-		a.Offsets.DeleteTopic(name)
-	}
-	a.Stats.ForgetTopics(names...)
-	if err := a.Offsets.Flush(); err != nil {
-		fail(r, wire.SystemError, "the topic is deleted, but not its consumers' offsets: %s; delete it again", err)
+	if err != nil {
+		fail(r, wire.SystemError, "the topic is deleted, but not all that belongs to it: %s; delete it again", err)
 		return false
 	}
 	return true
+}
+
+// erase deletes the queues of topics that are out of the table, the offsets in them
+// and what is popped of them. Offsets are durably gone before a queue is: those of one
+// that is not there any more would have a group pass over the messages of the next of
+// that name.
+func (a *Admin) erase(topics ...string) error {
+	if len(topics) == 0 {
+		return nil
+	}
+	if err := a.forget(topics); err != nil {
+		return err
+	}
+	for _, name := range topics {
+		if err := a.Queues.DeleteTopic(name); err != nil {
+			return fmt.Errorf("queues of topic %s: %w", name, err)
+		}
+	}
+	return a.forget(topics) // what was being popped or pulled meanwhile
+}
+
+// forget deletes what is known of consumers of topics.
+func (a *Admin) forget(topics []string) error {
+	if err := a.Pops.ForgetTopics(topics...); err != nil {
+		return err
+	}
+	for _, name := range topics {
+		a.Offsets.DeleteTopic(name)
+	}
+	a.Stats.ForgetTopics(topics...)
+	return a.Offsets.Flush()
+}
+
+// queued are the topics that have queues.
+func (a *Admin) queued() map[string]bool {
+	topics := map[string]bool{}
+	a.Queues.RangeQueues(func(q *store.Queue) bool {
+		topics[q.Topic()] = true
+		return true
+	})
+	return topics
 }
 
 // retries are the pop retry topics of a topic: those of each group that consumes it.
@@ -196,13 +227,15 @@ func (a *Admin) deleteTopic(r *remoting.Request, topic string) bool {
 // topic in which another group has offsets, or that is the retry topic of one, is
 // left.
 func (a *Admin) retries(name string) (list []string) {
+	queued := a.queued()
 	for _, group := range a.Offsets.Groups(name) {
 		for _, retry := range message.PopRetryTopics(group, name) {
 			if _, other := a.Groups.Get(retry[len(message.RetryPrefix):]); other {
 				continue
 			}
 			_, there := a.Topics.Get(retry)
-			owners := a.Offsets.Groups(retry) // left when a deletion ended halfway
+			there = there || queued[retry]    // left when a deletion ended halfway, as
+			owners := a.Offsets.Groups(retry) // these
 			if there && len(owners) == 0 || len(owners) == 1 && owners[0] == group {
 				list = append(list, retry)
 			}
