@@ -99,16 +99,16 @@ func (s *Stats) Days() Days {
 }
 
 // roll begins a new day, if one has begun. A wall clock that is set back begins none
-// again.
+// again, unless it is set back by days: then it was ahead, and the day is a new one.
 func (s *Stats) roll(now time.Time, puts store.Puts) {
 	today, was := date(now), date(s.today)
-	if !today.After(was) {
+	if !today.After(was) && !today.Before(was.AddDate(0, 0, -1)) {
 		return
 	}
 	put, given := puts.Records, s.outAll.messages.Load()
 	if today.Equal(was.AddDate(0, 0, 1)) {
 		s.days.PutYesterday, s.days.GivenYesterday = s.days.PutToday, s.days.GivenToday
-	} else { // nothing ran on the days between
+	} else { // nothing ran on the days between, or nobody knows on which days it did
 		s.days.PutYesterday, s.days.GivenYesterday = put, given
 	}
 	s.days.PutToday, s.days.GivenToday = put, given

@@ -72,6 +72,8 @@ func TestDays(t *testing.T) {
 	step("set back", at(30, 12, 0), 30, 0, Days{PutYesterday: 10, PutToday: 25, Put: 30, GivenYesterday: 4, GivenToday: 6, Given: 6})
 	step("the third day again", at(31, 3, 0), 35, 0, Days{PutYesterday: 10, PutToday: 25, Put: 35, GivenYesterday: 4, GivenToday: 6, Given: 6})
 	step("days later", at(35, 3, 0), 40, 0, Days{PutYesterday: 40, PutToday: 40, Put: 40, GivenYesterday: 6, GivenToday: 6, Given: 6})
+	step("a clock that was ahead", at(32, 3, 0), 50, 0, Days{PutYesterday: 50, PutToday: 50, Put: 50, GivenYesterday: 6, GivenToday: 6, Given: 6})
+	step("the day after", at(33, 3, 0), 53, 1, Days{PutYesterday: 50, PutToday: 53, Put: 53, GivenYesterday: 6, GivenToday: 7, Given: 7})
 }
 
 // TestLatency: how long the puts of the last minute took.
