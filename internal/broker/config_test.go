@@ -4,12 +4,14 @@
 package broker
 
 import (
+	"errors"
 	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 
+	"github.com/twostage/twostage/internal/config"
 	"github.com/twostage/twostage/internal/rpc"
 	"github.com/twostage/twostage/internal/vfs"
 	"github.com/twostage/twostage/internal/wire"
@@ -53,6 +55,50 @@ func TestBrokerConfig(t *testing.T) {
 	}
 	if keys, version, err = rpc.BrokerConfig(w.ctx, c, w.addr); err != nil || keys["brokerPermission"] != "6" || version.Counter != 1 {
 		t.Errorf("%v %+v, %v", keys, version, err)
+	}
+}
+
+// A change that an error kept from being in force is made when it is asked for again.
+func TestBrokerConfigIsTriedAgain(t *testing.T) {
+	fs := vfs.NewMem()
+	w := start(t, fs)
+	c := w.client()
+	off := map[string]string{"autoCreateTopicEnable": "false"}
+	fs.Fail(func(_ vfs.Op, name string) error {
+		if strings.Contains(name, "topics.json") {
+			return errors.New("broken")
+		}
+		return nil
+	})
+	if _, err := rpc.UpdateBrokerConfig(w.ctx, c, w.addr, off); err == nil || !strings.Contains(err.Error(), "not all of it is in force") {
+		t.Fatal(err)
+	}
+	fs.Fail(nil)
+	if _, err := rpc.UpdateBrokerConfig(w.ctx, c, w.addr, off); err != nil {
+		t.Fatal(err)
+	}
+	if _, there := w.topics.Get(message.TopicAutoCreate); there {
+		t.Error("topics can still be made")
+	}
+}
+
+// Who asks for the configuration does not wait for a change of it.
+func TestBrokerConfigDuringAChange(t *testing.T) {
+	w := start(t, vfs.NewMem())
+	release, inside, done := make(chan struct{}), make(chan struct{}), make(chan error)
+	w.live.OnChange(func(*config.Broker) error { close(inside); <-release; return nil })
+	go func() {
+		_, err := rpc.UpdateBrokerConfig(w.ctx, w.client(), w.addr, map[string]string{"brokerPermission": "4"})
+		done <- err
+	}()
+	<-inside
+	keys, version, err := rpc.BrokerConfig(w.ctx, w.client(), w.addr)
+	if err != nil || keys["brokerPermission"] != "4" || version.Counter != 1 {
+		t.Errorf("%v %+v, %v", keys["brokerPermission"], version, err)
+	}
+	close(release)
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }
 

@@ -34,9 +34,8 @@ func (b *Broker) change(was, now *config.Broker) (err error) {
 	}
 	err = errors.Join(err, b.store.SetMaxMessageSize(now.Store.MaxMessageSize))
 	b.groups.SetAutoCreate(now.Groups.AutoCreate)
-	if was.Topics.AutoCreate != now.Topics.AutoCreate {
-		err = errors.Join(err, b.topics.SetAutoCreate(now.Topics.AutoCreate, int32(now.Topics.DefaultQueues)))
-	}
+	// Also where nothing seems to change: the last try may have failed.
+	err = errors.Join(err, b.topics.SetAutoCreate(now.Topics.AutoCreate, int32(now.Topics.DefaultQueues)))
 	if was.Transactions != now.Transactions {
 		c := now.Transactions
 		b.txn.Change(txn.Rules{Timeout: c.Timeout, Checks: c.MaxChecks, Interval: c.CheckInterval, MaxAge: c.MaxAge, Rate: c.CheckRate})

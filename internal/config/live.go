@@ -35,6 +35,7 @@ type Live[T any] struct {
 	mu      sync.Mutex // one change at a time
 	changes map[string]string
 	chosen  map[string]string // at start
+	clock   func() int64      // milliseconds; nil: not known
 	tell    []func(now *T) error
 }
 
@@ -43,6 +44,7 @@ type state[T any] struct {
 	typed  *T
 	values Values
 	count  int64
+	at     int64 // when it became this one, milliseconds; 0: not known
 }
 
 // LiveBroker is the broker's part of c, which Load must have made. Call it once.
@@ -89,10 +91,21 @@ func Frozen[T any](typed T, values Values) *Live[T] {
 // Now is the configuration as it is. It is immutable: who wants to see a change calls Now again.
 func (l *Live[T]) Now() *T { return l.now.Load().typed }
 
-// Values are all keys as they are, and how often they were changed since the start.
-func (l *Live[T]) Values() (v Values, changes int64) {
+// Values are all keys as they are, how often they were changed since the start, and when they were the last time, in
+// milliseconds by the clock of TimeBy (0 without one).
+func (l *Live[T]) Values() (v Values, changes, at int64) {
 	s := l.now.Load()
-	return s.values, s.count
+	return s.values, s.count, s.at
+}
+
+// TimeBy sets the clock, in milliseconds, of which Values has the times. What there is is as of now.
+func (l *Live[T]) TimeBy(clock func() int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.clock = clock
+	s := *l.now.Load()
+	s.at = clock()
+	l.now.Store(&s)
 }
 
 // Choose gives a key the value that was decided at start, for who asks; see Values.With.
@@ -141,12 +154,12 @@ func (l *Live[T]) Update(text []byte) (Change, error) {
 	if err != nil {
 		return Change{}, err
 	}
-	next := maps.Clone(l.changes)
-	if next == nil {
-		next = map[string]string{}
+	changes := maps.Clone(l.changes)
+	if changes == nil {
+		changes = map[string]string{}
 	}
-	maps.Copy(next, asked)
-	typed, values, err := l.load(next)
+	maps.Copy(changes, asked)
+	typed, values, err := l.load(changes)
 	if err != nil {
 		return Change{}, err
 	}
@@ -157,8 +170,12 @@ func (l *Live[T]) Update(text []byte) (Change, error) {
 	for _, key := range sortedKeys(l.chosen) {
 		values = values.With(key, l.chosen[key])
 	}
-	l.changes = next
-	l.now.Store(&state[T]{typed: typed, values: values, count: l.now.Load().count + 1})
+	l.changes = changes
+	next := &state[T]{typed: typed, values: values, count: l.now.Load().count + 1}
+	if l.clock != nil {
+		next.at = l.clock()
+	}
+	l.now.Store(next)
 	for _, fn := range l.tell {
 		err = errors.Join(err, fn(typed))
 	}
@@ -168,9 +185,34 @@ func (l *Live[T]) Update(text []byte) (Change, error) {
 	return done, nil
 }
 
-// Refusal is what somebody is told whose Update made no change, in one line.
-func Refusal(err error) string {
-	return "nothing was changed: " + strings.ReplaceAll(err.Error(), "\n", "; ")
+// Outcome is the kind of what an Update came to.
+type Outcome int
+
+// The outcomes.
+const (
+	Done      Outcome = iota
+	Forbidden         // nothing was changed: keys can't change
+	Wrong             // nothing was changed: what was asked for is wrong
+	Failed            // nothing was changed as the file can't be written, or not all that was changed is in force
+)
+
+// Answer is the outcome of an Update that gave c and err, and what who asked for it is told, in one line; "" is nothing.
+func (c Change) Answer(err error) (Outcome, string) {
+	if err == nil {
+		return Done, c.Note
+	}
+	text := strings.ReplaceAll(err.Error(), "\n", "; ")
+	if len(c.Keys) > 0 {
+		return Failed, text
+	}
+	text = "nothing was changed: " + text
+	switch {
+	case errors.Is(err, ErrFixed):
+		return Forbidden, text
+	case errors.Is(err, ErrNotWritten):
+		return Failed, text
+	}
+	return Wrong, text
 }
 
 // maxChanges is how many keys one Update takes, and maxLength how long each and its value may be.

@@ -45,6 +45,8 @@ func readText(t testing.TB, name string) string {
 func TestLiveUpdate(t *testing.T) {
 	l, name := liveFile(t, "# mine\nbrokerName = a\nfileReservedTime=\\\n  48\n\n deleteWhen:04\r\nfileReservedTime=48", nil)
 	l.Choose("listenPort", "4711")
+	clock := int64(9)
+	l.TimeBy(func() int64 { clock++; return clock })
 	var told []time.Duration
 	l.OnChange(func(b *Broker) error { told = append(told, b.Retention.Reserved); return nil })
 	before := l.Now()
@@ -75,11 +77,11 @@ func TestLiveUpdate(t *testing.T) {
 	if text := readText(t, name); !strings.HasSuffix(text, "brokerPermission=6\nmaxDelayTime=41\n#later\n") {
 		t.Errorf("the file is\n%s", text)
 	}
-	values, changes := l.Values()
+	values, changes, at := l.Values()
 	port, _ := values.Lookup("listenPort")
 	perm, _ := values.Lookup("brokerPermission")
-	if changes != 2 || port.Text != "4711" || perm.Text != "6" || perm.Source.String() != "changed at run time" {
-		t.Errorf("%d changes, %+v, %+v", changes, port, perm)
+	if changes != 2 || at != 12 || port.Text != "4711" || perm.Text != "6" || perm.Source.String() != "changed at run time" {
+		t.Errorf("%d changes, the last at %d, %+v, %+v", changes, at, port, perm)
 	}
 	// What it wrote is what it is after a restart.
 	c := mustLoad(t, Sources{HostName: "box", BrokerFile: File{Name: name, Text: []byte(readText(t, name))}})
@@ -140,7 +142,7 @@ func TestLiveRefusals(t *testing.T) {
 			t.Errorf("%d bytes: %.2000v", len(body), err)
 		}
 	}
-	if _, changes := l.Values(); changes != 0 || !l.Now().Topics.AutoCreate || l.Now().Identity.Permission != 6 || readText(t, name) != text {
+	if _, changes, _ := l.Values(); changes != 0 || !l.Now().Topics.AutoCreate || l.Now().Identity.Permission != 6 || readText(t, name) != text {
 		t.Errorf("something was changed: %d, %+v, %s", changes, l.Now().Topics, readText(t, name))
 	}
 	if _, err := Frozen(Broker{}, Values{}).Update([]byte("brokerPermission=4")); !errors.Is(err, ErrFixed) {
@@ -212,6 +214,9 @@ func TestLiveChangeThatIsNotInForce(t *testing.T) {
 	followed := false
 	l.OnChange(func(*Broker) error { followed = true; return nil })
 	got, err := l.Update([]byte("autoCreateTopicEnable=false"))
+	if outcome, text := got.Answer(err); outcome != Failed || strings.Contains(text, "nothing was changed") {
+		t.Errorf("answered %d, %s", outcome, text)
+	}
 	if err == nil || !strings.Contains(err.Error(), "the change is made") || !strings.Contains(err.Error(), "the disk is full") || errors.Is(err, ErrNotWritten) {
 		t.Errorf("%v", err)
 	}
@@ -349,9 +354,9 @@ func FuzzUpdate(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
 		l := c.LiveBroker()
-		before, _ := l.Values()
+		before, _, _ := l.Values()
 		got, err := l.Update(text)
-		after, changes := l.Values()
+		after, changes, _ := l.Values()
 		if err != nil && (changes != 0 || len(err.Error()) == 0) {
 			t.Fatalf("%d changes with %v", changes, err)
 		}

@@ -4,7 +4,6 @@
 package namesrv
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
@@ -278,25 +277,20 @@ func (s *Server) listKV(r *remoting.Request) {
 
 // config serves GET_NAMESRV_CONFIG: all keys that have a value.
 func (s *Server) config(r *remoting.Request) {
-	values, _ := s.live.Values()
+	values, _, _ := s.live.Values()
 	r.Reply(&wire.Response{Body: values.AppendProperties(nil)})
 }
 
 // updateConfig serves UPDATE_NAMESRV_CONFIG: all keys or none.
 func (s *Server) updateConfig(r *remoting.Request) {
 	change, err := s.live.Update(r.Body)
-	if err != nil {
-		code := wire.InvalidParameter
-		switch {
-		case errors.Is(err, config.ErrFixed):
-			code = wire.NoPermission
-		case errors.Is(err, config.ErrNotWritten):
-			code = wire.SystemError
-		}
+	outcome, remark := change.Answer(err)
+	if len(change.Keys) > 0 {
+		s.log.Warn("configuration changed by request", "keys", strings.Join(change.Keys, ","), "client", r.Conn.RemoteAddr(), "note", remark)
+	} else {
 		s.log.Warn("a change of the configuration was refused", "client", r.Conn.RemoteAddr(), "err", err)
-		r.Reply(&wire.Response{Code: code, Remark: config.Refusal(err)})
-		return
 	}
-	s.log.Warn("configuration changed by request", "keys", strings.Join(change.Keys, ","), "client", r.Conn.RemoteAddr(), "note", change.Note)
-	r.Reply(&wire.Response{Remark: change.Note})
+	r.Reply(&wire.Response{Code: configCodes[outcome], Remark: remark})
 }
+
+var configCodes = [...]int32{config.Done: wire.Success, config.Forbidden: wire.NoPermission, config.Wrong: wire.InvalidParameter, config.Failed: wire.SystemError}
