@@ -76,10 +76,13 @@ func TestRuntimeInfo(t *testing.T) {
 		return v
 	}
 	puts := w.store.Puts()
+	if got := w.store.EarliestTime(); got < 1_700_000_000_000 {
+		t.Errorf("the first message was stored at %d", got)
+	}
 	for key, want := range map[string]float64{
 		"putMessageTimesTotal": 10, "msgPutTotalTodayNow": 10, "putMessageFailedTimes": 0, "putMessageSizeTotal": float64(puts.Bytes),
 		"putMessageAverageSize": float64(puts.Bytes) / 10, "msgGetTotalTodayNow": 8, "commitLogMaxOffset": float64(w.store.MaxPhysical()),
-		"commitLogMinOffset": 0, "brokerVersion": 473, "bootTimestamp": 1_700_000_000_000, "earliestMessageTimeStamp": -1,
+		"commitLogMinOffset": 0, "brokerVersion": 473, "bootTimestamp": 1_700_000_000_000, "earliestMessageTimeStamp": float64(w.store.EarliestTime()),
 		"dispatchBehindBytes": 0, "timerCongestNum": 1, "timerOffsetBehind": 0, "timerReadBehind": 0, "remainTransientStoreBufferNumbs": math.MaxInt32, "startAcceptSendRequestTimeStamp": 0,
 	} {
 		if got := number(key); math.Abs(got-want) > 0.001 {

@@ -202,8 +202,8 @@ func checkGolden(t *testing.T, s *Store, m *manifest) {
 	if s.MinPhysical() != m.AfterLoad.MinPhyOffset || s.MaxPhysical() != m.AfterLoad.MaxPhyOffset {
 		t.Fatalf("log is %d to %d, Java's %d to %d", s.MinPhysical(), s.MaxPhysical(), m.AfterLoad.MinPhyOffset, m.AfterLoad.MaxPhyOffset)
 	}
-	if got := s.EarliestTime(); got != -1 {
-		t.Errorf("EarliestTime = %d, less than 8 MiB are written", got)
+	if want, _, err := s.log.FirstTimestamp(s.MinPhysical()); s.EarliestTime() != want || want <= 0 || err != nil {
+		t.Errorf("EarliestTime = %d, want %d, %v", s.EarliestTime(), want, err)
 	}
 	checkGoldenQueues(t, s, m)
 	for i := range m.Messages {

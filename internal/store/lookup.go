@@ -104,12 +104,12 @@ func (s *Store) StoreTimeAt(q *Queue, offset int64) (int64, error) {
 	return ts, nil
 }
 
-// EarliestTime returns the store timestamp (ms) of the first record of the log,
-// or -1 as long as the first file holds less than twice maxMessageSize, as
-// RocketMQ answers.
+// EarliestTime returns the store timestamp (ms) of the first record of the log, or -1
+// when there is none. RocketMQ answers -1 as long as the first file holds less than
+// twice maxMessageSize.
 func (s *Store) EarliestTime() int64 {
 	start := s.log.Min()
-	if min(s.log.End(), start+s.cfg.CommitLogFileSize)-start < 2*s.maxMessage.Load() {
+	if s.log.End() <= start {
 		return -1
 	}
 	_, ts, err := s.log.Head(start)

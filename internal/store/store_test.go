@@ -296,13 +296,14 @@ func TestOffsetByTime(t *testing.T) {
 }
 
 func TestEarliestTime(t *testing.T) {
-	cfg := memConfig(vfs.NewMem())
-	cfg.MaxMessageSize = 1000
-	s := open(t, cfg)
+	s := open(t, memConfig(vfs.NewMem()))
+	if got := s.EarliestTime(); got != -1 {
+		t.Fatalf("EarliestTime = %d with nothing in the log", got)
+	}
 	q := s.Queue("T", 0)
 	first := put(t, s, q, "a")[0]
-	if got := s.EarliestTime(); got != -1 {
-		t.Fatalf("EarliestTime = %d with little in the log", got)
+	if got := s.EarliestTime(); got != first.StoreTimestamp {
+		t.Fatalf("EarliestTime = %d with one record in the log, want %d", got, first.StoreTimestamp)
 	}
 	put(t, s, q, numbered("n", 20)...)
 	if got := s.EarliestTime(); got != first.StoreTimestamp {
