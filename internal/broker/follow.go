@@ -6,6 +6,7 @@ package broker
 import (
 	"errors"
 	"strconv"
+	"strings"
 
 	"github.com/twostage/twostage/internal/broker/txn"
 	"github.com/twostage/twostage/internal/config"
@@ -18,6 +19,9 @@ func (b *Broker) follow() {
 	b.live.Choose("brokerIP1", b.advertised.Addr().String())
 	if b.cfg.Network.HAIP == "" {
 		b.live.Choose("brokerIP2", b.advertised.Addr().String())
+	}
+	if names := b.live.BlackListUnknown(); len(names) > 0 {
+		b.log.Warn("names in configBlackList are no keys of a broker, they forbid nothing", "names", strings.Join(names, ";"))
 	}
 	was := b.live.Now()
 	b.live.OnChange(func(now *config.Broker) error {

@@ -28,12 +28,14 @@ type Live[T any] struct {
 	allow []string
 	table func() *table
 	load  func(changes map[string]string) (*T, Values, error)
+	next  func(text []byte, alone bool) error  // a start with that text in the file; alone: without variables and flags
 	file  string                               // "": started without one
 	write func(name string, text []byte) error // WriteFile, but for tests
 	now   atomic.Pointer[state[T]]
 
 	mu      sync.Mutex // one change at a time
 	changes map[string]string
+	owed    map[string]string // of changes: what could not be written
 	chosen  map[string]string // at start
 	clock   func() int64      // milliseconds; nil: not known
 	tell    []func(now *T) error
@@ -60,6 +62,11 @@ func (c *Config) LiveBroker() *Live[Broker] {
 		}
 		return &c.Broker, c.BrokerValues, nil
 	}
+	l.next = func(text []byte, alone bool) error {
+		s := s
+		s.BrokerFile.Text = text
+		return s.check(alone)
+	}
 	l.now.Store(&state[Broker]{typed: &c.Broker, values: c.BrokerValues})
 	return l
 }
@@ -77,8 +84,22 @@ func (c *Config) LiveNamesrv() *Live[Namesrv] {
 		}
 		return &c.Namesrv, c.NamesrvValues, nil
 	}
+	l.next = func(text []byte, alone bool) error {
+		s := s
+		s.NamesrvFile.Text = text
+		return s.check(alone)
+	}
 	l.now.Store(&state[Namesrv]{typed: &c.Namesrv, values: c.NamesrvValues})
 	return l
+}
+
+// check tells why a start with these sources fails; alone: without variables and flags.
+func (s Sources) check(alone bool) error {
+	if alone {
+		s.Environment, s.Flags, s.NamesrvFlags = nil, nil, nil
+	}
+	_, err := Load(s)
+	return err
 }
 
 // Frozen is a configuration that never changes.
@@ -141,7 +162,8 @@ type Change struct {
 // keys can't change. A key that has no meaning here (Ignored) and is no text is taken and changes nothing.
 //
 // A server that was started with a file gets the change written into it first, synced: comments and all other lines
-// stay, also what somebody changed there meanwhile. Where that process may not write the file, or there is none, the
+// stay, also what somebody changed there meanwhile. A file with which the next start would fail is not written: then
+// nothing is changed. Where that process may not write the file, or there is none, the
 // change lasts until the next start, and Change.Note says so; any other error of writing is one of Update.
 func (l *Live[T]) Update(text []byte) (Change, error) {
 	entries, err := ParseProperties(text)
@@ -227,6 +249,7 @@ func (l *Live[T]) check(entries []Entry) (map[string]string, error) {
 		return nil, fmt.Errorf("%d keys, at most %d change at once", len(entries), maxChanges)
 	}
 	t, asked := l.table(), map[string]string{}
+	black, _ := l.black(t)
 	var fixed, wrong []error
 	for _, e := range entries {
 		k := t.named[e.Key]
@@ -240,7 +263,7 @@ func (l *Live[T]) check(entries []Entry) (map[string]string, error) {
 			wrong = append(wrong, &Error{Source: Source{Origin: FromChange}, Key: e.Key, Reason: reason})
 		case len(e.Value) > maxLength:
 			wrong = append(wrong, fmt.Errorf("%s: a value of %d bytes, at most %d are taken", e.Key, len(e.Value), maxLength))
-		case !l.mayChange(k):
+		case !l.mayChange(k, black):
 			fixed = append(fixed, fmt.Errorf("%s: %w: %s", e.Key, ErrFixed, whyFixed(k)))
 		default:
 			if before, twice := asked[k.name]; twice && before != e.Value {
@@ -267,8 +290,32 @@ func unwrapped(errs []error) []error {
 	return plain
 }
 
-func (l *Live[T]) mayChange(k *key) bool {
-	if black, ok := l.now.Load().values.Lookup(keyBlackList); ok && slices.Contains(strings.Split(black.Text, ";"), k.name) {
+// black is configBlackList: keys, and names in it that are none.
+func (l *Live[T]) black(t *table) (keys map[*key]bool, unknown []string) {
+	list, _ := l.now.Load().values.Lookup(keyBlackList)
+	keys = map[*key]bool{}
+	for name := range strings.SplitSeq(list.Text, ";") {
+		name = strings.TrimSpace(name)
+		if k := t.named[name]; k != nil {
+			keys[k] = true
+		} else if name != "" {
+			unknown = append(unknown, name)
+		}
+	}
+	return keys, unknown
+}
+
+// BlackListUnknown are names in configBlackList that are no keys: they forbid nothing.
+func (l *Live[T]) BlackListUnknown() []string {
+	if l.load == nil {
+		return nil
+	}
+	_, unknown := l.black(l.table())
+	return unknown
+}
+
+func (l *Live[T]) mayChange(k *key, black map[*key]bool) bool {
+	if black[k] {
 		return false
 	}
 	return slices.Contains(l.allow, k.name) || k.class == Ignored && k.kind != kindText
@@ -291,19 +338,31 @@ func (l *Live[T]) save(asked map[string]string) (note string, err error) {
 	if l.file == "" {
 		return "it lasts until the next start: this " + l.owner + " was started without a configuration file", nil
 	}
+	owed := maps.Clone(l.owed)
+	if owed == nil {
+		owed = map[string]string{}
+	}
+	maps.Copy(owed, asked)
 	f, err := ReadFile(l.file)
 	if err == nil {
 		_, err = ParseProperties(f.Text) // somebody may have edited it
 	}
+	var text []byte
 	if err == nil {
-		err = l.write(l.file, rewrite(f.Text, l.table(), asked))
+		text = rewrite(f.Text, l.table(), owed)
+		if err = l.next(text, false); err != nil {
+			return "", fmt.Errorf("%w: the next start would fail with it: %w", ErrNotWritten, err)
+		}
+		err = l.write(l.file, text)
 	}
 	switch {
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS), errors.Is(err, syscall.EBUSY): // the last: a mount by itself
+		l.owed = owed
 		return fmt.Sprintf("it lasts until the next start: this %s may not write its configuration file: %s", l.owner, err), nil
 	case err != nil:
 		return "", fmt.Errorf("%w: %w", ErrNotWritten, err)
 	}
+	l.owed = nil
 	var over []string
 	values := l.now.Load().values
 	for _, key := range sortedKeys(asked) {
@@ -313,6 +372,12 @@ func (l *Live[T]) save(asked map[string]string) (note string, err error) {
 	}
 	if len(over) > 0 {
 		note = "until the next start only, where what stands over the file wins again: " + strings.Join(over, ", ")
+	}
+	if err := l.next(text, true); err != nil && l.next(f.Text, true) == nil {
+		if note != "" {
+			note += "; "
+		}
+		note += "without its variables and flags this " + l.owner + " would not start with the file any more: " + strings.ReplaceAll(err.Error(), "\n", "; ")
 	}
 	return note, nil
 }

@@ -77,6 +77,7 @@ type Sources struct {
 	Flags, NamesrvFlags map[string]string
 
 	changes, namesrvChanges map[string]string // see Live
+	tlsFiles                map[string]File   // that tls.config.file names, as read at the start
 }
 
 // Config is a complete, checked configuration. With RoleNamesrv, Broker holds defaults only, and the other way round.
@@ -106,6 +107,9 @@ func Load(s Sources) (*Config, error) {
 	if s.DataDir == "" {
 		s.DataDir = "twostage-data"
 	}
+	if s.tlsFiles == nil {
+		s.tlsFiles = map[string]File{}
+	}
 	c := &Config{sources: s}
 	brokers := newSettings(brokerTable())
 	servers := newSettings(namesrvTable())
@@ -129,8 +133,8 @@ func Load(s Sources) (*Config, error) {
 		servers.putAll(FromFlag, s.NamesrvFlags)
 		servers.putAll(FromChange, s.namesrvChanges)
 	}
-	brokers.tlsFile()
-	servers.tlsFile()
+	brokers.tlsFile(s.tlsFiles)
+	servers.tlsFile(s.tlsFiles)
 	brokers.verify()
 	servers.verify()
 

@@ -76,16 +76,20 @@ func (s *settings) tls() TLS {
 	return t
 }
 
-// tlsFile reads the file that tls.config.file names. What another source sets wins over it.
-func (s *settings) tlsFile() {
+// tlsFile reads the file that tls.config.file names, once: then it is in files. What another source sets wins over it.
+func (s *settings) tlsFile(files map[string]File) {
 	name := s.text(keyTLSFile)
 	if name == "" {
 		return
 	}
-	f, err := ReadFile(name)
-	if err != nil {
-		s.reject(keyTLSFile, err.Error())
-		return
+	f, ok := files[name]
+	if !ok {
+		var err error
+		if f, err = ReadFile(name); err != nil {
+			s.reject(keyTLSFile, err.Error())
+			return
+		}
+		files[name] = f
 	}
 	own := newSettings(s.table)
 	own.file(f)

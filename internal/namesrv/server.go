@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -105,6 +106,9 @@ func (s *Server) Open() error {
 		return fmt.Errorf("namesrv: Open after Close: %w", context.Canceled)
 	case s.opened:
 		return nil
+	}
+	if names := s.live.BlackListUnknown(); len(names) > 0 {
+		s.log.Warn("names in configBlackList are no keys of a name server, they forbid nothing", "names", strings.Join(names, ";"))
 	}
 	fromBackup, err := s.kv.open()
 	if err != nil {
