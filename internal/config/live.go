@@ -13,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"unicode/utf8"
 )
 
 // ErrFixed is matched by the error of Live.Update about keys that can't change while a server runs.
@@ -350,6 +351,9 @@ func (l *Live[T]) save(asked map[string]string) (note string, err error) {
 	var text []byte
 	if err == nil {
 		text = rewrite(f.Text, l.table(), owed)
+		if utf8.Valid(text) != utf8.Valid(f.Text) {
+			return "", fmt.Errorf("%w: %s is not UTF-8 in a key that changes, without which other lines would read otherwise: mend it", ErrNotWritten, l.file)
+		}
 		if err = l.next(text, false); err != nil {
 			return "", fmt.Errorf("%w: the next start would fail with it: %w", ErrNotWritten, err)
 		}

@@ -41,6 +41,18 @@ func TestLiveChangeThatFailsTheNextStart(t *testing.T) {
 	}
 }
 
+// Lines keep their meaning where the one that changes decides how the text is read.
+func TestLiveTextThatIsNotUTF8(t *testing.T) {
+	l, name := liveFile(t, "", nil)
+	const edited = "brokerName=\u00e9\ndeleteWhen=\xe9\n"
+	if err := os.WriteFile(name, []byte(edited), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Update([]byte("deleteWhen=05")); err == nil || !strings.Contains(err.Error(), "UTF-8") || readText(t, name) != edited {
+		t.Errorf("%v: %q", err, readText(t, name))
+	}
+}
+
 // The file of tls.config.file is read at the start: a change needs it no more.
 func TestLiveWithoutTheTLSFile(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "tls.properties")

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unicode/utf8"
 )
 
 // liveFile is a broker that was started with a file of that text.
@@ -303,7 +304,8 @@ func TestWriteFile(t *testing.T) {
 
 // FuzzRewrite: the keys have their values, once, and all others are as they were.
 func FuzzRewrite(f *testing.F) {
-	for _, text := range []string{"", "deleteWhen=04", "# c\\\ndeleteWhen=1\r\n\\\n\\\na=b\\", "\ufeffbrokerPermission : 6\rx=\\u0041\ny", "deleteWhen=1\ndeleteWhen=1", "\xff=\xfe\n", "maped\\\n FileSizeCommitLog=7"} {
+	for _, text := range []string{"", "deleteWhen=04", "# c\\\ndeleteWhen=1\r\n\\\n\\\na=b\\", "\ufeffbrokerPermission : 6\rx=\\u0041\ny", "deleteWhen=1\ndeleteWhen=1", "\xff=\xfe\n", "maped\\\n FileSizeCommitLog=7", "a=1\rb=\\\r",
+		"a=1\n\ufeffdeleteWhen=1", "\ufeffdeleteWhen=1\na=\xe9", "deleteWhen=\xe9\né=1"} {
 		f.Add([]byte(text))
 	}
 	values := map[string]string{"deleteWhen": "01;02", "brokerPermission": "4", "mappedFileSizeCommitLog": "8"}
@@ -313,7 +315,11 @@ func FuzzRewrite(f *testing.F) {
 			return
 		}
 		table := brokerTable()
-		after, err := ParseProperties(rewrite(text, table, values))
+		written := rewrite(text, table, values)
+		if utf8.Valid(written) != utf8.Valid(text) {
+			return // refused by who writes it
+		}
+		after, err := ParseProperties(written)
 		if err != nil {
 			t.Fatal(err)
 		}

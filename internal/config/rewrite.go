@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"unicode/utf8"
 )
 
 // rewrite gives keys of a properties file other values, by RocketMQ's names: in place where a key stands there, in
@@ -17,8 +18,8 @@ import (
 func rewrite(text []byte, t *table, values map[string]string) []byte {
 	out := make([]byte, 0, len(text)+64)
 	written := map[string]bool{}
-	if bom := []byte("\ufeff"); bytes.HasPrefix(text, bom) {
-		out, text = append(out, bom...), text[len(bom):]
+	if bytes.HasPrefix(text, mark) && utf8.Valid(text) { // else it is part of a key
+		out, text = append(out, mark...), text[len(mark):]
 	}
 	open := false
 	for len(text) > 0 {
@@ -39,8 +40,8 @@ func rewrite(text []byte, t *table, values map[string]string) []byte {
 	if n := len(out); n > 0 && out[n-1] != '\n' && out[n-1] != '\r' {
 		out = append(out, '\n')
 	}
-	if open {
-		out = append(out, '\n') // which continues it, and not what comes next
+	if open { // an empty line continues it, and not what comes next; \r\n would be the end of one line
+		out = append(out, out[len(out)-1])
 	}
 	for _, name := range sortedKeys(values) {
 		if !written[name] {
@@ -49,6 +50,9 @@ func rewrite(text []byte, t *table, values map[string]string) []byte {
 	}
 	return out
 }
+
+// mark is the byte order mark, which only counts at the beginning of a text.
+var mark = []byte("\ufeff")
 
 // logicalLine is how long the first line is, with the lines that continue it and the end. open: more of it could follow.
 func logicalLine(text []byte) (n int, open bool) {
@@ -76,6 +80,9 @@ func logicalLine(text []byte) (n int, open bool) {
 
 // keyOf is the key of a logical line, as it is spelled and by RocketMQ's name; "" for a line that sets none.
 func keyOf(line []byte, t *table) (as, name string) {
+	if bytes.HasPrefix(line, mark) {
+		return "", ""
+	}
 	entries, err := ParseProperties(line)
 	if err != nil || len(entries) != 1 {
 		return "", ""
