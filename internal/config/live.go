@@ -360,6 +360,8 @@ func (l *Live[T]) save(asked map[string]string) (note string, err error) {
 		err = l.write(l.file, text)
 	}
 	switch {
+	case errors.Is(err, ErrNotSynced): // it is written
+		note = fmt.Sprintf("a crash of the machine may undo it: %s; ", err)
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS), errors.Is(err, syscall.EBUSY): // the last: a mount by itself
 		l.owed = owed
 		return fmt.Sprintf("it lasts until the next start: this %s may not write its configuration file: %s", l.owner, err), nil
@@ -375,13 +377,10 @@ func (l *Live[T]) save(asked map[string]string) (note string, err error) {
 		}
 	}
 	if len(over) > 0 {
-		note = "until the next start only, where what stands over the file wins again: " + strings.Join(over, ", ")
+		note += "until the next start only, where what stands over the file wins again: " + strings.Join(over, ", ") + "; "
 	}
 	if err := l.next(text, true); err != nil && l.next(f.Text, true) == nil {
-		if note != "" {
-			note += "; "
-		}
 		note += "without its variables and flags this " + l.owner + " would not start with the file any more: " + strings.ReplaceAll(err.Error(), "\n", "; ")
 	}
-	return note, nil
+	return strings.TrimSuffix(note, "; "), nil
 }

@@ -87,6 +87,50 @@ func TestLiveWritesWhatItOwes(t *testing.T) {
 	}
 }
 
+// A file that is replaced is one: the change is made, and what is uncertain is said.
+func TestLiveDirectoryThatCannotBeSynced(t *testing.T) {
+	l, name := liveFile(t, "", nil)
+	write := l.write
+	l.write = func(name string, text []byte) error {
+		return errors.Join(write(name, text), &os.PathError{Op: "sync", Path: name, Err: ErrNotSynced})
+	}
+	got, err := l.Update([]byte("brokerPermission=4"))
+	if err != nil || !strings.Contains(got.Note, "may undo it") || l.Now().Identity.Permission != 4 || readText(t, name) != "brokerPermission=4\n" {
+		t.Errorf("%+v, %v, %+v: %q", got, err, l.Now().Identity, readText(t, name))
+	}
+}
+
+// A file keeps its owner; who can't give it to that one does not replace it. What a
+// crash left beside it goes.
+func TestWriteFileKeepsTheOwner(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "a.conf")
+	if err := errors.Join(os.WriteFile(name, []byte("old"), 0o640), os.WriteFile(name+".new", []byte("half"), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	group := os.Getgid()
+	if os.Getuid() == 0 {
+		group++
+	} else if others, err := os.Getgroups(); err == nil && len(others) > 0 {
+		group = others[len(others)-1]
+	}
+	if err := os.Chown(name, -1, group); err != nil {
+		t.Fatal(err)
+	}
+	if err := WriteFile(name, []byte("new")); err != nil || readText(t, name) != "new" {
+		t.Fatalf("%v: %q", err, readText(t, name))
+	}
+	info, err := os.Stat(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if now := info.Sys().(*syscall.Stat_t); int(now.Gid) != group || int(now.Uid) != os.Getuid() {
+		t.Errorf("owned by %d:%d, want %d:%d", now.Uid, now.Gid, os.Getuid(), group)
+	}
+	if _, err := os.Stat(name + ".new"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("left beside it: %v", err)
+	}
+}
+
 // Blanks and other spellings of a key in configBlackList count; what is no key is found.
 func TestLiveBlackListNames(t *testing.T) {
 	l, _ := liveFile(t, "configBlackList=configBlackList; brokerPermission ;;fileReservedTime;brokerPermision", nil)

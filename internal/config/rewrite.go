@@ -5,11 +5,13 @@ package config
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"unicode/utf8"
 )
 
@@ -93,8 +95,14 @@ func keyOf(line []byte, t *table) (as, name string) {
 	return "", ""
 }
 
+// ErrNotSynced is matched by an error of WriteFile after which the file is the new one, but may be the old one again when
+// the machine crashes.
+var ErrNotSynced = errors.New("the directory can't be synced")
+
 // WriteFile replaces a configuration file as a whole and syncs it: after a crash it is the old one or the new one. A
-// link stays one, and the file keeps its permissions; who owns it and the directory must let this process write.
+// link stays one, and the file keeps its permissions and its owner; who owns it and the directory must let this process
+// write. Until it is there it is in a file beside it that ends in .new; one that a crash left goes. Not concurrently for
+// one file.
 func WriteFile(name string, text []byte) (err error) {
 	if len(text) > MaxFileSize {
 		return fmt.Errorf("configuration %s: it would have %d bytes, at most %d are read", name, len(text), MaxFileSize)
@@ -120,16 +128,23 @@ func WriteFile(name string, text []byte) (err error) {
 		return fail(err)
 	}
 	dir := filepath.Dir(real)
-	f, err := os.CreateTemp(dir, filepath.Base(real)+".*.new")
+	if err := os.Remove(real + ".new"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fail(err)
+	}
+	f, err := os.OpenFile(real+".new", os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return fail(err)
 	}
+	renamed := false
 	defer func() {
-		if err != nil {
+		if !renamed {
 			os.Remove(f.Name())
 		}
 	}()
 	_, err = f.Write(text)
+	if old, ok := info.Sys().(*syscall.Stat_t); ok && err == nil {
+		err = keepOwner(f, old)
+	}
 	if err == nil {
 		err = f.Chmod(info.Mode().Perm())
 	}
@@ -145,13 +160,25 @@ func WriteFile(name string, text []byte) (err error) {
 	if err != nil {
 		return fail(err)
 	}
+	renamed = true
 	d, err := os.Open(dir)
-	if err != nil {
-		return fail(err)
+	if err == nil {
+		err = errors.Join(d.Sync(), d.Close())
 	}
-	defer d.Close()
-	if err := d.Sync(); err != nil {
-		return fail(err)
+	if err != nil {
+		return fail(fmt.Errorf("%w: %w", ErrNotSynced, err))
 	}
 	return nil
+}
+
+// keepOwner gives a new file the owner and group of the old one, which only some processes may.
+func keepOwner(f *os.File, old *syscall.Stat_t) error {
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if now, ok := info.Sys().(*syscall.Stat_t); ok && now.Uid == old.Uid && now.Gid == old.Gid {
+		return nil
+	}
+	return f.Chown(int(old.Uid), int(old.Gid))
 }
