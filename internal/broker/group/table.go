@@ -256,11 +256,13 @@ func check(c *body.SubscriptionGroupConfig) error {
 	return nil
 }
 
-// Delete removes a group and reports whether there was one; it is gone from disk
-// when the error is nil. Its offsets and its retry topic are the caller's.
+// Delete removes a group, with what it is forbidden (ForbidRead), also where there is
+// no such group, and reports whether there was one; it is gone from disk when the
+// error is nil. Its offsets and its retry topic are the caller's.
 func (t *Table) Delete(name string) (gone bool, err error) {
 	err = t.changes.Do(func(d *draft) error {
-		if _, gone = d.groups[name]; gone {
+		_, forbidden := d.forbidden[name]
+		if _, gone = d.groups[name]; gone || forbidden {
 			delete(d.groups, name)
 			delete(d.forbidden, name)
 			d.change(name)
@@ -321,6 +323,10 @@ func (t *Table) All() (map[string]body.SubscriptionGroupConfig, body.DataVersion
 	st := t.snapshot.Load()
 	return st.wrapper().SubscriptionGroupTable, st.version
 }
+
+// Whole is the table as it is written: groups, version, and what groups are forbidden.
+// What it points to must not be changed.
+func (t *Table) Whole() *body.SubscriptionGroupWrapper { return t.snapshot.Load().wrapper() }
 
 // Version is the version of the table.
 func (t *Table) Version() body.DataVersion { return t.snapshot.Load().version }
