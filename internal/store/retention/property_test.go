@@ -65,11 +65,12 @@ func check(t *rapid.T, p Policy, v View, d Decision) {
 			t.Fatalf("file %d counts as unexpired", i)
 		}
 	}
-	if d.Unexpired > 0 && !(p.Forcibly && above(p.CleanForcibly)) {
+	forced := p.Forcibly && above(p.CleanForcibly) && !v.Asked
+	if d.Unexpired > 0 && !forced {
 		t.Fatal("an unexpired file goes")
 	}
-	wanted := hour || v.Asked || !known || above(p.MaxUsed) || p.Forcibly && above(p.CleanForcibly)
-	if d.Delete > 0 != (wanted && len(v.Files) > 0 && (old(v.Files[0]) || p.Forcibly && above(p.CleanForcibly))) {
+	wanted := hour || v.Asked || !known || above(p.MaxUsed) || forced
+	if d.Delete > 0 != (wanted && len(v.Files) > 0 && (old(v.Files[0]) || forced)) {
 		t.Fatalf("wanted %v: %+v", wanted, d)
 	}
 	switch must := above(p.Warning) || above(p.CleanForcibly) && !p.Forcibly; {
