@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"unicode/utf8"
 )
 
@@ -142,8 +141,8 @@ func WriteFile(name string, text []byte) (err error) {
 		}
 	}()
 	_, err = f.Write(text)
-	if old, ok := info.Sys().(*syscall.Stat_t); ok && err == nil {
-		err = keepOwner(f, old)
+	if err == nil {
+		err = keepOwner(f, info)
 	}
 	if err == nil {
 		err = f.Chmod(info.Mode().Perm())
@@ -169,16 +168,4 @@ func WriteFile(name string, text []byte) (err error) {
 		return fail(fmt.Errorf("%w: %w", ErrNotSynced, err))
 	}
 	return nil
-}
-
-// keepOwner gives a new file the owner and group of the old one, which only some processes may.
-func keepOwner(f *os.File, old *syscall.Stat_t) error {
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	if now, ok := info.Sys().(*syscall.Stat_t); ok && now.Uid == old.Uid && now.Gid == old.Gid {
-		return nil
-	}
-	return f.Chown(int(old.Uid), int(old.Gid))
 }

@@ -67,7 +67,7 @@ func TestAClientIDIsItsFirstAccounts(t *testing.T) {
 	close(a.closed)
 	r.ConnClosed(a)
 	r.RegisterProducer(as("owner", b), "p")
-	expect(stranger)                               // which was there before b
+	expect(stranger) // which was there before b
 	r.RegisterProducer(as("stranger", newConn(4)), "q")
 	r.RegisterProducer(as("owner", stranger), "q") // it has another account now, that of b
 	expect(stranger)

@@ -97,7 +97,7 @@ func (s *Stats) Counter(r *remoting.Request) {
 	}
 	v, err := s.Counters.View(h.StatsName, h.StatsKey)
 	if err != nil {
-		fail(r, wire.SystemError, "%s", err)
+		fail(r, wire.SystemError, "The %s", err) // as RocketMQ's remark begins
 		return
 	}
 	item := func(s stats.Span) body.BrokerStatsItem {

@@ -156,7 +156,7 @@ func TestNamesOfStatistics(t *testing.T) {
 		}
 	}
 	for _, tc := range []struct{ name, key, says string }{
-		{"TOPIC_PUT_NUMS", "U", "The stats <TOPIC_PUT_NUMS> <U> not exist: nothing was counted"},
+		{"TOPIC_PUT_NUMS", "U", "stats <TOPIC_PUT_NUMS> <U> not exist: nothing was counted"},
 		{"GROUP_GET_NUMS", "T", "nothing was counted"},
 		{"GROUP_GET_NUMS", "g@T", "nothing was counted"},
 		{"BROKER_PUT_NUMS", "other", "its key is the cluster, c"},

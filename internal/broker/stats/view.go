@@ -88,7 +88,7 @@ func (s *Stats) find(name, key string) (r reading, err error) {
 		r.c, ok = lookup(&s.back, key)
 	default:
 		if r.c, r.less = s.ofBroker(name); r.c == nil {
-			return r, fmt.Errorf("The stats <%s> <%s> not exist: there are %s", name, key, names) //nolint:staticcheck // RocketMQ's remark
+			return r, fmt.Errorf("stats <%s> <%s> not exist: there are %s", name, key, names)
 		}
 		r.own, ok = true, key == s.cfg.Cluster
 	}
@@ -96,9 +96,9 @@ func (s *Stats) find(name, key string) (r reading, err error) {
 	case ok:
 		return r, nil
 	case r.c == nil:
-		return r, fmt.Errorf("The stats <%s> <%s> not exist: nothing was counted since the start", name, key) //nolint:staticcheck // RocketMQ's remark
+		return r, fmt.Errorf("stats <%s> <%s> not exist: nothing was counted since the start", name, key)
 	}
-	return r, fmt.Errorf("The stats <%s> <%s> not exist: its key is the cluster, %s", name, key, s.cfg.Cluster) //nolint:staticcheck // RocketMQ's remark
+	return r, fmt.Errorf("stats <%s> <%s> not exist: its key is the cluster, %s", name, key, s.cfg.Cluster)
 }
 
 func (s *Stats) ofBroker(name string) (c, less *counter) {
