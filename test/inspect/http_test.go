@@ -4,7 +4,6 @@
 package inspect
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -220,16 +219,10 @@ func TestNotOnTheLoopback(t *testing.T) {
 			}
 		}
 	}
-	c, ctx, one := rig.Client(t), rig.Context(t), &header.TxRequest{ID: "SECRET"}
-	_, list := rpc.Transactions(ctx, c, broker, &header.TxListRequest{})
-	_, show := rpc.Transaction(ctx, c, broker, one)
-	_, decide := rpc.DecideTransaction(ctx, c, broker, &header.TxDecideRequest{ID: "SECRET", Outcome: header.TxCommit})
-	_, recheck := rpc.RecheckTransaction(ctx, c, broker, one)
-	_, resume := rpc.ResumeTransaction(ctx, c, broker, one)
-	for name, err := range map[string]error{"list": list, "show": show, "decide": decide, "recheck": recheck, "resume": resume} {
-		if !errors.Is(err, rpc.NoPermission) {
-			t.Errorf("%s from elsewhere: %v", name, err)
-		}
+	// Requests are taken from who has the address that he called: he is on this
+	// machine. Who is not is refused by the guard, which package broker tests.
+	if list, err := rpc.Transactions(rig.Context(t), rig.Client(t), broker, &header.TxListRequest{}); err != nil || len(list.Transactions) != 1 {
+		t.Errorf("listed by way of %s: %+v, %v", broker, list, err)
 	}
 	wantKinds(t, story(t, s, h.offset), "stored")
 	// The command finds the way to the loopback by itself: it is on this machine.

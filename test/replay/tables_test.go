@@ -25,6 +25,7 @@ var (
 	configs    = []int32{wire.ReqGetBrokerConfig, wire.ReqGetNamesrvConfig}
 	producers  = []int32{wire.ReqGetAllProducerInfo}
 	entries    = []int32{wire.ReqQueryConsumeQueue}
+	relayed    = []int32{wire.ReqGetConsumerRunningInfo, wire.ReqConsumeMessageDirectly}
 	resets     = []int32{wire.ReqResetConsumerClientOffset}
 	runtime    = []int32{wire.ReqGetBrokerRuntimeInfo}
 	ofBroker   = []int32{wire.ReqGetBrokerConsumeStats}
@@ -91,6 +92,10 @@ var differences = []*listed{
 	{Codes: runtime, At: "body.table.*", Want: absent, Reason: "the keys of 5.x, and the memory for exportMetrics"},
 	{Codes: []int32{wire.ReqGetAllTopicListFromNameServer}, At: "body.topicList[[]]", Want: absent, Have: "\"rmq_sys_*\"",
 		Reason: "the topics of what 5.3 brokers have, such as timers"},
+	{Codes: relayed, At: "extFields.AccessKey", Scenario: "mqadmin-*", Have: absent,
+		Reason: "a client could make another request of what the operator has signed"},
+	{Codes: relayed, At: "extFields.Signature", Scenario: "mqadmin-*", Have: absent,
+		Reason: "a client could make another request of what the operator has signed"},
 	{Codes: routes, At: "remark", Want: "No topic route info in name server for the topic: *faq*",
 		Have:   "No topic route info in name server for the topic: *: no registered broker has it",
 		Reason: "the remark says why and points to nobody's FAQ"},

@@ -98,7 +98,7 @@ func Get(addr, path string) (status int, body string, err error) {
 	return resp.StatusCode, string(text), err
 }
 
-// Metric reads a metric without labels from a server's /metrics.
+// Metric reads a metric, the first of its label sets, from a server's /metrics.
 func Metric(addr, name string) (float64, error) {
 	status, text, err := Get(addr, "/metrics")
 	if err != nil {
@@ -109,8 +109,12 @@ func Metric(addr, name string) (float64, error) {
 	}
 	lines := bufio.NewScanner(strings.NewReader(text))
 	for lines.Scan() {
-		if v, ok := strings.CutPrefix(lines.Text(), name+" "); ok {
-			return strconv.ParseFloat(v, 64)
+		v, ok := strings.CutPrefix(lines.Text(), name)
+		if labels, value, cut := strings.Cut(v, "} "); cut && strings.HasPrefix(labels, "{") {
+			v = " " + value
+		}
+		if ok && strings.HasPrefix(v, " ") {
+			return strconv.ParseFloat(v[1:], 64)
 		}
 	}
 	return 0, fmt.Errorf("/metrics has no %s", name)
