@@ -20,7 +20,10 @@ import (
 const benchTopic = "twostage-bench"
 
 func benchCommand(p Process) *cobra.Command {
-	return group("bench", "Measure a broker with raw frames", benchSend(p), benchConsume(p), benchPop(p), benchTimers(p), benchWake(p), benchClients(p), benchTx(p), benchFloor(p), benchDisk(p))
+	c := group("bench", "Measure a broker with raw frames", benchSend(p), benchConsume(p), benchPop(p), benchTimers(p), benchWake(p), benchClients(p), benchTx(p), benchFloor(p), benchDisk(p))
+	c.Long = "Measure a broker with raw frames. The load goes in plaintext and unsigned, so the broker must take that; TLS and\n" +
+		"credentials are only for what a measurement asks of name servers and makes before it begins."
+	return c
 }
 
 // benchFlags are the flags of the loads.
