@@ -119,28 +119,10 @@ func (t *Table) Get(name string) (*body.SubscriptionGroupConfig, bool) {
 	return c, ok
 }
 
-// Find is Ensure without its error: false when the group does not exist, is not
-// to be made, or could not be written, which it logs. For a group that exists it
-// does not allocate.
-func (t *Table) Find(name string) (*body.SubscriptionGroupConfig, bool) {
-	if c, ok := t.Get(name); ok {
-		return c, true
-	}
-	return t.found(name)
-}
-
 // GetBytes is Get for a name in bytes; it does not allocate.
 func (t *Table) GetBytes(name []byte) (*body.SubscriptionGroupConfig, bool) {
 	c, ok := t.snapshot.Load().groups[string(name)]
 	return c, ok
-}
-
-func (t *Table) found(name string) (*body.SubscriptionGroupConfig, bool) {
-	c, err := t.Ensure(name)
-	if err != nil && !errors.Is(err, ErrNoGroup) && !errors.Is(err, message.ErrName) {
-		t.cfg.Logger.Error("a consumer group that a client names can't be made", "group", name, "error", err)
-	}
-	return c, err == nil
 }
 
 // Ensure gives the group that a client names, making it if there is none and
@@ -166,6 +148,7 @@ func (t *Table) Ensure(name string) (*body.SubscriptionGroupConfig, error) {
 		return nil
 	})
 	if err != nil {
+		t.cfg.Logger.Error("a consumer group that a client names can't be made", "group", name, "error", err)
 		return nil, err
 	}
 	return c, nil

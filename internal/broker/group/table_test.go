@@ -60,6 +60,12 @@ func withFile(t testing.TB, data []byte) *vfs.Mem {
 	return m
 }
 
+// find is Ensure for tests that ask only whether there is the group.
+func find(tb *Table, name string) (*body.SubscriptionGroupConfig, bool) {
+	c, err := tb.Ensure(name)
+	return c, err == nil
+}
+
 // lines is the lines of a config file in sorted order, without commas: the order
 // of properties is free.
 func lines(data string) []string {
@@ -159,7 +165,7 @@ func TestFindMakesWhatMayBeMade(t *testing.T) {
 	var told []string
 	cfg.OnChange = func(name string) { told = append(told, name) }
 	tb := open(t, cfg)
-	c, ok := tb.Find("g")
+	c, ok := find(tb, "g")
 	if !ok || c.GroupName != "g" || c.RetryMaxTimes != 16 || !c.ConsumeEnable {
 		t.Fatalf("%+v, %v", c, ok)
 	}
@@ -169,14 +175,14 @@ func TestFindMakesWhatMayBeMade(t *testing.T) {
 	if _, ok := tb.GetBytes([]byte("h")); ok {
 		t.Error("GetBytes made a group")
 	}
-	if _, ok := tb.Find("h"); !ok || !slices.Equal(told, []string{"g", "h"}) {
+	if _, ok := find(tb, "h"); !ok || !slices.Equal(told, []string{"g", "h"}) {
 		t.Errorf("told %v", told)
 	}
 	for _, name := range []string{"", "a@b", "a/b", strings.Repeat("x", 256)} {
 		if _, err := tb.Ensure(name); !errors.Is(err, message.ErrName) {
 			t.Errorf("%q: %v", name, err)
 		}
-		if _, ok := tb.Find(name); ok {
+		if _, ok := find(tb, name); ok {
 			t.Errorf("%q was found", name)
 		}
 	}
@@ -184,14 +190,14 @@ func TestFindMakesWhatMayBeMade(t *testing.T) {
 	cfg = config(m)
 	cfg.AutoCreate = false
 	tb = open(t, cfg)
-	if _, ok := tb.Find("g"); !ok {
+	if _, ok := find(tb, "g"); !ok {
 		t.Error("g is lost")
 	}
 	if _, err := tb.Ensure("new"); !errors.Is(err, ErrNoGroup) || strings.Contains(err.Error(), "twostage group") ||
 		!strings.Contains(err.Error(), "autoCreateSubscriptionGroup=true") || !strings.Contains(err.Error(), "mqadmin updateSubGroup -g new") {
 		t.Errorf("autoCreateSubscriptionGroup=false: %v", err)
 	}
-	if _, ok := tb.Find(message.SystemGroupPrefix + "X"); !ok {
+	if _, ok := find(tb, message.SystemGroupPrefix+"X"); !ok {
 		t.Error("a system group is not made with autoCreateSubscriptionGroup=false")
 	}
 }
@@ -201,7 +207,7 @@ func TestConcurrentFindCreatesOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	found := make([]*body.SubscriptionGroupConfig, 16)
 	for i := range found {
-		wg.Go(func() { found[i], _ = tb.Find("g") })
+		wg.Go(func() { found[i], _ = find(tb, "g") })
 	}
 	wg.Wait()
 	for _, c := range found {
@@ -239,7 +245,7 @@ func TestLookupsDoNotAllocate(t *testing.T) {
 	name, topic := []byte(message.GroupTools), []byte("T")
 	if n := testing.AllocsPerRun(100, func() {
 		tb.GetBytes(name)
-		tb.Find(message.GroupTools)
+		find(tb, message.GroupTools)
 		tb.ReadForbidden(name, topic)
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
@@ -330,7 +336,7 @@ func TestWriteErrorLeavesTheTable(t *testing.T) {
 		t.Errorf("Ensure: %v", err)
 	}
 	fail(m, 0, func() error { return errDisk })
-	if _, ok := tb.Find("new"); ok {
+	if _, ok := find(tb, "new"); ok {
 		t.Error("Find gave a group that could not be written")
 	}
 	fail(m, 0, func() error { return errDisk })
@@ -341,7 +347,7 @@ func TestWriteErrorLeavesTheTable(t *testing.T) {
 		t.Error("the table has changed")
 	}
 	m.Fail(nil)
-	if _, ok := tb.Find("new"); !ok {
+	if _, ok := find(tb, "new"); !ok {
 		t.Error("no group after the fault")
 	}
 	tb = open(t, config(m.Crash(vfs.CrashOptions{})))
