@@ -26,34 +26,24 @@ const (
 	farewellTimeout = time.Second      // for telling brokers that a client goes
 )
 
-// Config is what all clients have.
-type Config struct {
-	// NameServers are host:port, tried in turn. Required.
-	NameServers []string
-	// Instance tells this client from others of the process in its client id.
-	// Default: the process id and a number.
-	Instance string
-	// Timeout bounds one request. Default 3 s. A call's ctx bounds the call.
-	Timeout time.Duration
-	// Dial connects to host:port. Default: TCP.
-	Dial func(ctx context.Context, addr string) (net.Conn, error)
-	// TLS secures connections to name servers and brokers; nil: plaintext. Where it
-	// has no ServerName, certificates must be for the host of the address that is
-	// connected to. It must not be changed while clients use it.
-	TLS *tls.Config
-	// Credentials, when they have an AccessKey, sign every request.
-	Credentials Credentials
-	// Logger gets what no call can return. Default: nothing is logged.
-	Logger *slog.Logger
+// common is what clients of all kinds have.
+type common struct {
+	nameServers []string
+	instance    string
+	timeout     time.Duration
+	dial        func(ctx context.Context, addr string) (net.Conn, error)
+	tls         *tls.Config
+	credentials Credentials
+	log         *slog.Logger
 }
 
 // secured gives the TLS configuration for an address; nil: plaintext.
-func (c Config) secured() func(addr string) (*tls.Config, error) {
-	if c.TLS == nil {
+func (c *common) secured() func(addr string) (*tls.Config, error) {
+	if c.tls == nil {
 		return nil
 	}
 	return func(addr string) (*tls.Config, error) {
-		one := c.TLS.Clone()
+		one := c.tls.Clone()
 		if one.ServerName == "" {
 			host, _, err := net.SplitHostPort(addr)
 			if err != nil {
@@ -83,34 +73,31 @@ func (c Credentials) GoString() string { return c.String() }
 var instances atomic.Uint64
 
 // complete checks the configuration and fills in what was left out.
-func (c Config) complete() (Config, error) {
-	if len(c.NameServers) == 0 {
-		return c, errors.New("client: no name server: Config.NameServers is empty")
+func (c *common) complete() error {
+	if len(c.nameServers) == 0 {
+		return errors.New("client: no name server: give WithNameServers")
 	}
-	for _, addr := range c.NameServers {
+	for _, addr := range c.nameServers {
 		if _, port, err := net.SplitHostPort(addr); err != nil || port == "" {
-			return c, fmt.Errorf("client: name server %q is not host:port", addr)
+			return fmt.Errorf("client: name server %q is not host:port", addr)
 		}
 	}
-	if strings.ContainsAny(c.Instance, "@\x00 ") {
-		return c, fmt.Errorf("client: instance %q holds a blank or @", c.Instance)
+	if strings.ContainsAny(c.instance, "@\x00 ") {
+		return fmt.Errorf("client: instance %q holds a blank or @", c.instance)
 	}
-	if (c.Credentials.AccessKey == "") != (c.Credentials.SecretKey == "") {
-		return c, errors.New("client: credentials need both AccessKey and SecretKey")
+	if (c.credentials.AccessKey == "") != (c.credentials.SecretKey == "") {
+		return errors.New("client: credentials need both AccessKey and SecretKey")
 	}
-	if c.Timeout < 0 {
-		return c, fmt.Errorf("client: timeout %v is negative", c.Timeout)
+	if c.timeout <= 0 {
+		return fmt.Errorf("client: timeout %v is not above 0", c.timeout)
 	}
-	if c.Timeout == 0 {
-		c.Timeout = standardTimeout
+	if c.instance == "" {
+		c.instance = fmt.Sprintf("%d#%d", os.Getpid(), instances.Add(1))
 	}
-	if c.Instance == "" {
-		c.Instance = fmt.Sprintf("%d#%d", os.Getpid(), instances.Add(1))
+	if c.log == nil {
+		c.log = slog.New(slog.DiscardHandler)
 	}
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
-	return c, nil
+	return nil
 }
 
 // ownIP is an address of this machine, for ids: not a loopback one if there is

@@ -35,9 +35,8 @@ func TestEveryRequestIsSigned(t *testing.T) {
 	w := newWorld(t)
 	w.stopNames()
 	w.serve("127.0.0.1:9877", answer)
-	p, err := NewProducer(ProducerConfig{Config: Config{
-		NameServers: []string{"127.0.0.1:9877"}, Dial: w.net.Dial, Credentials: Credentials{AccessKey: "someone", SecretKey: "top-secret", SecurityToken: "token"},
-	}, Group: "g"})
+	k := Credentials{AccessKey: "someone", SecretKey: "top-secret", SecurityToken: "token"}
+	p, err := NewProducer("g", WithNameServers("127.0.0.1:9877"), WithDialer(w.net.Dial), WithCredentials(k))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,12 +57,12 @@ func TestEveryRequestIsSigned(t *testing.T) {
 }
 
 func TestCredentialsAreWholeAndPrintNoSecret(t *testing.T) {
-	c := Config{NameServers: []string{nameServer}, Credentials: Credentials{AccessKey: "someone"}}
-	if _, err := c.complete(); err == nil {
+	k := Credentials{AccessKey: "someone"}
+	if _, err := NewProducer("g", WithNameServers(nameServer), WithCredentials(k)); err == nil {
 		t.Error("credentials without a secret were taken")
 	}
-	c.Credentials.SecretKey = "top-secret"
-	if s := fmt.Sprintf("%v %+v %#v", c.Credentials, c, c.Credentials); strings.Contains(s, "top-secret") {
+	k.SecretKey = "top-secret"
+	if s := fmt.Sprintf("%v %+v %#v", k, WithCredentials(k), &k); strings.Contains(s, "top-secret") {
 		t.Error(s)
 	}
 }

@@ -7,9 +7,7 @@
 // works with Twostage and with Apache RocketMQ 4.x and 5.x brokers (remoting
 // protocol).
 //
-//	p, err := client.NewProducer(client.ProducerConfig{
-//		Config: client.Config{NameServers: []string{"127.0.0.1:9876"}}, Group: "orders",
-//	})
+//	p, err := client.NewProducer("orders", client.WithNameServers("127.0.0.1:9876"))
 //	...
 //	defer p.Close()
 //	sent, err := p.Send(ctx, message.New("orders", body))
@@ -22,7 +20,7 @@
 // connection, for the broker asks it over that connection for the outcome of
 // transactions that it has heard nothing about.
 //
-// With [ProducerConfig.Spans] a message carries the trace context of its send; the
+// With [WithSpans] a message carries the trace context of its send; the
 // package links no tracing library.
 //
 // # Guarantees
@@ -46,5 +44,5 @@
 //
 // Messages that no broker would take (name, empty body, properties), delayed
 // half messages, and bodies that decompress beyond a limit. It has no consumer
-// groups, batches, TLS or access control yet.
+// groups and no batches yet.
 package client

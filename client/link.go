@@ -27,10 +27,14 @@ const standInQueues = 4
 
 // link is a client's way to name servers and brokers: connections and routes.
 type link struct {
-	cfg   Config
+	cfg   *common
 	id    string // the client's
 	net   *remoting.Client
 	parts *lifecycle.Group
+
+	// heartbeat is what brokers are to know of the client; nil: nothing.
+	heartbeat func() *body.HeartbeatData
+	once      sync.Once // starts the heartbeats
 
 	mu      sync.Mutex
 	closed  bool
@@ -48,33 +52,32 @@ type known struct {
 
 // newLink makes a link that serves requests of brokers by routes, which may be
 // nil.
-func newLink(cfg Config, routes func(code int32) (remoting.Route, bool)) *link {
+func newLink(cfg *common, routes func(code int32) (remoting.Route, bool)) *link {
 	return &link{
-		cfg: cfg, id: ownIP().String() + "@" + cfg.Instance,
+		cfg: cfg, id: ownIP().String() + "@" + cfg.instance,
 		net: remoting.NewClient(remoting.ClientConfig{
-			Dial: cfg.Dial, TLS: cfg.secured(), Routes: routes, ConnectTimeout: cfg.Timeout, Logger: cfg.Logger,
-			Language: wire.LanguageGo, Version: wire.Version, Sign: remoting.Signer(auth.Credentials(cfg.Credentials)),
+			Dial: cfg.dial, TLS: cfg.secured(), Routes: routes, ConnectTimeout: cfg.timeout, Logger: cfg.log,
+			Language: wire.LanguageGo, Version: wire.Version, Sign: remoting.Signer(auth.Credentials(cfg.credentials)),
 		}),
-		parts:   lifecycle.NewGroup(context.Background(), cfg.Logger),
+		parts:   lifecycle.NewGroup(context.Background(), cfg.log),
 		routes:  map[string]known{},
 		greeted: map[string]*remoting.Conn{},
 	}
 }
 
-// close closes the connections and waits for everything. It reports false when
-// the link was closed before.
-func (l *link) close(farewell func()) (first bool, err error) {
+// close tells the brokers that the client goes, closes the connections and waits
+// for everything.
+func (l *link) close() error {
 	l.mu.Lock()
-	first, l.closed = !l.closed, true
+	first := !l.closed
+	l.closed = true
 	l.mu.Unlock()
 	if !first {
-		return false, l.parts.Wait()
+		return l.parts.Wait()
 	}
 	l.parts.Defer("connections", l.net.Close)
-	if farewell != nil {
-		farewell()
-	}
-	return true, l.parts.Stop()
+	l.farewell()
+	return l.parts.Stop()
 }
 
 func (l *link) check() error {
@@ -88,7 +91,7 @@ func (l *link) check() error {
 
 // request bounds one request.
 func (l *link) request(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(ctx, l.cfg.Timeout)
+	return context.WithTimeout(ctx, l.cfg.timeout)
 }
 
 // ask calls fn with one name server after the other until one answers, be it
@@ -98,10 +101,10 @@ func (l *link) ask(ctx context.Context, fn func(ctx context.Context, addr string
 	first := l.server
 	l.mu.Unlock()
 	var silent []error
-	for i := range l.cfg.NameServers {
-		at := (first + i) % len(l.cfg.NameServers)
+	for i := range l.cfg.nameServers {
+		at := (first + i) % len(l.cfg.nameServers)
 		one, cancel := l.request(ctx)
-		err := fn(one, l.cfg.NameServers[at])
+		err := fn(one, l.cfg.nameServers[at])
 		cancel()
 		if _, answered := rpc.CodeOf(err); err == nil || answered {
 			l.mu.Lock()
@@ -143,7 +146,7 @@ func (l *link) route(ctx context.Context, topic string, fresh, standIn bool) (*r
 		l.mu.Unlock()
 		return found.route, nil
 	case ok && (standIn || !k.standIn) && errors.Is(err, ErrNameServer):
-		l.cfg.Logger.Warn("client: going on with the route known before", "topic", topic, "err", err)
+		l.cfg.log.Warn("client: going on with the route known before", "topic", topic, "err", err)
 		return k.route, nil
 	}
 	return nil, err
@@ -209,7 +212,7 @@ func (l *link) refresh(ctx context.Context) {
 	l.mu.Unlock()
 	for _, topic := range old {
 		if _, err := l.route(ctx, topic, true, true); err != nil && ctx.Err() == nil {
-			l.cfg.Logger.Warn("client: route not refreshed", "topic", topic, "err", err)
+			l.cfg.log.Warn("client: route not refreshed", "topic", topic, "err", err)
 		}
 	}
 }

@@ -18,13 +18,9 @@ import (
 	"github.com/twostage/twostage/message"
 )
 
-func newTestProducer(t *testing.T, w *world, change func(*ProducerConfig)) *Producer {
+func newTestProducer(t *testing.T, w *world, opts ...Option) *Producer {
 	t.Helper()
-	cfg := ProducerConfig{Config: w.config(), Group: "g"}
-	if change != nil {
-		change(&cfg)
-	}
-	p, err := NewProducer(cfg)
+	p, err := NewProducer("g", w.with(opts...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +32,7 @@ func TestSendSpreadsOverQueues(t *testing.T) {
 	w := newWorld(t)
 	a, b := w.broker("a", 10001, nil), w.broker("b", 10002, nil)
 	w.topic("T", 2, a, b)
-	p := newTestProducer(t, w, nil)
+	p := newTestProducer(t, w)
 	m := message.New("T", []byte("hello"))
 	m.SetTags("A")
 	m.Flag = 7
@@ -79,7 +75,7 @@ func TestSendGoesElsewhere(t *testing.T) {
 	w := newWorld(t)
 	a, b := w.broker("a", 10001, refuse(wire.ReqSendMessageV2, wire.SystemBusy)), w.broker("b", 10002, nil)
 	w.topic("T", 4, a, b)
-	p := newTestProducer(t, w, nil)
+	p := newTestProducer(t, w)
 	for range 6 {
 		sent, err := p.Send(t.Context(), message.New("T", []byte("x")))
 		if err != nil || sent.Queue.Broker != "b" {
@@ -99,7 +95,7 @@ func TestSendGivesUp(t *testing.T) {
 	w := newWorld(t)
 	a := w.broker("a", 10001, refuse(wire.ReqSendMessageV2, wire.MessageIllegal))
 	w.topic("T", 1, a)
-	_, err := newTestProducer(t, w, nil).Send(t.Context(), message.New("T", []byte("x")))
+	_, err := newTestProducer(t, w).Send(t.Context(), message.New("T", []byte("x")))
 	var answer *AnswerError
 	if !errors.As(err, &answer) || answer.Code != wire.MessageIllegal || answer.Remark != "on purpose" || answer.Addr != a.addr {
 		t.Errorf("%v", err)
@@ -110,7 +106,7 @@ func TestSendGivesUp(t *testing.T) {
 
 	b := w.broker("b", 10002, refuse(wire.ReqSendMessageV2, wire.SystemError))
 	w.topic("U", 1, b)
-	p := newTestProducer(t, w, func(c *ProducerConfig) { c.Attempts = 4 })
+	p := newTestProducer(t, w, WithAttempts(4))
 	if _, err = p.Send(t.Context(), message.New("U", []byte("x"))); !errors.As(err, &answer) || answer.Code != wire.SystemError {
 		t.Errorf("%v", err)
 	}
@@ -124,7 +120,7 @@ func TestSendTimeout(t *testing.T) {
 		w := newWorld(t)
 		a, b := w.broker("a", 10001, mute(wire.ReqSendMessageV2)), w.broker("b", 10002, nil)
 		w.topic("T", 1, a)
-		p := newTestProducer(t, w, func(c *ProducerConfig) { c.Timeout = 2 * time.Second })
+		p := newTestProducer(t, w, WithTimeout(2*time.Second))
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
 		begin := time.Now()
@@ -153,7 +149,7 @@ func TestSendTimeout(t *testing.T) {
 func TestSendToTopicThatIsNotThere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		p := newTestProducer(t, w, nil)
+		p := newTestProducer(t, w)
 		m := message.New("New", []byte("x"))
 		if _, err := p.Send(t.Context(), m); !errors.Is(err, ErrNoRoute) || !strings.Contains(err.Error(), "New") {
 			t.Fatalf("%v", err)
@@ -183,11 +179,11 @@ func TestSendToTopicThatIsNotThere(t *testing.T) {
 func TestNameServers(t *testing.T) {
 	w := newWorld(t)
 	w.topic("T", 1, w.broker("a", 10001, nil))
-	p := newTestProducer(t, w, func(c *ProducerConfig) { c.NameServers = []string{"127.0.0.1:1", nameServer} })
+	p := newTestProducer(t, w, WithNameServers("127.0.0.1:1", nameServer))
 	if _, err := p.Send(t.Context(), message.New("T", []byte("x"))); err != nil {
 		t.Error(err)
 	}
-	p = newTestProducer(t, w, func(c *ProducerConfig) { c.NameServers = []string{"127.0.0.1:1", "127.0.0.1:2"} })
+	p = newTestProducer(t, w, WithNameServers("127.0.0.1:1", "127.0.0.1:2"))
 	_, err := p.Send(t.Context(), message.New("T", []byte("x")))
 	if !errors.Is(err, ErrNameServer) || !strings.Contains(err.Error(), "127.0.0.1:2") {
 		t.Errorf("%v", err)
@@ -198,7 +194,7 @@ func TestSendTo(t *testing.T) {
 	w := newWorld(t)
 	a := w.broker("a", 10001, nil)
 	w.topic("T", 4, a)
-	p := newTestProducer(t, w, nil)
+	p := newTestProducer(t, w)
 	m := message.New("T", []byte("x"))
 	for i := range int64(3) {
 		sent, err := p.SendTo(t.Context(), Queue{"T", "a", 2}, m)
@@ -218,7 +214,7 @@ func TestCompression(t *testing.T) {
 	w := newWorld(t)
 	a := w.broker("a", 10001, nil)
 	w.topic("T", 1, a)
-	p := newTestProducer(t, w, nil)
+	p := newTestProducer(t, w)
 	long := bytes.Repeat([]byte("compress me "), 1000)
 	noise := make([]byte, 5000)
 	for i := range noise {
@@ -246,7 +242,7 @@ func TestHeartbeatsAndFarewell(t *testing.T) {
 		w := newWorld(t)
 		a := w.broker("a", 10001, nil)
 		w.topic("T", 1, a)
-		p, err := NewProducer(ProducerConfig{Config: w.config(), Group: "g"})
+		p, err := NewProducer("g", w.with()...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -297,7 +293,7 @@ func TestRouteIsRefreshedAndKept(t *testing.T) {
 		w := newWorld(t)
 		a, b := w.broker("a", 10001, nil), w.broker("b", 10002, nil)
 		w.topic("T", 1, a)
-		p := newTestProducer(t, w, nil)
+		p := newTestProducer(t, w)
 		send := func() string {
 			sent, err := p.Send(t.Context(), message.New("T", []byte("x")))
 			if err != nil {
@@ -326,28 +322,38 @@ func TestRouteIsRefreshedAndKept(t *testing.T) {
 	})
 }
 
-func TestBadConfigs(t *testing.T) {
-	good := Config{NameServers: []string{nameServer}}
-	for name, c := range map[string]ProducerConfig{
-		"no name server":   {Group: "g"},
-		"no port":          {Group: "g", Config: Config{NameServers: []string{"host"}}},
-		"no group":         {Config: good},
-		"bad group":        {Config: good, Group: "a b"},
-		"attempts":         {Config: good, Group: "g", Attempts: -1},
-		"negative timeout": {Group: "g", Config: Config{NameServers: good.NameServers, Timeout: -1}},
-		"instance":         {Group: "g", Config: Config{NameServers: good.NameServers, Instance: "a@b"}},
+func TestBadOptions(t *testing.T) {
+	good := WithNameServers(nameServer)
+	for name, c := range map[string]struct {
+		group string
+		opts  []Option
+		want  string
+	}{
+		"no name server":   {"g", nil, "WithNameServers"},
+		"no port":          {"g", []Option{WithNameServers("host")}, `"host"`},
+		"no group":         {"", []Option{good}, "group"},
+		"bad group":        {"a b", []Option{good}, "group"},
+		"attempts":         {"g", []Option{good, WithAttempts(-1)}, "attempts"},
+		"negative timeout": {"g", []Option{good, WithTimeout(-1)}, "timeout"},
+		"instance":         {"g", []Option{good, WithInstance("a@b")}, "instance"},
+		"another's option": {"g", []Option{good, WithSuspend(1)}, "WithSuspend means nothing to a producer"},
 	} {
-		if _, err := NewProducer(c); err == nil {
-			t.Errorf("%s: no error", name)
+		if _, err := NewProducer(c.group, c.opts...); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := NewTransactionProducer(TransactionProducerConfig{ProducerConfig: ProducerConfig{Config: good, Group: "g"}}); err == nil {
+	if _, err := NewTransactionProducer("g", nil, good); err == nil {
 		t.Error("no error without a checker")
 	}
-	if _, err := NewPuller(PullerConfig{Config: good, Suspend: -1}); err == nil {
+	if _, err := NewPuller(good, WithSuspend(-1)); err == nil {
 		t.Error("no error for a negative suspend")
 	}
-	p := newTestProducer(t, newWorld(t), nil)
+	if p, err := NewPuller(good, Option{}); err != nil {
+		t.Errorf("the zero option: %v", err)
+	} else {
+		closing(t, p)
+	}
+	p := newTestProducer(t, newWorld(t))
 	for _, m := range []*message.Message{message.New("", []byte("x")), message.New("a b", []byte("x")), message.New("T", nil)} {
 		if _, err := p.Send(t.Context(), m); err == nil {
 			t.Errorf("message %+v was sent", m)

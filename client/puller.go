@@ -15,50 +15,56 @@ import (
 	"github.com/twostage/twostage/message"
 )
 
-// PullerConfig configures a Puller.
-type PullerConfig struct {
-	Config
-	// Group is the consumer group that the pulls are made for; no offset of it is
-	// stored. Default: RocketMQ's group for tools, which every broker has.
-	Group string
-	// Suspend is how long a broker may hold a pull until there is a message.
-	// Default 15 s.
-	Suspend time.Duration
+// pullerConfig is what options say of pullers.
+type pullerConfig struct {
+	group   string
+	suspend time.Duration
+}
+
+func newPullerConfig() pullerConfig {
+	return pullerConfig{group: message.GroupTools, suspend: 15 * time.Second}
+}
+
+func (c *pullerConfig) check() error {
+	if err := message.CheckGroup(c.group); err != nil {
+		return fmt.Errorf("client: consumer group: %w", err)
+	}
+	if c.suspend <= 0 {
+		return fmt.Errorf("client: suspend %v is not above 0", c.suspend)
+	}
+	return nil
+}
+
+// WithGroup names the consumer group that a puller pulls for; no offset of it is
+// stored. Default: RocketMQ's group for tools, which every broker has.
+func WithGroup(name string) Option {
+	return Option{"WithGroup", pullers, func(c *config) { c.puller.group = name }}
+}
+
+// WithSuspend says how long a broker may hold a pull until there is a message.
+// Default 15 s.
+func WithSuspend(d time.Duration) Option {
+	return Option{"WithSuspend", pullers, func(c *config) { c.puller.suspend = d }}
 }
 
 // Puller reads the queues of topics by offset. NewPuller makes one.
 type Puller struct {
-	cfg  PullerConfig
+	cfg  pullerConfig
 	log  *slog.Logger
 	link *link
 }
 
 // NewPuller makes a puller. It connects with the first call.
-func NewPuller(cfg PullerConfig) (*Puller, error) {
-	var err error
-	if cfg.Config, err = cfg.Config.complete(); err != nil {
+func NewPuller(opts ...Option) (*Puller, error) {
+	cfg, err := configure(pullers, opts)
+	if err != nil {
 		return nil, err
 	}
-	if cfg.Group == "" {
-		cfg.Group = message.GroupTools
-	}
-	if err := message.CheckGroup(cfg.Group); err != nil {
-		return nil, fmt.Errorf("client: consumer group: %w", err)
-	}
-	if cfg.Suspend < 0 {
-		return nil, fmt.Errorf("client: suspend %v is negative", cfg.Suspend)
-	}
-	if cfg.Suspend == 0 {
-		cfg.Suspend = 15 * time.Second
-	}
-	return &Puller{cfg: cfg, log: cfg.Logger, link: newLink(cfg.Config, nil)}, nil
+	return &Puller{cfg: cfg.puller, log: cfg.log, link: newLink(&cfg.common, nil)}, nil
 }
 
 // Close ends the puller. Calls under way fail.
-func (p *Puller) Close() error {
-	_, err := p.link.close(nil)
-	return err
-}
+func (p *Puller) Close() error { return p.link.close() }
 
 // Queues are the queues of a topic that can be read, sorted by broker and id.
 func (p *Puller) Queues(ctx context.Context, topic string) ([]Queue, error) {
@@ -126,7 +132,7 @@ type Pulled struct {
 }
 
 // Pull reads at most limit messages of a queue from an offset on. When there are
-// none the broker holds the request, for up to PullerConfig.Suspend; hold false
+// none the broker holds the request, for up to the time of WithSuspend; hold false
 // has it answer at once.
 func (p *Puller) Pull(ctx context.Context, q Queue, offset int64, limit int, hold bool) (*Pulled, error) {
 	if limit < 1 || limit > 1<<16 {
@@ -137,14 +143,14 @@ func (p *Puller) Pull(ctx context.Context, q Queue, offset int64, limit int, hol
 		return nil, err
 	}
 	h := &header.PullRequest{
-		ConsumerGroup: []byte(p.cfg.Group), Topic: []byte(q.Topic), QueueID: q.ID, QueueOffset: offset, MaxMsgNums: int32(limit),
+		ConsumerGroup: []byte(p.cfg.group), Topic: []byte(q.Topic), QueueID: q.ID, QueueOffset: offset, MaxMsgNums: int32(limit),
 		SysFlag: header.PullSubscription, Subscription: []byte("*"),
 	}
-	wait := p.cfg.Timeout
+	wait := p.link.cfg.timeout
 	if hold {
 		h.SysFlag |= header.PullSuspend
-		h.SuspendTimeoutMillis = p.cfg.Suspend.Milliseconds()
-		wait += p.cfg.Suspend
+		h.SuspendTimeoutMillis = p.cfg.suspend.Milliseconds()
+		wait += p.cfg.suspend
 	}
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()

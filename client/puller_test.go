@@ -25,7 +25,7 @@ import (
 
 func newTestPuller(t *testing.T, w *world) *Puller {
 	t.Helper()
-	p, err := NewPuller(PullerConfig{Config: w.config()})
+	p, err := NewPuller(w.with()...)
 	if err != nil {
 		t.Fatal(err)
 	}

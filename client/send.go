@@ -96,7 +96,7 @@ func (p *Producer) envelope(m *message.Message) (*envelope, error) {
 	}
 	e := &envelope{body: m.Body, id: props[message.PropertyUniqueKey]}
 	var flag message.SysFlag
-	if p.cfg.CompressAbove > 0 && len(m.Body) > p.cfg.CompressAbove {
+	if p.cfg.compressAbove > 0 && len(m.Body) > p.cfg.compressAbove {
 		small, err := message.Deflate(m.Body, compressLevel)
 		if err != nil {
 			return nil, err
@@ -113,7 +113,7 @@ func (p *Producer) envelope(m *message.Message) (*envelope, error) {
 		return nil, fmt.Errorf("%w: %d bytes, at most %d", message.ErrProperties, len(text), message.MaxPropertiesLength)
 	}
 	e.header = header.SendRequest{
-		ProducerGroup: []byte(p.cfg.Group), Topic: []byte(m.Topic), DefaultTopic: []byte(message.TopicAutoCreate),
+		ProducerGroup: []byte(p.group), Topic: []byte(m.Topic), DefaultTopic: []byte(message.TopicAutoCreate),
 		DefaultTopicQueueNums: standInQueues, SysFlag: int32(flag), BornTimestamp: time.Now().UnixMilli(),
 		Flag: m.Flag, Properties: text,
 	}

@@ -30,10 +30,10 @@ type Spans interface {
 // traced gives the message as it is sent, and what to call with the result.
 func (p *Producer) traced(ctx context.Context, m *message.Message) (*message.Message, func(*SendResult, error)) {
 	nothing := func(*SendResult, error) {}
-	if p.cfg.Spans == nil {
+	if p.cfg.spans == nil {
 		return m, nothing
 	}
-	c, state, done := p.cfg.Spans.Sending(ctx, m)
+	c, state, done := p.cfg.spans.Sending(ctx, m)
 	if done == nil {
 		done = nothing
 	}

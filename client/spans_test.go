@@ -32,7 +32,7 @@ func TestSpansOfSends(t *testing.T) {
 	a := w.broker("a", 10001, nil)
 	w.topic("T", 1, a)
 	s := &spans{context: message.TraceContext{TraceID: [16]byte{1}, SpanID: [8]byte{2}, Sampled: true}, state: "vendor=x"}
-	p := newTestProducer(t, w, func(c *ProducerConfig) { c.Spans = s })
+	p := newTestProducer(t, w, WithSpans(s))
 	m := message.New("T", []byte("hello"))
 	m.Properties = message.Properties{message.PropertyTraceparent: "of the request that is served", "mine": "stays"}
 	sent, err := p.Send(t.Context(), m)
@@ -68,7 +68,7 @@ func TestSpansOfFailures(t *testing.T) {
 	w := newWorld(t)
 	w.topic("T", 1, w.broker("a", 10001, refuse(wire.ReqSendMessageV2, wire.SystemBusy)))
 	s := &spans{}
-	p := newTestProducer(t, w, func(c *ProducerConfig) { c.Spans = s })
+	p := newTestProducer(t, w, WithSpans(s))
 	if _, err := p.Send(t.Context(), message.New("T", []byte("hello"))); err == nil || len(s.errs) != 1 || s.errs[0] == nil || s.results[0] != nil {
 		t.Errorf("%v; results %v, %v", err, s.results, s.errs)
 	}

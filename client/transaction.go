@@ -64,15 +64,6 @@ type Local func(ctx context.Context, h *Half) Outcome
 // several goroutines at a time. ctx ends with Close.
 type Checker func(ctx context.Context, m *message.Received) Outcome
 
-// TransactionProducerConfig configures a TransactionProducer.
-type TransactionProducerConfig struct {
-	ProducerConfig
-	// Check is required.
-	Check Checker
-	// CheckWorkers is how many check-backs run at a time. Default 4.
-	CheckWorkers int
-}
-
 // checkDepth is how many check-backs may wait; the broker asks again for those
 // beyond.
 const checkDepth = 1024
@@ -90,20 +81,19 @@ type TransactionProducer struct {
 	running sync.WaitGroup // check-backs
 }
 
-// NewTransactionProducer makes a producer. It connects with Start or the first
-// send.
-func NewTransactionProducer(cfg TransactionProducerConfig) (*TransactionProducer, error) {
-	switch {
-	case cfg.Check == nil:
-		return nil, errors.New("client: TransactionProducerConfig.Check is missing: brokers ask for outcomes that they have not heard")
-	case cfg.CheckWorkers < 0:
-		return nil, fmt.Errorf("client: %d check workers", cfg.CheckWorkers)
-	case cfg.CheckWorkers == 0:
-		cfg.CheckWorkers = 4
+// NewTransactionProducer makes a producer of a group whose transactions check
+// knows the outcomes of. It connects with Start or the first send.
+func NewTransactionProducer(group string, check Checker, opts ...Option) (*TransactionProducer, error) {
+	if check == nil {
+		return nil, errors.New("client: a transaction producer needs a Checker: brokers ask for outcomes that they have not heard")
 	}
-	p := &TransactionProducer{check: cfg.Check}
-	asked := remoting.Route{Handler: p.asked, Lane: remoting.NewLane("check-back", cfg.CheckWorkers, checkDepth)}
-	producer, err := newProducer(cfg.ProducerConfig, func(code int32) (remoting.Route, bool) {
+	cfg, err := configure(transactionProducers, opts)
+	if err != nil {
+		return nil, err
+	}
+	p := &TransactionProducer{check: check}
+	asked := remoting.Route{Handler: p.asked, Lane: remoting.NewLane("check-back", cfg.producer.checkWorkers, checkDepth)}
+	producer, err := newProducer(group, cfg, func(code int32) (remoting.Route, bool) {
 		return asked, code == wire.ReqCheckTransactionState
 	})
 	if err != nil {
@@ -123,9 +113,9 @@ func (p *TransactionProducer) Start(ctx context.Context, topics ...string) error
 			return err
 		}
 	}
-	p.begin()
+	p.link.begin()
 	for _, addr := range p.link.masters() {
-		if err := p.heartbeat(ctx, addr); err != nil {
+		if err := p.link.beatTo(ctx, addr); err != nil {
 			return fmt.Errorf("client: heartbeat to %s: %w", addr, public(err))
 		}
 	}
@@ -176,7 +166,7 @@ func (p *TransactionProducer) SendInTransaction(ctx context.Context, m *message.
 	}
 	prepared := *m
 	prepared.Properties = maps.Clone(m.Properties)
-	prepared.SetPrepared(p.cfg.Group)
+	prepared.SetPrepared(p.group)
 	sent, err := p.sendHalf(ctx, &prepared)
 	if err != nil {
 		return nil, err
@@ -201,10 +191,10 @@ func (p *TransactionProducer) sendHalf(ctx context.Context, m *message.Message) 
 	if err != nil {
 		return nil, err
 	}
-	p.begin()
+	p.link.begin()
 	var errs []error
 	last := ""
-	for try := range p.cfg.Attempts {
+	for try := range p.cfg.attempts {
 		r, err := p.link.route(ctx, m.Topic, try > 0, true)
 		if err != nil {
 			return nil, errors.Join(append(errs, err)...)
@@ -234,7 +224,7 @@ func (p *TransactionProducer) sendHalf(ctx context.Context, m *message.Message) 
 func (p *TransactionProducer) tryHalf(ctx context.Context, addr string, q Queue, e *envelope) (sent *SendResult, begun bool, err error) {
 	ctx, cancel := p.link.request(ctx)
 	defer cancel()
-	conn, err := p.greeted(ctx, addr)
+	conn, err := p.link.greetedConn(ctx, addr)
 	if err != nil {
 		return nil, false, fmt.Errorf("reaching broker %s: %w", q.Broker, err)
 	}
@@ -247,7 +237,7 @@ func (p *TransactionProducer) end(ctx context.Context, res *TransactionResult) e
 	ctx, cancel := p.link.request(context.WithoutCancel(ctx))
 	defer cancel()
 	h := &header.EndTransactionRequest{
-		ProducerGroup: p.cfg.Group, TranStateTableOffset: res.QueueOffset, CommitLogOffset: res.CommitLogOffset,
+		ProducerGroup: p.group, TranStateTableOffset: res.QueueOffset, CommitLogOffset: res.CommitLogOffset,
 		CommitOrRollback: res.Outcome.code(), MsgID: res.MessageID, TransactionID: res.TransactionID, Topic: res.Queue.Topic,
 	}
 	send := rpc.EndTransaction
@@ -278,7 +268,7 @@ func (p *TransactionProducer) asked(r *remoting.Request) {
 		return
 	}
 	m := all[0]
-	if group := m.ProducerGroup(); group != p.cfg.Group {
+	if group := m.ProducerGroup(); group != p.group {
 		p.log.Warn("client: check-back for another group", "broker", addr, "group", group)
 		return
 	}
@@ -287,7 +277,7 @@ func (p *TransactionProducer) asked(r *remoting.Request) {
 	}
 	outcome := p.check(p.ctx, m)
 	answer := &header.EndTransactionRequest{
-		ProducerGroup: p.cfg.Group, TranStateTableOffset: h.TranStateTableOffset, CommitLogOffset: h.CommitLogOffset,
+		ProducerGroup: p.group, TranStateTableOffset: h.TranStateTableOffset, CommitLogOffset: h.CommitLogOffset,
 		CommitOrRollback: outcome.code(), FromTransactionCheck: true, MsgID: m.UniqueKey(), TransactionID: h.TransactionID, Topic: m.Topic,
 	}
 	if answer.MsgID == "" {

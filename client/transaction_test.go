@@ -20,9 +20,7 @@ func answerUnknown(context.Context, *message.Received) Outcome { return Unknown 
 
 func newTestTransactions(t *testing.T, w *world, check Checker) *TransactionProducer {
 	t.Helper()
-	p, err := NewTransactionProducer(TransactionProducerConfig{
-		ProducerConfig: ProducerConfig{Config: w.config(), Group: "g"}, Check: check,
-	})
+	p, err := NewTransactionProducer("g", check, w.with()...)
 	if err != nil {
 		t.Fatal(err)
 	}

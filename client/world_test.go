@@ -90,8 +90,9 @@ func (w *world) topic(name string, queues int32, brokers ...*broker) {
 	w.routes[name] = data
 }
 
-func (w *world) config() Config {
-	return Config{NameServers: []string{nameServer}, Dial: w.net.Dial}
+// with are the options of a client of this world, before others.
+func (w *world) with(opts ...Option) []Option {
+	return append([]Option{WithNameServers(nameServer), WithDialer(w.net.Dial)}, opts...)
 }
 
 // asked is how many routes were looked up.

@@ -107,7 +107,7 @@ func topicSend(p Process) *cobra.Command {
 }
 
 func send(ctx context.Context, c *cluster, group string, m *message.Message, count int, queue string) (err error) {
-	cfg, err := c.client()
+	opts, err := c.client()
 	if err != nil {
 		return err
 	}
@@ -121,7 +121,7 @@ func send(ctx context.Context, c *cluster, group string, m *message.Message, cou
 			return p.SendTo(ctx, q, m)
 		}
 	}
-	p, err := client.NewProducer(client.ProducerConfig{Config: cfg, Group: group})
+	p, err := client.NewProducer(group, opts...)
 	if err != nil {
 		return err
 	}
@@ -212,11 +212,11 @@ func (s *picked) has(m *message.Received) bool {
 }
 
 func tail(ctx context.Context, c *cluster, topic string, o client.TailOptions, only *picked) (err error) {
-	cfg, err := c.client()
+	opts, err := c.client()
 	if err != nil {
 		return err
 	}
-	p, err := client.NewPuller(client.PullerConfig{Config: cfg})
+	p, err := client.NewPuller(opts...)
 	if err != nil {
 		return err
 	}

@@ -56,17 +56,19 @@ func (c *cluster) servers() ([]string, error) {
 }
 
 // client is what clients of this command have in common.
-func (c *cluster) client() (client.Config, error) {
+func (c *cluster) client() ([]client.Option, error) {
 	servers, err := c.servers()
 	if err != nil {
-		return client.Config{}, err
+		return nil, err
 	}
 	tls, err := c.tls.config()
 	if err != nil {
-		return client.Config{}, err
+		return nil, err
 	}
 	credentials, err := c.credentials(c.Process)
-	return client.Config{NameServers: servers, TLS: tls, Logger: c.logger(), Credentials: client.Credentials(credentials)}, err
+	return []client.Option{
+		client.WithNameServers(servers...), client.WithTLS(tls), client.WithLogger(c.logger()), client.WithCredentials(client.Credentials(credentials)),
+	}, err
 }
 
 // admin calls fn with an Admin.

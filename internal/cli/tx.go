@@ -78,27 +78,25 @@ func (f *txFlags) run(ctx context.Context, c *cluster, given []string) (err erro
 	if err != nil {
 		return err
 	}
-	cfg, err := c.client()
+	opts, err := c.client()
 	if err != nil {
 		return err
 	}
 	var own atomic.Value // id of the half message: the group may have left others open
 	questions := make(chan asked)
-	p, err := client.NewTransactionProducer(client.TransactionProducerConfig{
-		ProducerConfig: client.ProducerConfig{Config: cfg, Group: f.group},
-		Check: func(ctx context.Context, m *message.Received) client.Outcome {
-			q := asked{m.UniqueKey(), answer}
-			if own.Load() != q.id {
-				return client.Unknown
-			}
-			select {
-			case questions <- q:
-			case <-ctx.Done():
-				return client.Unknown
-			}
-			return answer
-		},
-	})
+	check := func(ctx context.Context, m *message.Received) client.Outcome {
+		q := asked{m.UniqueKey(), answer}
+		if own.Load() != q.id {
+			return client.Unknown
+		}
+		select {
+		case questions <- q:
+		case <-ctx.Done():
+			return client.Unknown
+		}
+		return answer
+	}
+	p, err := client.NewTransactionProducer(f.group, check, opts...)
 	if err != nil {
 		return err
 	}

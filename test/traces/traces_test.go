@@ -114,6 +114,8 @@ func (s spans) Sending(context.Context, *message.Message) (message.TraceContext,
 	return message.TraceContext(s), "", nil
 }
 
+func committed(context.Context, *message.Received) client.Outcome { return client.Commit }
+
 func always(context.Context, *client.Half) client.Outcome { return client.Commit }
 
 // From the send of a client through the store to pulls, pops and acks: one trace.
@@ -132,7 +134,7 @@ func TestTraceOfAMessage(t *testing.T) {
 				t.Fatal(err)
 			}
 			plain := message.TraceContext{TraceID: [16]byte{1}, SpanID: [8]byte{0xAA}, Sampled: true}
-			p, err := client.NewProducer(client.ProducerConfig{Config: client.Config{NameServers: []string{s.Namesrv}}, Group: "shop", Spans: spans(plain)})
+			p, err := client.NewProducer("shop", client.WithNameServers(s.Namesrv), client.WithSpans(spans(plain)))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -141,10 +143,7 @@ func TestTraceOfAMessage(t *testing.T) {
 				t.Fatal(err)
 			}
 			paid := message.TraceContext{TraceID: [16]byte{2}, SpanID: [8]byte{0xBB}, Sampled: true}
-			tx, err := client.NewTransactionProducer(client.TransactionProducerConfig{
-				ProducerConfig: client.ProducerConfig{Config: client.Config{NameServers: []string{s.Namesrv}}, Group: "tills", Spans: spans(paid)},
-				Check:          func(context.Context, *message.Received) client.Outcome { return client.Commit },
-			})
+			tx, err := client.NewTransactionProducer("tills", committed, client.WithNameServers(s.Namesrv), client.WithSpans(spans(paid)))
 			if err != nil {
 				t.Fatal(err)
 			}

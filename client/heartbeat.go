@@ -1,0 +1,115 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package client
+
+import (
+	"context"
+	"time"
+
+	"github.com/twostage/twostage/internal/remoting"
+	"github.com/twostage/twostage/internal/rpc"
+	"github.com/twostage/twostage/internal/wire/header"
+)
+
+// begin starts the heartbeats; again, it does nothing.
+func (l *link) begin() {
+	l.once.Do(func() { l.parts.Go("heartbeats", l.beat) })
+}
+
+// beat tells the brokers every 30 s that the client is there.
+func (l *link) beat(ctx context.Context) error {
+	tick := time.NewTicker(heartbeatPeriod)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+		l.refresh(ctx)
+		for _, addr := range l.masters() {
+			if err := l.beatTo(ctx, addr); err != nil && ctx.Err() == nil {
+				l.cfg.log.Warn("client: heartbeat failed", "broker", addr, "err", err)
+			}
+		}
+	}
+}
+
+// beatTo tells one broker that the client is there.
+func (l *link) beatTo(ctx context.Context, addr string) error {
+	ctx, cancel := l.request(ctx)
+	defer cancel()
+	conn, err := l.net.Conn(ctx, addr)
+	if err != nil {
+		return err
+	}
+	return l.greet(ctx, conn, addr)
+}
+
+func (l *link) greet(ctx context.Context, conn *remoting.Conn, addr string) error {
+	if err := rpc.Heartbeat(ctx, connCaller{conn}, addr, l.heartbeat()); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.greeted[addr] = conn
+	return nil
+}
+
+// known gives the open connection to an address, if a heartbeat went over it.
+func (l *link) known(addr string) (*remoting.Conn, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	conn := l.greeted[addr]
+	if conn == nil {
+		return nil, false
+	}
+	select {
+	case <-conn.Closed():
+		return nil, false
+	default:
+		return conn, true
+	}
+}
+
+// greetedConn is the connection to a broker that knows the client on it. The
+// error says that nothing but a heartbeat may have been sent.
+func (l *link) greetedConn(ctx context.Context, addr string) (*remoting.Conn, error) {
+	conn, err := l.net.Conn(ctx, addr)
+	if err != nil {
+		return nil, err
+	}
+	if known, ok := l.known(addr); ok && known == conn {
+		return conn, nil
+	}
+	return conn, l.greet(ctx, conn, addr)
+}
+
+// farewell tells the brokers that know the client that it goes.
+func (l *link) farewell() {
+	if l.heartbeat == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), farewellTimeout)
+	defer cancel()
+	said := l.heartbeat()
+	var all []header.UnregisterClientRequest
+	for _, p := range said.ProducerDataSet {
+		all = append(all, header.UnregisterClientRequest{ClientID: l.id, ProducerGroup: p.GroupName})
+	}
+	for _, c := range said.ConsumerDataSet {
+		all = append(all, header.UnregisterClientRequest{ClientID: l.id, ConsumerGroup: c.GroupName})
+	}
+	for _, addr := range l.masters() {
+		conn, ok := l.known(addr)
+		if !ok {
+			continue
+		}
+		for i := range all {
+			if err := rpc.Unregister(ctx, connCaller{conn}, addr, &all[i]); err != nil {
+				l.cfg.log.Debug("client: not unregistered", "broker", addr, "err", err)
+			}
+		}
+	}
+}
