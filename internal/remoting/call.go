@@ -11,16 +11,33 @@ import (
 	"github.com/twostage/twostage/internal/wire"
 )
 
-// call is a request that was sent and is not answered yet. It is an Invoke's, which
-// waits at answer, or a Call's with the other fields. Who takes it out of c.calls
-// answers it.
+// call is a request that was sent and is not answered yet. Who takes it out of
+// c.calls ends it, once. It is used again: by who waited for it, or after done.
 type call struct {
-	answer chan *wire.Command // capacity 1; closed: the connection is
+	req      wire.Request // as it goes out
+	deadline time.Time    // zero: who waits gives up by itself
 
-	code    int32
-	timeout time.Duration
-	done    func(*wire.Command, error)
-	timer   *time.Timer
+	done  func(*wire.Command, error) // a Call's; nil: somebody waits at ended
+	ended chan struct{}              // capacity 1
+	lend  bool                       // the answer goes into memory of the call's
+	cmd   *wire.Command              // the answer; nil: there is none
+	err   error                      // why; nil: the connection was closed
+
+	lent wire.Command
+	buf  []byte // of lent
+}
+
+const keepAnswer = 16 << 10 // memory for a larger answer is not kept
+
+func (ep *endpoint) newCall() *call { return ep.calls.Get().(*call) }
+
+// forget gives a call that has ended, or was never sent, back.
+func (ep *endpoint) forget(k *call) {
+	if cap(k.buf) > keepAnswer {
+		k.buf = nil
+	}
+	*k = call{ended: k.ended, lent: wire.Command{Ext: k.lent.Ext[:0]}, buf: k.buf}
+	ep.calls.Put(k)
 }
 
 // Invoke sends a request and waits for the answer, which owns its memory. An
@@ -35,41 +52,79 @@ func (c *Conn) Invoke(ctx context.Context, req *wire.Request) (*wire.Command, er
 
 // invoke also says whether the request may have been sent.
 func (c *Conn) invoke(ctx context.Context, req *wire.Request) (cmd *wire.Command, sent bool, err error) {
-	r := c.outgoing(req)
-	answer := make(chan *wire.Command, 1)
+	k := c.ep.newCall()
+	defer c.ep.forget(k)
+	sent, err = c.await(ctx, req, k)
+	return k.cmd, sent, err
+}
+
+// Exchange is Invoke for many small requests: it allocates nothing. The answer is
+// lent to read, whose error it returns, and is valid until read returns. Besides
+// ctx, timeout bounds the whole; 0: ctx alone.
+func (c *Conn) Exchange(ctx context.Context, req *wire.Request, timeout time.Duration, read func(*wire.Command) error) error {
+	_, err := c.exchange(ctx, req, timeout, read)
+	return err
+}
+
+func (c *Conn) exchange(ctx context.Context, req *wire.Request, timeout time.Duration, read func(*wire.Command) error) (sent bool, err error) {
+	k := c.ep.newCall()
+	defer c.ep.forget(k)
+	k.lend = true
+	if timeout > 0 {
+		k.deadline = time.Now().Add(timeout)
+	}
+	if sent, err = c.await(ctx, req, k); err != nil {
+		return sent, err
+	}
+	return sent, read(k.cmd)
+}
+
+// await sends req as k and waits for the end of it; sent says whether the request
+// may have been sent.
+func (c *Conn) await(ctx context.Context, req *wire.Request, k *call) (sent bool, err error) {
+	c.outgoing(req, &k.req)
 	for {
-		space, err := c.send(&r, &call{answer: answer}, nil)
+		space, err := c.send(&k.req, k, nil)
 		if err == nil {
 			break
 		}
 		if space == nil {
-			return nil, false, err
+			return false, err
 		}
-		select {
-		case <-space:
-		case <-ctx.Done():
-			return nil, false, c.callError(req.Code, fmt.Errorf("%w: %w", ctx.Err(), ErrBacklog))
+		if err := c.awaitSpace(ctx, k, space); err != nil {
+			return false, err
 		}
 	}
 	select {
-	case cmd, ok := <-answer:
-		if !ok {
-			return nil, true, c.closedError()
-		}
-		return cmd, true, nil
+	case <-k.ended:
 	case <-ctx.Done():
-	}
-	c.mu.Lock()
-	delete(c.calls, r.Opaque)
-	c.mu.Unlock()
-	select {
-	case cmd, ok := <-answer: // it came at the same moment
-		if ok {
-			return cmd, true, nil
+		if c.take(k.req.Opaque) != nil {
+			return true, c.callError(req.Code, ctx.Err())
 		}
-	default:
+		<-k.ended // it ends at the same moment
 	}
-	return nil, true, c.callError(req.Code, ctx.Err())
+	switch {
+	case k.err != nil:
+		return true, k.err
+	case k.cmd == nil:
+		return true, c.closedError()
+	}
+	return true, nil
+}
+
+// awaitSpace waits until there may be room for k.
+func (c *Conn) awaitSpace(ctx context.Context, k *call, space <-chan struct{}) error {
+	if !k.deadline.IsZero() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, k.deadline)
+		defer cancel()
+	}
+	select {
+	case <-space:
+		return nil
+	case <-ctx.Done():
+		return c.callError(k.req.Code, fmt.Errorf("%w: %w", ctx.Err(), ErrBacklog))
+	}
 }
 
 func (c *Conn) callError(code int32, err error) error {
@@ -88,21 +143,25 @@ func (c *Conn) callError(code int32, err error) error {
 // not wait for this connection; the answer is valid until it returns. Server.Close
 // and Client.Close wait for it.
 func (c *Conn) Call(req *wire.Request, timeout time.Duration, done func(*wire.Command, error)) error {
-	r := c.outgoing(req)
-	_, err := c.send(&r, &call{code: r.Code, timeout: timeout, done: done}, nil)
+	k := c.ep.newCall()
+	k.done, k.deadline = done, time.Now().Add(timeout)
+	c.outgoing(req, &k.req)
+	_, err := c.send(&k.req, k, nil)
+	if err != nil {
+		c.ep.forget(k)
+	}
 	return err
 }
 
 // expect notes a request that is being sent; c.mu is held and c is not dead, so that
 // its reader goroutine still is to end.
-func (c *Conn) expect(opaque int32, k *call) {
+func (c *Conn) expect(k *call) {
 	if c.calls == nil {
 		c.calls = make(map[int32]*call)
 	}
-	c.calls[opaque] = k
-	if k.done != nil {
-		c.ep.wg.Add(1) // until the timer is stopped or has run
-		k.timer = time.AfterFunc(k.timeout, func() { c.expire(opaque, k) })
+	c.calls[k.req.Opaque] = k
+	if !k.deadline.IsZero() {
+		c.arm(k.deadline)
 	}
 }
 
@@ -117,36 +176,30 @@ func (c *Conn) take(opaque int32) *call {
 
 // deliver hands an answer to who waits for it.
 func (c *Conn) deliver(cmd *wire.Command) {
-	switch k := c.take(cmd.Opaque); {
-	case k == nil:
+	k := c.take(cmd.Opaque)
+	if k == nil {
 		c.ep.lateAnswers.Add(1)
-	case k.answer != nil:
-		k.answer <- cmd.Clone()
+		return
+	}
+	c.end(k, cmd, nil)
+}
+
+// end ends a call that was taken out.
+func (c *Conn) end(k *call, cmd *wire.Command, err error) {
+	switch {
+	case k.done != nil:
+		c.tell(k, cmd, err)
+		c.ep.forget(k)
+		return
+	case cmd == nil:
+		k.err = err
+	case k.lend:
+		k.buf = cmd.CopyTo(&k.lent, k.buf)
+		k.cmd = &k.lent
 	default:
-		c.finish(k, cmd, nil)
+		k.cmd = cmd.Clone()
 	}
-}
-
-// expire ends a Call that has had its time.
-func (c *Conn) expire(opaque int32, k *call) {
-	defer c.ep.wg.Done()
-	c.mu.Lock()
-	mine := c.calls[opaque] == k
-	if mine {
-		delete(c.calls, opaque)
-	}
-	c.mu.Unlock()
-	if mine {
-		c.tell(k, nil, c.callError(k.code, context.DeadlineExceeded))
-	}
-}
-
-// finish ends a Call that was taken out before its time.
-func (c *Conn) finish(k *call, cmd *wire.Command, err error) {
-	if k.timer.Stop() {
-		defer c.ep.wg.Done()
-	}
-	c.tell(k, cmd, err)
+	k.ended <- struct{}{}
 }
 
 // tell is k.done; a panic costs the answer.
@@ -159,14 +212,14 @@ func (c *Conn) tell(k *call, cmd *wire.Command, err error) {
 	k.done(cmd, err)
 }
 
-// loseInvokes wakes the Invokes that wait for answers: none comes any more. c.mu is
-// held. Calls are told later, by the reader goroutine (loseCalls): who closes a
-// connection may hold locks that their done takes.
+// loseInvokes wakes who waits for answers: none comes any more. c.mu is held. Calls
+// are told later, by the reader goroutine (loseCalls): who closes a connection may
+// hold locks that their done takes.
 func (c *Conn) loseInvokes() {
 	for opaque, k := range c.calls {
-		if k.answer != nil {
-			close(k.answer)
+		if k.done == nil {
 			delete(c.calls, opaque)
+			k.ended <- struct{}{}
 		}
 	}
 }
@@ -174,11 +227,14 @@ func (c *Conn) loseInvokes() {
 // loseCalls ends what still waits for an answer when the connection has ended.
 func (c *Conn) loseCalls() {
 	c.mu.Lock()
-	calls := c.calls
+	calls, timer := c.calls, c.timer
 	c.calls = nil
 	c.mu.Unlock()
+	if timer != nil && timer.Stop() {
+		c.ep.wg.Done()
+	}
 	for _, k := range calls {
-		c.finish(k, nil, c.closedError())
+		c.end(k, nil, c.closedError())
 	}
 }
 

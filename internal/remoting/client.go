@@ -67,9 +67,23 @@ func (cl *Client) Stats() Stats { return cl.ep.stats() }
 // come while a dial is under way wait for the same one, each no longer than its
 // ctx. The dial itself has ConnectTimeout.
 func (cl *Client) Conn(ctx context.Context, addr string) (*Conn, error) {
+	l, err := cl.link(addr)
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case <-l.ready:
+		return l.conn, l.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("remoting: connect to %s: %w", addr, ctx.Err())
+	}
+}
+
+// link gives the link to addr, and begins to dial if there is none.
+func (cl *Client) link(addr string) (*link, error) {
 	cl.mu.Lock()
+	defer cl.mu.Unlock()
 	if cl.closing {
-		cl.mu.Unlock()
 		return nil, fmt.Errorf("%w: client, asked for %s", ErrClosed, addr)
 	}
 	l := cl.links[addr]
@@ -79,13 +93,7 @@ func (cl *Client) Conn(ctx context.Context, addr string) (*Conn, error) {
 		cl.dials.Add(1)
 		go cl.dial(addr, l)
 	}
-	cl.mu.Unlock()
-	select {
-	case <-l.ready:
-		return l.conn, l.err
-	case <-ctx.Done():
-		return nil, fmt.Errorf("remoting: connect to %s: %w", addr, ctx.Err())
-	}
+	return l, nil
 }
 
 // dropped says whether the link's connection came and went.
@@ -145,6 +153,44 @@ func (cl *Client) Invoke(ctx context.Context, addr string, req *wire.Request) (*
 		}
 		return cmd, err
 	}
+}
+
+// Exchange sends a request to addr as Conn.Exchange does, and again as Invoke does.
+// The timeout is also that of a dial.
+func (cl *Client) Exchange(ctx context.Context, addr string, req *wire.Request, timeout time.Duration, read func(*wire.Command) error) error {
+	for again := true; ; again = false {
+		c, left, err := cl.connWithin(ctx, addr, timeout)
+		if err != nil {
+			return err
+		}
+		sent, err := c.exchange(ctx, req, left, read)
+		if err != nil && again && !sent && errors.Is(err, ErrClosed) {
+			continue
+		}
+		return err
+	}
+}
+
+// connWithin is Conn, and what it leaves of timeout.
+func (cl *Client) connWithin(ctx context.Context, addr string, timeout time.Duration) (c *Conn, left time.Duration, err error) {
+	l, err := cl.link(addr)
+	if err != nil {
+		return nil, 0, err
+	}
+	select {
+	case <-l.ready:
+		return l.conn, timeout, l.err
+	default:
+	}
+	if timeout <= 0 {
+		c, err = cl.Conn(ctx, addr)
+		return c, timeout, err
+	}
+	begin := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	c, err = cl.Conn(ctx, addr)
+	return c, max(timeout-time.Since(begin), 1), err
 }
 
 // OneWay sends a request without an answer to addr, as Conn.Push does.

@@ -76,6 +76,8 @@ type Conn struct {
 	freeSlot    int32
 	slotSeq     uint32
 	calls       map[int32]*call
+	timer       *time.Timer // of the deadlines of calls, see arm
+	due         time.Time   // when it fires; zero: it is not set
 }
 
 func (ep *endpoint) newConn(nc net.Conn) *Conn {
@@ -215,7 +217,7 @@ func (c *Conn) closedError() error {
 }
 
 // send queues r; k, which may be nil, waits for its answer, valid, which may be nil,
-// is PushIf's. With ErrBacklog for an Invoke comes a channel that is closed when
+// is PushIf's. With ErrBacklog for who waits comes a channel that is closed when
 // there may be room.
 func (c *Conn) send(r *wire.Request, k *call, valid func() bool) (space <-chan struct{}, err error) {
 	if r.Version == 0 && c.ep.version != 0 {
@@ -227,7 +229,7 @@ func (c *Conn) send(r *wire.Request, k *call, valid func() bool) (space <-chan s
 		return nil, c.closedError()
 	}
 	if n := c.pending.Load(); n > int64(c.ep.limits.MaxBacklog) {
-		if k != nil && k.answer != nil {
+		if k != nil && k.done == nil {
 			if c.space == nil {
 				c.space = make(chan struct{})
 			}
@@ -241,7 +243,7 @@ func (c *Conn) send(r *wire.Request, k *call, valid func() bool) (space <-chan s
 		return nil, err
 	}
 	if k != nil {
-		c.expect(r.Opaque, k)
+		c.expect(k)
 	}
 	kick := c.claimWriter()
 	c.mu.Unlock()
@@ -251,16 +253,15 @@ func (c *Conn) send(r *wire.Request, k *call, valid func() bool) (space <-chan s
 	return nil, nil
 }
 
-// outgoing is a request as it goes out, answered, with a number of its own and what
-// it is signed with.
-func (c *Conn) outgoing(req *wire.Request) wire.Request {
-	r := *req
+// outgoing makes r a request as it goes out, answered, with a number of its own and
+// what it is signed with.
+func (c *Conn) outgoing(req, r *wire.Request) {
+	*r = *req
 	r.OneWay = false
 	r.Opaque = c.nextOpaque()
 	if c.ep.sign != nil {
 		r.Fields = c.ep.sign(req)
 	}
-	return r
 }
 
 // nextOpaque is never negative and repeats after 2^31 requests.

@@ -13,7 +13,7 @@
 //	             (reader goroutine)                   |          |
 //	                                                inline      lane -> worker goroutine
 //	                                                  |          |
-//	socket <- one write <- batch of answers <- Reply / Ticket.Reply / Push(If) / Invoke / Call
+//	socket <- one write <- batch of answers <- Reply / Ticket.Reply / Push(If) / Invoke / Exchange / Call
 //
 // A server that speaks TLS looks at the first byte of a connection: that of a
 // handshake makes it a secured one, with package crypto/tls between the socket and

@@ -70,6 +70,7 @@ type endpoint struct {
 	timings *latencies // nil: a client's
 
 	batches sync.Pool // *batch
+	calls   sync.Pool // *call
 	nextID  atomic.Uint64
 
 	refused, badFrames, idleClosed, slowClosed atomic.Int64
@@ -81,7 +82,7 @@ type endpoint struct {
 	mu     sync.Mutex
 	conns  map[*Conn]struct{}
 	byAddr map[netip.Addr]int // open connections by Network; nil unless they are bounded
-	wg     sync.WaitGroup     // reader goroutines, timers of Calls
+	wg     sync.WaitGroup     // reader goroutines, timers of deadlines
 }
 
 func newEndpoint(limits Limits, log *slog.Logger) *endpoint {
@@ -95,6 +96,7 @@ func newEndpoint(limits Limits, log *slog.Logger) *endpoint {
 		jobsIdle: make(chan struct{}, 1),
 	}
 	ep.batches.New = func() any { return new(batch) }
+	ep.calls.New = func() any { return &call{ended: make(chan struct{}, 1)} }
 	return ep
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -281,6 +282,9 @@ func (c *Conn) writeFailed(err error) {
 // drainOut is the short-lived writer goroutine.
 func (c *Conn) drainOut() {
 	deepStack(0)
+	if !c.ep.server {
+		runtime.Gosched() // others that can run may have requests for the same write
+	}
 	for c.write(time.Now(), 1<<30) {
 	}
 }

@@ -34,7 +34,8 @@ func (c *Conn) Push(req *wire.Request) error { return c.PushIf(req, nil) }
 // socket that can say so: TCP on Linux, and MemPipe. On others the peer may have
 // to read before the write that valid allowed begins.
 func (c *Conn) PushIf(req *wire.Request, valid func() bool) error {
-	r := c.outgoing(req)
+	var r wire.Request
+	c.outgoing(req, &r)
 	r.OneWay = true
 	_, err := c.send(&r, nil, valid)
 	return err
