@@ -6,6 +6,7 @@ package message
 import (
 	"net/netip"
 	"testing"
+	"time"
 )
 
 // What sends and pulls do for every message must not allocate.
@@ -15,6 +16,8 @@ func TestAllocations(t *testing.T) {
 	raw := AppendRecord(nil, r)
 	buf := make([]byte, 0, 4096)
 	batch := AppendBatch(AppendBatch(nil, 0, r.Body, r.Properties), 0, r.Body, r.Properties)
+	props := Properties{PropertyTags: "A", PropertyKeys: "k", "color": "red"}
+	ids := NewIDGenerator(netip.MustParseAddr("127.0.0.1"), 1, time.Now)
 	var decoded Record
 	var sum int64
 	for name, fn := range map[string]func(){
@@ -35,13 +38,15 @@ func TestAllocations(t *testing.T) {
 			buf = AppendRecordCRC(buf[:0], r)
 			PatchCRC(buf)
 		},
-		"EncodedSizeCRC": func() { sum += int64(EncodedSizeCRC(r)) },
-		"EncodedSize":    func() { sum += int64(EncodedSize(r)) },
-		"Check":          func() { _ = r.Check() },
-		"TagsCode":       func() { sum += r.TagsCode() },
-		"KeyHash":        func() { sum += int64(KeyHash(r.Topic, r.Body)) + int64(KeyHash("\u4e2d", r.Body)) },
-		"AppendOffsetID": func() { buf = AppendOffsetID(buf[:0], r.BornHost, 1) },
-		"AppendBatch":    func() { buf = AppendBatch(buf[:0], 1, r.Body, r.Properties) },
+		"EncodedSizeCRC":    func() { sum += int64(EncodedSizeCRC(r)) },
+		"EncodedSize":       func() { sum += int64(EncodedSize(r)) },
+		"Check":             func() { _ = r.Check() },
+		"TagsCode":          func() { sum += r.TagsCode() },
+		"KeyHash":           func() { sum += int64(KeyHash(r.Topic, r.Body)) + int64(KeyHash("\u4e2d", r.Body)) },
+		"AppendOffsetID":    func() { buf = AppendOffsetID(buf[:0], r.BornHost, 1) },
+		"Properties.Append": func() { buf = props.Append(buf[:0]) },
+		"new id":            func() { buf = ids.Append(buf[:0]) },
+		"AppendBatch":       func() { buf = AppendBatch(buf[:0], 1, r.Body, r.Properties) },
 		"RangeBatch": func() {
 			_ = RangeBatch(batch, func(_ int32, body, _ []byte) error { sum += int64(len(body)); return nil })
 		},

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 )
 
 // The body of a batch is a row of members:
@@ -96,26 +97,43 @@ func AppendBatch(dst []byte, flag int32, body, props []byte) []byte {
 	return append(dst, props...)
 }
 
-// EncodeBatch writes messages of one topic as the body of a batch. Errors are
-// those of Message.Check, and ErrBatch for messages that cannot go together: of
-// several topics, delayed ones, or to a retry topic.
-func EncodeBatch(messages []*Message) ([]byte, error) {
+// CheckBatch tests that messages can be sent in one batch: each passes
+// Message.Check, all are of one topic and wait alike, and none is delayed, half of a
+// transaction, or to a retry topic. Errors are those of Message.Check, and ErrBatch
+// for messages that cannot go together; they name the message.
+func CheckBatch(messages []*Message) error {
 	if len(messages) == 0 {
-		return nil, fmt.Errorf("%w: it has no messages", ErrBatch)
+		return fmt.Errorf("%w: it has no messages", ErrBatch)
 	}
-	var batch, props []byte
+	first := messages[0]
 	for i, m := range messages {
 		switch {
-		case m.Topic != messages[0].Topic:
-			return nil, fmt.Errorf("%w: message 0 is for %q, message %d for %q", ErrBatch, messages[0].Topic, i, m.Topic)
-		case m.DelayLevel() > 0:
-			return nil, fmt.Errorf("%w: message %d is delayed", ErrBatch, i)
-		case len(m.Topic) >= len(RetryPrefix) && m.Topic[:len(RetryPrefix)] == RetryPrefix:
-			return nil, fmt.Errorf("%w: %q is a retry topic", ErrBatch, m.Topic)
+		case m.Topic != first.Topic:
+			return fmt.Errorf("%w: message 0 is for %q, message %d for %q", ErrBatch, first.Topic, i, m.Topic)
+		case m.Delayed():
+			return fmt.Errorf("%w: message %d is delayed", ErrBatch, i)
+		case m.Prepared():
+			return fmt.Errorf("%w: message %d is half of a transaction", ErrBatch, i)
+		case strings.HasPrefix(m.Topic, RetryPrefix):
+			return fmt.Errorf("%w: %q is a retry topic", ErrBatch, m.Topic)
+		case m.WaitStored() != first.WaitStored():
+			return fmt.Errorf("%w: messages 0 and %d differ in WaitStored", ErrBatch, i)
 		}
 		if err := m.Check(); err != nil {
-			return nil, fmt.Errorf("batch member %d: %w", i, err)
+			return fmt.Errorf("batch member %d: %w", i, err)
 		}
+	}
+	return nil
+}
+
+// EncodeBatch writes messages of one topic as the body of a batch. Errors are
+// those of CheckBatch.
+func EncodeBatch(messages []*Message) ([]byte, error) {
+	if err := CheckBatch(messages); err != nil {
+		return nil, err
+	}
+	var batch, props []byte
+	for _, m := range messages {
 		props = m.Properties.Append(props[:0])
 		batch = AppendBatch(batch, m.Flag, m.Body, props)
 	}

@@ -153,3 +153,17 @@ func FuzzUniqueKey(f *testing.F) {
 		}
 	})
 }
+
+func FuzzRecallHandle(f *testing.F) {
+	f.Add(RecallHandle{Topic: "T", Broker: "broker-a", Time: 1795362102706, UniqueKey: "7F000001015E4E0E2F2A6F83B5AD0000"}.String())
+	f.Add("djEgVCBiIHggaWQ")
+	f.Fuzz(func(t *testing.T, text string) {
+		h, err := ParseRecallHandle(text)
+		if err != nil {
+			return
+		}
+		if again, err := ParseRecallHandle(h.String()); err != nil || again != h {
+			t.Fatalf("%q: %+v, again %+v, %v", text, h, again, err)
+		}
+	})
+}

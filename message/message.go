@@ -106,6 +106,14 @@ func (m *Message) SetDeliverTime(at time.Time) {
 	m.set(PropertyTimerDeliver, strconv.FormatInt(at.UnixMilli(), 10))
 }
 
+// Delayed tells whether the message is to be delivered later than it is sent: it has
+// a delay level, a time to be delivered at, or a delay of RocketMQ 5 in seconds or
+// milliseconds.
+func (m *Message) Delayed() bool {
+	return m.DelayLevel() > 0 || m.Properties[PropertyTimerDeliver] != "" || m.Properties[PropertyTimerDelaySeconds] != "" ||
+		m.Properties[PropertyTimerDelayMillis] != ""
+}
+
 // UniqueKey is the id that the producer gave the message.
 func (m *Message) UniqueKey() string { return m.Properties[PropertyUniqueKey] }
 

@@ -115,7 +115,11 @@ func TestEncodeBatch(t *testing.T) {
 	}
 	late, retry := New("T", []byte("3")), New(RetryTopic("g"), []byte("4"))
 	late.SetDelayLevel(1)
-	for _, batch := range [][]*Message{nil, {a, New("U", []byte("5"))}, {a, late}, {retry}} {
+	at, half, careless := New("T", []byte("3")), New("T", []byte("3")), New("T", []byte("3"))
+	at.SetDeliverTime(time.UnixMilli(1))
+	half.SetPrepared("g")
+	careless.SetWaitStored(false)
+	for _, batch := range [][]*Message{nil, {a, New("U", []byte("5"))}, {a, late}, {retry}, {at}, {half}, {a, careless}} {
 		if _, err := EncodeBatch(batch); !errors.Is(err, ErrBatch) {
 			t.Errorf("%d messages: %v", len(batch), err)
 		}

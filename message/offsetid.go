@@ -14,7 +14,8 @@ import (
 
 const upperHex = "0123456789ABCDEF"
 
-// ErrID is the class of the errors of ParseOffsetID and ParseUniqueKey.
+// ErrID is the class of the errors of ParseOffsetID, ParseUniqueKey and
+// ParseRecallHandle.
 var ErrID = errors.New("message: bad message id")
 
 // AppendOffsetID writes the id a broker gives a message, 32 or 56 upper case hex

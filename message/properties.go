@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 )
@@ -54,7 +53,13 @@ func ParseProperties(b []byte) Properties {
 // the separator is added. Properties without name or value are left out, since
 // no reader would see them. Names and values must pass Check.
 func (p Properties) Append(dst []byte) []byte {
-	for _, name := range slices.Sorted(maps.Keys(p)) {
+	var few [16]string // more are rare, and allocate
+	names := few[:0]
+	for name := range p {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
 		if value := p[name]; name != "" && value != "" {
 			dst = AppendProperty(dst, name, value)
 		}

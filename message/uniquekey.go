@@ -53,6 +53,12 @@ func NewIDGenerator(ip netip.Addr, pid int, now func() time.Time) *IDGenerator {
 // all the way around (65536 calls) in one millisecond, or the clock was put back
 // by exactly as much.
 func (g *IDGenerator) Next() string {
+	var id [2 * (16 + 12)]byte
+	return string(g.Append(id[:0]))
+}
+
+// Append writes a new id behind dst; see Next.
+func (g *IDGenerator) Append(dst []byte) []byte {
 	now := g.now()
 	m := g.month.Load()
 	if m == nil || now.Before(m.begin) || !now.Before(m.end) {
@@ -62,8 +68,7 @@ func (g *IDGenerator) Next() string {
 	var tail [6]byte
 	binary.BigEndian.PutUint32(tail[:], uint32(now.Sub(m.begin).Milliseconds()))
 	binary.BigEndian.PutUint16(tail[4:], uint16(g.counter.Add(1)-1))
-	var id [2 * (16 + 12)]byte
-	return string(appendHex(append(id[:0], g.prefix...), tail[:]))
+	return appendHex(append(dst, g.prefix...), tail[:])
 }
 
 func monthOf(t time.Time) *month {

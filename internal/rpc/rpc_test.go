@@ -111,3 +111,16 @@ func TestKeepsArguments(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestRecall(t *testing.T) {
+	asked := header.RecallRequest{ProducerGroup: "g", Topic: "T", RecallHandle: "handle"}
+	c := &recorded{t: t, answer: &wire.Command{Ext: wire.Fields{{Key: []byte("msgId"), Value: []byte("ID")}}}}
+	r, err := Recall(t.Context(), c, addr, &asked)
+	if err != nil || r.MsgID != "ID" || c.sent.Code != 370 || *decode[header.RecallRequest](t, c.sent) != asked {
+		t.Errorf("%+v, %v, sent %d %s", r, err, c.sent.Code, c.sent.Ext)
+	}
+	c.answer = &wire.Command{Code: wire.IllegalOperation}
+	if _, err := Recall(t.Context(), c, addr, &asked); !errors.Is(err, IllegalOperation) {
+		t.Error(err)
+	}
+}

@@ -5,6 +5,7 @@ package rpc
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/twostage/twostage/internal/wire"
 	"github.com/twostage/twostage/internal/wire/header"
@@ -37,15 +38,40 @@ func SendOneWay(ctx context.Context, c Caller, addr string, h *header.SendReques
 }
 
 func send(ctx context.Context, c Caller, addr string, req *wire.Request) (*Sent, error) {
-	answer, err := invoke(ctx, c, addr, req, wire.FlushDiskTimeout, wire.FlushSlaveTimeout, wire.SlaveNotAvailable)
+	answer, err := c.Invoke(ctx, addr, req)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s to %s: %w", requestName(req.Code), addr, err)
 	}
-	sent := &Sent{Code: answer.Code}
-	if err := readHeader(addr, req, answer, &sent.Header); err != nil {
+	sent := new(Sent)
+	if err := sent.Read(answer, req, addr); err != nil {
 		return nil, err
 	}
 	return sent, nil
+}
+
+// Read takes the answer of addr to a request that is a send. The slices of s.Header
+// alias it.
+func (s *Sent) Read(answer *wire.Command, req *wire.Request, addr string) error {
+	switch s.Code = answer.Code; s.Code {
+	case wire.Success, wire.FlushDiskTimeout, wire.FlushSlaveTimeout, wire.SlaveNotAvailable:
+		return readHeader(addr, req, answer, &s.Header)
+	}
+	return &Error{Code: answer.Code, Remark: string(answer.Remark), Request: req.Code, Addr: addr}
+}
+
+// Recall takes a timed message back before it is delivered, by the handle that the
+// answer to its send gave; it returns the message's unique key. 5.x.
+func Recall(ctx context.Context, c Caller, addr string, h *header.RecallRequest) (*header.RecallResponse, error) {
+	req := &wire.Request{Code: wire.ReqRecallMessage, Header: h}
+	answer, err := invoke(ctx, c, addr, req)
+	if err != nil {
+		return nil, err
+	}
+	r := new(header.RecallResponse)
+	if err := readHeader(addr, req, answer, r); err != nil {
+		return nil, err
+	}
+	return r, nil
 }
 
 // EndTransaction commits or rolls back a half message and waits for the answer.

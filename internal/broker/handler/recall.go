@@ -4,7 +4,6 @@
 package handler
 
 import (
-	"encoding/base64"
 	"errors"
 	"net/netip"
 	"strconv"
@@ -27,42 +26,6 @@ func (s *Send) refuseWaiting(r *remoting.Request, err error) {
 	s.refuse(r, code, err.Error())
 }
 
-// A recall handle is "v1 TOPIC BROKER TIME UNIQKEY" in URL base64, with padding,
-// where TIME is TIMER_OUT_MS + 1: a time in the slot.
-//
-// Source: RecallMessageHandle and SendMessageProcessor.attachRecallHandle of
-// Apache RocketMQ 5.3.3.
-type recallHandle struct {
-	topic, broker string
-	time          int64 // ms
-	uniqueKey     string
-}
-
-func (h *recallHandle) encode() []byte {
-	return base64.URLEncoding.AppendEncode(nil, []byte("v1 "+h.topic+" "+h.broker+" "+itoa(h.time)+" "+h.uniqueKey))
-}
-
-var errHandle = errors.New("recall handle is invalid")
-
-func decodeRecallHandle(text string) (recallHandle, error) {
-	raw, err := base64.URLEncoding.DecodeString(text)
-	if err != nil { // clients may drop the padding
-		raw, err = base64.RawURLEncoding.DecodeString(text)
-	}
-	if err != nil {
-		return recallHandle{}, errHandle
-	}
-	items := strings.Split(string(raw), " ")
-	if len(items) < 5 || items[0] != "v1" {
-		return recallHandle{}, errHandle
-	}
-	ms, err := strconv.ParseInt(items[3], 10, 64)
-	if err != nil {
-		ms = -1
-	}
-	return recallHandle{topic: items[1], broker: items[2], time: ms, uniqueKey: items[4]}, nil
-}
-
 // recallHandle is the handle of a message that waits with these properties: nil
 // for one without unique key, and for a retry.
 func (s *Send) recallHandle(topic string, props []byte) []byte {
@@ -72,8 +35,8 @@ func (s *Send) recallHandle(topic string, props []byte) []byte {
 	if !ok || err != nil || strings.HasPrefix(topic, message.RetryPrefix) {
 		return nil
 	}
-	h := recallHandle{topic: topic, broker: s.Broker, time: ms + 1, uniqueKey: string(unique)}
-	return h.encode()
+	h := message.RecallHandle{Topic: topic, Broker: s.Broker, Time: ms + 1, UniqueKey: string(unique)} // a time in the slot
+	return []byte(h.String())
 }
 
 // recallTag is the tag of the messages that take others back.
@@ -118,17 +81,17 @@ func (s *Recall) Handle(r *remoting.Request) {
 		answer(wire.TopicNotExist, "recall failed, the topic["+h.Topic+"] not exist", "")
 		return
 	}
-	handle, err := decodeRecallHandle(h.RecallHandle)
-	left := handle.time - s.Now()
+	handle, err := message.ParseRecallHandle(h.RecallHandle)
+	left := handle.Time - s.Now()
 	switch {
 	case err != nil:
-		answer(wire.IllegalOperation, err.Error(), "")
+		answer(wire.IllegalOperation, "recall handle is invalid", "")
 		return
-	case handle.topic != h.Topic:
-		answer(wire.IllegalOperation, "recall failed, topic not match: the handle is for a message of "+handle.topic, "")
+	case handle.Topic != h.Topic:
+		answer(wire.IllegalOperation, "recall failed, topic not match: the handle is for a message of "+handle.Topic, "")
 		return
-	case handle.broker != s.Broker:
-		answer(wire.IllegalOperation, "recall failed, broker service not available: the handle is for the broker "+handle.broker, "")
+	case handle.Broker != s.Broker:
+		answer(wire.IllegalOperation, "recall failed, broker service not available: the handle is for the broker "+handle.Broker, "")
 		return
 	case left <= 0 || left >= s.MaxDelay:
 		answer(wire.IllegalOperation, "recall failed, timestamp invalid: the message has been delivered, or is about to be", "")
@@ -140,12 +103,12 @@ func (s *Recall) Handle(r *remoting.Request) {
 		return
 	}
 	if !s.Log.SyncFlush() {
-		answer(wire.Success, "", handle.uniqueKey)
+		answer(wire.Success, "", handle.UniqueKey)
 		return
 	}
 	ticket := r.Ticket()
 	s.Log.WhenFlushed(end, func(err error) {
-		resp := &wire.Response{Code: wire.Success, Header: &header.RecallResponse{MsgID: handle.uniqueKey, Region: s.Region}}
+		resp := &wire.Response{Code: wire.Success, Header: &header.RecallResponse{MsgID: handle.UniqueKey, Region: s.Region}}
 		if err != nil {
 			resp.Code, resp.Remark = storeFailure(err)
 		}
@@ -155,17 +118,17 @@ func (s *Recall) Handle(r *remoting.Request) {
 
 // store puts the message that takes another one back into the log, and returns the
 // offset behind it.
-func (s *Recall) store(r *remoting.Request, h *header.RecallRequest, handle *recallHandle) (end int64, err error) {
+func (s *Recall) store(r *remoting.Request, h *header.RecallRequest, handle *message.RecallHandle) (end int64, err error) {
 	now := s.Now()
 	p := message.AppendProperty(nil, message.PropertyTags, recallTag)
-	p = message.AppendProperty(p, message.PropertyTimerDeleteKey, handle.topic+"+"+handle.uniqueKey)
-	p = message.AppendProperty(p, message.PropertyUniqueKey, handle.uniqueKey)
-	p = message.AppendProperty(p, message.PropertyTimerDeliver, itoa(handle.time))
+	p = message.AppendProperty(p, message.PropertyTimerDeleteKey, handle.Topic+"+"+handle.UniqueKey)
+	p = message.AppendProperty(p, message.PropertyUniqueKey, handle.UniqueKey)
+	p = message.AppendProperty(p, message.PropertyTimerDeliver, itoa(handle.Time))
 	p = message.AppendProperty(p, message.PropertyBornTimestamp, itoa(now))
 	if h.ProducerGroup != "" {
 		p = message.AppendProperty(p, message.PropertyProducerGroup, h.ProducerGroup)
 	}
-	q, props, ok, err := s.Delays.Rewrite(handle.topic, 0, p, nil)
+	q, props, ok, err := s.Delays.Rewrite(handle.Topic, 0, p, nil)
 	switch {
 	case err != nil:
 		return 0, err
@@ -180,7 +143,7 @@ func (s *Recall) store(r *remoting.Request, h *header.RecallRequest, handle *rec
 	if err := s.Log.Append(&b); err != nil {
 		return 0, err
 	}
-	if _, _, ok, err := s.Delays.Rewrite(handle.topic, 0, p, nil); err != nil || !ok {
+	if _, _, ok, err := s.Delays.Rewrite(handle.Topic, 0, p, nil); err != nil || !ok {
 		return 0, errors.New("its time has come meanwhile: it may have been delivered")
 	}
 	at := b.Result(0)
