@@ -17,6 +17,7 @@ type call struct {
 	req      wire.Request // as it goes out
 	deadline time.Time    // zero: who waits gives up by itself
 
+	waits bool                       // for room in the backlog
 	done  func(*wire.Command, error) // a Call's; nil: somebody waits at ended
 	ended chan struct{}              // capacity 1
 	lend  bool                       // the answer goes into memory of the call's
@@ -82,18 +83,8 @@ func (c *Conn) exchange(ctx context.Context, req *wire.Request, timeout time.Dur
 // await sends req as k and waits for the end of it; sent says whether the request
 // may have been sent.
 func (c *Conn) await(ctx context.Context, req *wire.Request, k *call) (sent bool, err error) {
-	c.outgoing(req, &k.req)
-	for {
-		space, err := c.send(&k.req, k, nil)
-		if err == nil {
-			break
-		}
-		if space == nil {
-			return false, err
-		}
-		if err := c.awaitSpace(ctx, k, space); err != nil {
-			return false, err
-		}
+	if err := c.queue(ctx, req, k); err != nil {
+		return false, err
 	}
 	select {
 	case <-k.ended:
@@ -110,6 +101,21 @@ func (c *Conn) await(ctx context.Context, req *wire.Request, k *call) (sent bool
 		return true, c.closedError()
 	}
 	return true, nil
+}
+
+// queue sends req as k as soon as there is room.
+func (c *Conn) queue(ctx context.Context, req *wire.Request, k *call) error {
+	k.waits = true
+	c.outgoing(req, &k.req)
+	for {
+		space, err := c.send(&k.req, k, nil)
+		if space == nil {
+			return err
+		}
+		if err := c.awaitSpace(ctx, k, space); err != nil {
+			return err
+		}
+	}
 }
 
 // awaitSpace waits until there may be room for k.
@@ -147,6 +153,18 @@ func (c *Conn) Call(req *wire.Request, timeout time.Duration, done func(*wire.Co
 	k.done, k.deadline = done, time.Now().Add(timeout)
 	c.outgoing(req, &k.req)
 	_, err := c.send(&k.req, k, nil)
+	if err != nil {
+		c.ep.forget(k)
+	}
+	return err
+}
+
+// CallWhenRoom is Call, but waits while the backlog is over MaxBacklog, as long as
+// its ctx and the timeout say.
+func (c *Conn) CallWhenRoom(ctx context.Context, req *wire.Request, timeout time.Duration, done func(*wire.Command, error)) error {
+	k := c.ep.newCall()
+	k.done, k.deadline = done, time.Now().Add(timeout)
+	err := c.queue(ctx, req, k)
 	if err != nil {
 		c.ep.forget(k)
 	}

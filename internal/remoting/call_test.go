@@ -140,6 +140,15 @@ func TestCallOfAPeerThatDoesNotRead(t *testing.T) {
 			t.Fatalf("call %d: %v", sent, err)
 		}
 		e.want(t, "")
+		var begin time.Time
+		for err = nil; err == nil; sent++ {
+			begin = time.Now()
+			err = c.CallWhenRoom(t.Context(), pushed(body), time.Second, e.done)
+		}
+		sent-- // as above, the last one was not
+		if !errors.Is(err, ErrBacklog) || !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) != time.Second {
+			t.Errorf("waiting for room: after %v: %v", time.Since(begin), err)
+		}
 		c.Close()
 		e.want(t, strings.TrimSpace(strings.Repeat("error ", sent-1)))
 	})

@@ -229,7 +229,7 @@ func (c *Conn) send(r *wire.Request, k *call, valid func() bool) (space <-chan s
 		return nil, c.closedError()
 	}
 	if n := c.pending.Load(); n > int64(c.ep.limits.MaxBacklog) {
-		if k != nil && k.done == nil {
+		if k != nil && k.waits {
 			if c.space == nil {
 				c.space = make(chan struct{})
 			}

@@ -39,7 +39,7 @@
 // # Invariants
 //
 //   - A foreign goroutine (Reply, Push, Close, a ticket) never waits for a peer;
-//     only Invoke does, as long as its context says.
+//     only Invoke, Exchange and CallWhenRoom do, as long as their context says.
 //   - One goroutine at a time owns the write side of a socket.
 //   - What PushIf queued is asked for when the socket has room for it, not before.
 //   - A request is answered at most once, a one-way request never; release of
