@@ -23,6 +23,10 @@ var (
 	ErrNotWritable = errors.New("client: no queue of the topic can be written to")
 	// ErrNotReadable: the topic has no such queue that can be read now.
 	ErrNotReadable = errors.New("client: no such queue of the topic can be read")
+	// ErrNoReply: a request was sent, and no reply came in time.
+	ErrNoReply = errors.New("client: no reply")
+	// ErrNoRequest: a message does not ask for a reply.
+	ErrNoRequest = errors.New("client: not a request")
 	// ErrClosed: the client is closed.
 	ErrClosed = errors.New("client: closed")
 )

@@ -3,24 +3,35 @@
 
 package client
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/twostage/twostage/message"
+)
 
 // producerConfig is what options say of producers.
 type producerConfig struct {
-	attempts      int
-	compressAbove int // bytes
-	spans         Spans
-	checkWorkers  int
+	attempts       int
+	compression    message.CompressionType
+	compressAbove  int // bytes
+	maxMessageSize int // bytes
+	latencyFault   bool
+	spans          Spans
+	checkWorkers   int
 }
 
 func newProducerConfig() producerConfig {
-	return producerConfig{attempts: 3, compressAbove: 4096, checkWorkers: 4}
+	return producerConfig{
+		attempts: 3, compression: message.CompressionZlib, compressAbove: 4096, maxMessageSize: 4 << 20, latencyFault: true, checkWorkers: 4,
+	}
 }
 
 func (c *producerConfig) check() error {
 	switch {
 	case c.attempts < 1:
 		return fmt.Errorf("client: %d attempts, at least 1", c.attempts)
+	case c.maxMessageSize < 1:
+		return fmt.Errorf("client: messages of at most %d bytes, at least 1", c.maxMessageSize)
 	case c.checkWorkers < 1:
 		return fmt.Errorf("client: %d check workers, at least 1", c.checkWorkers)
 	}
@@ -32,10 +43,25 @@ func WithAttempts(n int) Option {
 	return Option{"WithAttempts", anyProducer, func(c *config) { c.producer.attempts = n }}
 }
 
-// WithCompression compresses bodies above so many bytes with zlib. Default 4096;
-// negative: never.
-func WithCompression(above int) Option {
-	return Option{"WithCompression", anyProducer, func(c *config) { c.producer.compressAbove = above }}
+// WithCompression compresses bodies of more than above bytes: with
+// message.CompressionZlib, CompressionLZ4 or CompressionZstd, of which consumers
+// before RocketMQ 5 read zlib only. A body that does not get smaller is sent as it
+// is. Default: zlib, 4096; a negative above is never.
+func WithCompression(kind message.CompressionType, above int) Option {
+	return Option{"WithCompression", anyProducer, func(c *config) { c.producer.compression, c.producer.compressAbove = kind, above }}
+}
+
+// WithMaxMessageSize says how many bytes a body may have, before it is compressed,
+// and a batch in all; brokers have a bound of their own (maxMessageSize). Default
+// 4 MiB.
+func WithMaxMessageSize(bytes int) Option {
+	return Option{"WithMaxMessageSize", anyProducer, func(c *config) { c.producer.maxMessageSize = bytes }}
+}
+
+// WithLatencyFault says whether brokers that were slow or failed are avoided for a
+// while, of 2 to 30 s, where there are others. Default: they are.
+func WithLatencyFault(on bool) Option {
+	return Option{"WithLatencyFault", anyProducer, func(c *config) { c.producer.latencyFault = on }}
 }
 
 // WithSpans makes a span of each send; see [Spans].

@@ -10,22 +10,33 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/twostage/twostage/internal/remoting"
+	"github.com/twostage/twostage/internal/route"
+	"github.com/twostage/twostage/internal/wire"
 	"github.com/twostage/twostage/internal/wire/body"
 	"github.com/twostage/twostage/message"
 )
 
-// Producer sends messages. NewProducer makes one.
+// Producer sends messages. NewProducer makes one. Its methods may be called from
+// any number of goroutines.
 type Producer struct {
-	group string
-	cfg   producerConfig
-	log   *slog.Logger
-	link  *link
-	ids   *message.IDGenerator
-	turn  atomic.Uint64 // round robin over queues
+	group      string
+	cfg        producerConfig
+	log        *slog.Logger
+	link       *link
+	ids        *message.IDGenerator
+	turn       atomic.Uint64 // round robin over queues
+	faults     faults
+	compressor *compressor
+	underWay   underWay // sends of SendAsync
+	requests   requests // that wait for their replies
+
+	deliveries              sync.Pool // *delivery
+	groupName, defaultTopic []byte
 }
 
 // NewProducer makes a producer of a group. It connects with the first Send.
@@ -37,14 +48,32 @@ func NewProducer(group string, opts ...Option) (*Producer, error) {
 	return newProducer(group, cfg, nil)
 }
 
+// newProducer makes a producer that serves requests of brokers by routes, beside
+// those of every producer; it may be nil.
 func newProducer(group string, cfg *config, routes func(code int32) (remoting.Route, bool)) (*Producer, error) {
 	if err := message.CheckGroup(group); err != nil {
 		return nil, fmt.Errorf("client: producer group: %w", err)
 	}
-	p := &Producer{
-		group: group, cfg: cfg.producer, log: cfg.log, link: newLink(&cfg.common, routes),
-		ids: message.NewIDGenerator(ownIP(), os.Getpid(), time.Now),
+	compressor, err := newCompressor(cfg.producer.compression, cfg.producer.compressAbove)
+	if err != nil {
+		return nil, err
 	}
+	p := &Producer{
+		group: group, cfg: cfg.producer, log: cfg.log, compressor: compressor,
+		faults: faults{off: !cfg.producer.latencyFault},
+		ids:    message.NewIDGenerator(ownIP(), os.Getpid(), time.Now), groupName: []byte(group), defaultTopic: []byte(message.TopicAutoCreate),
+	}
+	p.deliveries.New = p.newDelivery
+	p.underWay.init(maxUnderWay)
+	p.link = newLink(&cfg.common, func(code int32) (remoting.Route, bool) {
+		if code == wire.ReqPushReplyMessageToClient {
+			return remoting.Route{Handler: p.replied}, true
+		}
+		if routes == nil {
+			return remoting.Route{}, false
+		}
+		return routes(code)
+	})
 	p.link.heartbeat = func() *body.HeartbeatData {
 		return &body.HeartbeatData{ClientID: p.link.id, ProducerDataSet: []body.ProducerData{{GroupName: group}}}
 	}
@@ -56,42 +85,48 @@ func newProducer(group string, cfg *config, routes func(code int32) (remoting.Ro
 func (p *Producer) ClientID() string { return p.link.id }
 
 // Close tells the brokers that the producer goes, for at most a second, and ends
-// what it started. Calls under way fail.
+// what it started. Calls under way fail; those of SendAsync are told so before
+// Close returns. Callbacks must not call it.
 func (p *Producer) Close() error {
-	return p.link.close()
+	p.underWay.leave()
+	err := p.link.close()
+	p.underWay.wait()
+	return err
 }
 
-// Send sends a message to a queue of its topic, the next one each time, and
-// waits until the broker has stored it. When that fails it tries again, with
-// another broker where there is one; each try has the timeout of WithTimeout, all of them
+// Send sends a message to a queue of its topic, the next one each time, and waits
+// until the broker has stored it. When that fails it tries again, with another
+// broker where there is one; each try has the timeout of WithTimeout, all of them
 // ctx. A topic that does not exist is created by the brokers if they do that. m
-// is not changed. Errors match ErrNameServer, ErrNoRoute, ErrNotWritable,
-// ErrClosed, an *AnswerError, those of message.Message.Check, or those of ctx.
-func (p *Producer) Send(ctx context.Context, m *message.Message) (res *SendResult, failed error) {
+// is not changed, and must not be until Send returns. Errors match ErrNameServer,
+// ErrNoRoute, ErrNotWritable, ErrClosed, an *AnswerError, those of
+// message.Message.Check, message.ErrTooLarge, or those of ctx.
+func (p *Producer) Send(ctx context.Context, m *message.Message) (res *SendResult, err error) {
 	m, done := p.traced(ctx, m)
-	defer func() { done(res, failed) }()
-	e, err := p.envelope(m)
-	if err != nil {
-		return nil, err
+	d, err := p.prepare(m)
+	if err == nil {
+		res, err = p.send(ctx, d)
+		d.release()
 	}
+	if done != nil {
+		done(res, err)
+	}
+	return res, err
+}
+
+// send has all attempts of a delivery.
+func (p *Producer) send(ctx context.Context, d *delivery) (*SendResult, error) {
 	p.link.begin()
 	var errs []error
 	last := ""
 	for try := range p.cfg.attempts {
-		r, err := p.link.route(ctx, m.Topic, try > 0, true)
-		if err != nil {
+		if err := p.aim(ctx, d, try > 0, last); err != nil {
 			return nil, errors.Join(append(errs, err)...)
 		}
-		q, addr, err := p.choose(r, last)
-		if err != nil {
-			return nil, errors.Join(append(errs, err)...)
-		}
-		one, cancel := p.link.request(ctx)
-		sent, err := p.deliver(one, p.link.net, addr, q, e)
-		cancel()
+		err := d.try(ctx, p.link.net)
 		switch {
 		case err == nil:
-			return sent, nil
+			return d.result, nil
 		case p.link.check() != nil:
 			return nil, ErrClosed
 		case ctx.Err() != nil:
@@ -101,25 +136,39 @@ func (p *Producer) Send(ctx context.Context, m *message.Message) (res *SendResul
 		if !elsewhere(err) {
 			break
 		}
-		p.log.Warn("client: send failed", "broker", q.Broker, "try", try+1, "err", err)
-		last = q.Broker
+		p.log.Warn("client: send failed", "broker", d.queue.Broker, "try", try+1, "err", err)
+		last = d.queue.Broker
 	}
 	return nil, errors.Join(errs...)
 }
 
 // SendTo is Send to one queue, and tries once.
-func (p *Producer) SendTo(ctx context.Context, q Queue, m *message.Message) (res *SendResult, failed error) {
+func (p *Producer) SendTo(ctx context.Context, q Queue, m *message.Message) (res *SendResult, err error) {
 	m, done := p.traced(ctx, m)
-	defer func() { done(res, failed) }()
-	if q.Topic != m.Topic {
-		return nil, fmt.Errorf("client: queue of topic %q for a message of topic %q", q.Topic, m.Topic)
+	if q.Topic == m.Topic {
+		res, err = p.sendTo(ctx, m, func(*route.Snapshot) (Queue, error) { return q, nil })
+	} else {
+		err = fmt.Errorf("client: queue of topic %q for a message of topic %q", q.Topic, m.Topic)
 	}
-	e, err := p.envelope(m)
+	if done != nil {
+		done(res, err)
+	}
+	return res, err
+}
+
+// sendTo sends a message to a queue of its topic, once.
+func (p *Producer) sendTo(ctx context.Context, m *message.Message, choose func(r *route.Snapshot) (Queue, error)) (*SendResult, error) {
+	d, err := p.prepare(m)
 	if err != nil {
 		return nil, err
 	}
+	defer d.release()
 	p.link.begin()
-	r, err := p.link.route(ctx, q.Topic, false, true)
+	r, err := p.link.route(ctx, m.Topic, false, true)
+	if err != nil {
+		return nil, err
+	}
+	q, err := choose(r)
 	if err != nil {
 		return nil, err
 	}
@@ -127,8 +176,7 @@ func (p *Producer) SendTo(ctx context.Context, q Queue, m *message.Message) (res
 	if !ok {
 		return nil, fmt.Errorf("%w: %q has no master %q", ErrNotWritable, q.Topic, q.Broker)
 	}
-	ctx, cancel := p.link.request(ctx)
-	defer cancel()
-	sent, err := p.deliver(ctx, p.link.net, addr, q, e)
-	return sent, public(err)
+	d.to(q, addr)
+	err = d.try(ctx, p.link.net)
+	return d.result, public(err)
 }

@@ -6,19 +6,13 @@ package client
 import (
 	"context"
 	"fmt"
-	"maps"
 	"time"
 
 	"github.com/twostage/twostage/internal/remoting"
 	"github.com/twostage/twostage/internal/route"
-	"github.com/twostage/twostage/internal/rpc"
 	"github.com/twostage/twostage/internal/wire"
-	"github.com/twostage/twostage/internal/wire/header"
-	"github.com/twostage/twostage/message"
+	"github.com/twostage/twostage/internal/wire/body"
 )
-
-// compressLevel is that of RocketMQ's producers.
-const compressLevel = 5
 
 // Queue is a queue of a topic on one broker.
 type Queue struct {
@@ -54,14 +48,35 @@ func (s SendStatus) String() string {
 	return fmt.Sprintf("status %d", uint8(s))
 }
 
-// SendResult says where a message was stored.
+// statusOf is the status of an answer's code.
+func statusOf(code int32) SendStatus {
+	switch code {
+	case wire.FlushDiskTimeout:
+		return FlushDiskTimeout
+	case wire.FlushSlaveTimeout:
+		return FlushSlaveTimeout
+	case wire.SlaveNotAvailable:
+		return SlaveNotAvailable
+	}
+	return Stored
+}
+
+// SendResult says where a message was stored. Of a batch the two ids are those of
+// its messages, in their order and separated by commas, and QueueOffset is the
+// first one's.
 type SendResult struct {
-	Status      SendStatus
-	MessageID   string // the producer's, UNIQ_KEY
-	OffsetID    string // the broker's: its address and the place in its commit log
-	Queue       Queue
-	QueueOffset int64
-	BrokerAddr  string // host:port
+	Status       SendStatus
+	MessageID    string // the producer's, UNIQ_KEY
+	OffsetID     string // the broker's: its address and the place in its commit log
+	Queue        Queue
+	QueueOffset  int64
+	BrokerAddr   string // host:port
+	RecallHandle string // of a timed message, for Recall; "" where the broker gave none
+}
+
+// exchanger sends a request and lends the answer.
+type exchanger interface {
+	Exchange(ctx context.Context, addr string, req *wire.Request, timeout time.Duration, read func(*wire.Command) error) error
 }
 
 // connCaller sends requests over one connection.
@@ -75,92 +90,55 @@ func (c connCaller) OneWay(_ context.Context, _ string, req *wire.Request) error
 	return c.conn.Push(req)
 }
 
-// envelope is a message ready to be sent, to any queue.
-type envelope struct {
-	header header.SendRequest
-	body   []byte
-	id     string
+func (c connCaller) Exchange(ctx context.Context, _ string, req *wire.Request, timeout time.Duration, read func(*wire.Command) error) error {
+	return c.conn.Exchange(ctx, req, timeout, read)
 }
 
-// envelope prepares a message.
-func (p *Producer) envelope(m *message.Message) (*envelope, error) {
-	if err := m.Check(); err != nil {
-		return nil, err
+// aim directs d to the next queue of its topic: best of a broker that is not to be
+// avoided and is not last, which failed just now.
+func (p *Producer) aim(ctx context.Context, d *delivery, fresh bool, last string) error {
+	r, err := p.link.route(ctx, d.topic, fresh, true)
+	if err != nil {
+		return err
 	}
-	props := maps.Clone(m.Properties)
-	if props == nil {
-		props = message.Properties{}
+	q, addr, err := p.choose(r, last)
+	if err != nil {
+		return err
 	}
-	if props[message.PropertyUniqueKey] == "" {
-		props[message.PropertyUniqueKey] = p.ids.Next()
-	}
-	e := &envelope{body: m.Body, id: props[message.PropertyUniqueKey]}
-	var flag message.SysFlag
-	if p.cfg.compressAbove > 0 && len(m.Body) > p.cfg.compressAbove {
-		small, err := message.Deflate(m.Body, compressLevel)
-		if err != nil {
-			return nil, err
-		}
-		if len(small) < len(m.Body) {
-			e.body, flag = small, message.FlagCompressed
-		}
-	}
-	if m.Prepared() {
-		flag |= message.TransactionPrepared
-	}
-	text := props.Append(nil)
-	if len(text) > message.MaxPropertiesLength {
-		return nil, fmt.Errorf("%w: %d bytes, at most %d", message.ErrProperties, len(text), message.MaxPropertiesLength)
-	}
-	e.header = header.SendRequest{
-		ProducerGroup: []byte(p.group), Topic: []byte(m.Topic), DefaultTopic: []byte(message.TopicAutoCreate),
-		DefaultTopicQueueNums: standInQueues, SysFlag: int32(flag), BornTimestamp: time.Now().UnixMilli(),
-		Flag: m.Flag, Properties: text,
-	}
-	return e, nil
+	d.to(Queue{Topic: d.topic, Broker: q.BrokerName, ID: q.QueueID}, addr)
+	return nil
 }
 
-// choose takes the next queue, of a broker other than avoid where there is one.
-func (p *Producer) choose(r *route.Snapshot, avoid string) (q Queue, addr string, err error) {
+// choose takes the next queue, see aim.
+func (p *Producer) choose(r *route.Snapshot, last string) (q body.MessageQueue, addr string, err error) {
 	queues := r.WriteQueues()
-	first := p.turn.Add(1)
-	found := false
+	first, now := p.turn.Add(1), time.Time{}
+	if p.faults.any.Load() {
+		now = time.Now()
+	}
+	const worst = 3
+	best := worst
 	for i := range queues {
 		candidate := queues[(first+uint64(i))%uint64(len(queues))]
 		at, ok := r.MasterAddr(candidate.BrokerName)
-		if !ok || found && candidate.BrokerName == avoid {
+		if !ok {
 			continue
 		}
-		q, addr, found = Queue{Topic: r.Topic(), Broker: candidate.BrokerName, ID: candidate.QueueID}, at, true
-		if candidate.BrokerName != avoid {
+		rank := 0
+		if candidate.BrokerName == last {
+			rank = 2
+		} else if p.faults.avoided(candidate.BrokerName, now) {
+			rank = 1
+		}
+		if rank < best {
+			q, addr, best = candidate, at, rank
+		}
+		if best == 0 {
 			break
 		}
 	}
-	if !found {
+	if best == worst {
 		return q, "", fmt.Errorf("%w: %q", ErrNotWritable, r.Topic())
 	}
 	return q, addr, nil
-}
-
-// deliver sends an envelope to a queue once.
-func (p *Producer) deliver(ctx context.Context, c rpc.Caller, addr string, q Queue, e *envelope) (*SendResult, error) {
-	h := e.header
-	h.QueueID, h.BrokerName = q.ID, []byte(q.Broker)
-	sent, err := rpc.Send(ctx, c, addr, &h, e.body)
-	if err != nil {
-		return nil, fmt.Errorf("sending to broker %s: %w", q.Broker, err)
-	}
-	res := &SendResult{
-		MessageID: e.id, OffsetID: string(sent.Header.MsgID), QueueOffset: sent.Header.QueueOffset, BrokerAddr: addr,
-		Queue: Queue{Topic: q.Topic, Broker: q.Broker, ID: sent.Header.QueueID},
-	}
-	switch sent.Code {
-	case wire.FlushDiskTimeout:
-		res.Status = FlushDiskTimeout
-	case wire.FlushSlaveTimeout:
-		res.Status = FlushSlaveTimeout
-	case wire.SlaveNotAvailable:
-		res.Status = SlaveNotAvailable
-	}
-	return res, nil
 }

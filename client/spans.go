@@ -27,16 +27,13 @@ type Spans interface {
 	Sending(ctx context.Context, m *message.Message) (c message.TraceContext, tracestate string, done func(*SendResult, error))
 }
 
-// traced gives the message as it is sent, and what to call with the result.
+// traced gives the message as it is sent, and what to call with the result, which
+// may be nil.
 func (p *Producer) traced(ctx context.Context, m *message.Message) (*message.Message, func(*SendResult, error)) {
-	nothing := func(*SendResult, error) {}
 	if p.cfg.spans == nil {
-		return m, nothing
+		return m, nil
 	}
 	c, state, done := p.cfg.spans.Sending(ctx, m)
-	if done == nil {
-		done = nothing
-	}
 	if c == (message.TraceContext{}) {
 		return m, done
 	}

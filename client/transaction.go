@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"sync"
+	"time"
 
 	"github.com/twostage/twostage/internal/remoting"
 	"github.com/twostage/twostage/internal/rpc"
@@ -161,9 +162,6 @@ type TransactionResult struct {
 //
 // m is not changed. It may not be delayed. Errors are those of Producer.Send.
 func (p *TransactionProducer) SendInTransaction(ctx context.Context, m *message.Message, local Local) (*TransactionResult, error) {
-	if m.DelayLevel() != 0 {
-		return nil, errors.New("client: a message cannot be both delayed and in a transaction")
-	}
 	prepared := *m
 	prepared.Properties = maps.Clone(m.Properties)
 	prepared.SetPrepared(p.group)
@@ -184,29 +182,31 @@ func (p *TransactionProducer) SendInTransaction(ctx context.Context, m *message.
 
 // sendHalf sends a half message once. It goes on to another broker only where
 // nothing of it can have been sent.
-func (p *TransactionProducer) sendHalf(ctx context.Context, m *message.Message) (res *SendResult, failed error) {
+func (p *TransactionProducer) sendHalf(ctx context.Context, m *message.Message) (res *SendResult, err error) {
 	m, done := p.traced(ctx, m)
-	defer func() { done(res, failed) }()
-	e, err := p.envelope(m)
-	if err != nil {
-		return nil, err
+	d, err := p.prepare(m)
+	if err == nil {
+		res, err = p.tryHalves(ctx, d)
+		d.release()
 	}
+	if done != nil {
+		done(res, err)
+	}
+	return res, err
+}
+
+func (p *TransactionProducer) tryHalves(ctx context.Context, d *delivery) (*SendResult, error) {
 	p.link.begin()
 	var errs []error
 	last := ""
 	for try := range p.cfg.attempts {
-		r, err := p.link.route(ctx, m.Topic, try > 0, true)
-		if err != nil {
+		if err := p.aim(ctx, d, try > 0, last); err != nil {
 			return nil, errors.Join(append(errs, err)...)
 		}
-		q, addr, err := p.choose(r, last)
-		if err != nil {
-			return nil, errors.Join(append(errs, err)...)
-		}
-		sent, begun, err := p.tryHalf(ctx, addr, q, e)
+		begun, err := p.tryHalf(ctx, d)
 		switch {
 		case err == nil:
-			return sent, nil
+			return d.result, nil
 		case p.link.check() != nil:
 			return nil, errors.Join(ErrClosed, err)
 		}
@@ -214,22 +214,23 @@ func (p *TransactionProducer) sendHalf(ctx context.Context, m *message.Message) 
 		if begun || ctx.Err() != nil {
 			break
 		}
-		p.log.Warn("client: broker not reached", "broker", q.Broker, "try", try+1, "err", err)
-		last = q.Broker
+		p.log.Warn("client: broker not reached", "broker", d.queue.Broker, "try", try+1, "err", err)
+		last = d.queue.Broker
 	}
 	return nil, errors.Join(errs...)
 }
 
 // tryHalf reports whether the half message may have been sent.
-func (p *TransactionProducer) tryHalf(ctx context.Context, addr string, q Queue, e *envelope) (sent *SendResult, begun bool, err error) {
+func (p *TransactionProducer) tryHalf(ctx context.Context, d *delivery) (begun bool, err error) {
+	begin := time.Now()
 	ctx, cancel := p.link.request(ctx)
 	defer cancel()
-	conn, err := p.link.greetedConn(ctx, addr)
+	conn, err := p.link.greetedConn(ctx, d.addr)
 	if err != nil {
-		return nil, false, fmt.Errorf("reaching broker %s: %w", q.Broker, err)
+		d.note(begin, err)
+		return false, fmt.Errorf("reaching broker %s: %w", d.queue.Broker, err)
 	}
-	sent, err = p.deliver(ctx, connCaller{conn}, addr, q, e)
-	return sent, true, err
+	return true, d.try(ctx, connCaller{conn})
 }
 
 // end tells the broker the outcome. Brokers do not answer Unknown.

@@ -61,7 +61,11 @@ func (m *Message) set(name, value string) {
 
 // integer reads a property that is a decimal number, 0 if it is none.
 func (m *Message) integer(name string) int {
-	n, err := strconv.ParseInt(m.Properties[name], 10, 32)
+	text, ok := m.Properties[name]
+	if !ok {
+		return 0 // the rule; an error would allocate
+	}
+	n, err := strconv.ParseInt(text, 10, 32)
 	if err != nil {
 		return 0
 	}

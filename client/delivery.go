@@ -1,0 +1,168 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package client
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/twostage/twostage/internal/rpc"
+	"github.com/twostage/twostage/internal/wire"
+	"github.com/twostage/twostage/internal/wire/header"
+	"github.com/twostage/twostage/message"
+)
+
+// delivery is one send on its way: a request that goes out as often as is needed,
+// and the answer to it. Deliveries are used again, so that a send allocates no
+// more than its result.
+type delivery struct {
+	p      *Producer
+	topic  string
+	id     string // the result's MessageID; "": props[idAt:]
+	idAt   int
+	header header.SendRequest
+	req    wire.Request
+	queue  Queue
+	addr   string // of queue's broker
+
+	sent   rpc.Sent
+	result *SendResult
+
+	of   async // of SendAsync
+	read func(*wire.Command) error
+
+	names, broker, props, ids []byte // memory
+}
+
+func (p *Producer) newDelivery() any {
+	d := &delivery{p: p}
+	d.read = d.readAnswer
+	d.of.answered = d.answered
+	return d
+}
+
+// release gives d back. Its result stays valid.
+func (d *delivery) release() {
+	const keep = 64 << 10
+	if cap(d.props) > keep {
+		d.props = nil
+	}
+	*d = delivery{p: d.p, read: d.read, of: async{answered: d.of.answered}, names: d.names[:0], broker: d.broker[:0], props: d.props[:0], ids: d.ids[:0]}
+	d.p.deliveries.Put(d)
+}
+
+// prepare makes a delivery of a message, to be released. Errors are those that say
+// that it can't be sent to any broker.
+func (p *Producer) prepare(m *message.Message) (*delivery, error) {
+	if err := p.check(m); err != nil {
+		return nil, err
+	}
+	body, flag, err := p.compressor.compress(m.Body)
+	if err != nil {
+		return nil, err
+	}
+	if m.Prepared() {
+		flag |= message.TransactionPrepared
+	}
+	d := p.deliveries.Get().(*delivery)
+	d.props = m.Properties.Append(d.props)
+	if d.id = m.UniqueKey(); d.id == "" {
+		if len(d.props) > 0 {
+			d.props = append(d.props, '\x02')
+		}
+		d.props = append(d.props, message.PropertyUniqueKey+"\x01"...)
+		d.idAt = len(d.props)
+		d.props = p.ids.Append(d.props)
+	}
+	if len(d.props) > message.MaxPropertiesLength {
+		err := fmt.Errorf("%w: %d bytes, at most %d", message.ErrProperties, len(d.props), message.MaxPropertiesLength)
+		d.release()
+		return nil, err
+	}
+	d.address(m.Topic, wire.ReqSendMessageV2, body)
+	d.header.SysFlag, d.header.Flag, d.header.Properties = int32(flag), m.Flag, d.props
+	return d, nil
+}
+
+// address fills in what all sends have.
+func (d *delivery) address(topic string, code int32, body []byte) {
+	p := d.p
+	d.topic, d.names = topic, append(d.names, topic...)
+	d.header = header.SendRequest{
+		ProducerGroup: p.groupName, Topic: d.names, DefaultTopic: p.defaultTopic,
+		DefaultTopicQueueNums: standInQueues, BornTimestamp: time.Now().UnixMilli(),
+	}
+	d.req = wire.Request{Code: code, Header: &d.header, Body: body}
+}
+
+// check tests a message against what brokers refuse.
+func (p *Producer) check(m *message.Message) error {
+	if err := m.Check(); err != nil {
+		return err
+	}
+	switch {
+	case len(m.Body) > p.cfg.maxMessageSize:
+		return p.tooLarge(len(m.Body))
+	case message.IsSendForbidden(m.Topic):
+		return fmt.Errorf("%w: brokers keep the topic %q for themselves", message.ErrName, m.Topic)
+	case m.Prepared() && m.Delayed():
+		return fmt.Errorf("%w: a message cannot be both delayed and in a transaction", message.ErrProperty)
+	case m.DelayLevel() > 0 && m.Property(message.PropertyTimerDeliver) != "":
+		return fmt.Errorf("%w: a message has either a delay level or a time to be delivered at", message.ErrProperty)
+	}
+	return nil
+}
+
+func (p *Producer) tooLarge(size int) error {
+	return fmt.Errorf("%w: %d bytes, at most %d (WithMaxMessageSize)", message.ErrTooLarge, size, p.cfg.maxMessageSize)
+}
+
+// to directs d to a queue of a broker at addr.
+func (d *delivery) to(q Queue, addr string) {
+	d.queue, d.addr = q, addr
+	d.broker = append(d.broker[:0], q.Broker...)
+	d.header.QueueID, d.header.BrokerName = q.ID, d.broker
+}
+
+// try sends d and waits for the answer, which becomes d.result. c has d's
+// connection, or finds it.
+func (d *delivery) try(ctx context.Context, c exchanger) error {
+	begin := time.Now()
+	err := c.Exchange(ctx, d.addr, &d.req, d.p.link.cfg.timeout, d.read)
+	d.note(begin, err)
+	if err != nil {
+		return fmt.Errorf("sending to broker %s: %w", d.queue.Broker, err)
+	}
+	return nil
+}
+
+// note has the broker be avoided when it was slow or failed.
+func (d *delivery) note(begin time.Time, err error) {
+	now := time.Now()
+	d.p.faults.note(d.queue.Broker, now.Sub(begin), err != nil && elsewhere(err), now)
+}
+
+// readAnswer takes the answer over.
+func (d *delivery) readAnswer(answer *wire.Command) error {
+	if err := d.sent.Read(answer, &d.req, d.addr); err != nil {
+		return err
+	}
+	h := &d.sent.Header
+	d.ids = d.ids[:0]
+	if d.id == "" {
+		d.ids = append(d.ids, d.props[d.idAt:]...)
+	}
+	n := len(d.ids)
+	d.ids = append(d.ids, h.MsgID...)
+	ids := string(d.ids) // both ids in one
+	d.result = &SendResult{
+		Status: statusOf(d.sent.Code), MessageID: d.id, OffsetID: ids[n:], QueueOffset: h.QueueOffset, BrokerAddr: d.addr,
+		Queue: Queue{Topic: d.topic, Broker: d.queue.Broker, ID: h.QueueID}, RecallHandle: string(h.RecallHandle),
+	}
+	if d.id == "" {
+		d.result.MessageID = ids[:n]
+	}
+	return nil
+}

@@ -1,0 +1,85 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package client
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/twostage/twostage/internal/wire"
+	"github.com/twostage/twostage/message"
+)
+
+func TestFaults(t *testing.T) {
+	t0 := time.Unix(1000, 0)
+	for _, tt := range []struct {
+		took   time.Duration
+		failed bool
+		away   time.Duration
+	}{
+		{549 * time.Millisecond, false, 0}, {550 * time.Millisecond, false, 2 * time.Second}, {1800 * time.Millisecond, false, 5 * time.Second},
+		{3 * time.Second, false, 6 * time.Second}, {5 * time.Second, false, 10 * time.Second}, {time.Minute, false, 30 * time.Second},
+		{0, true, 10 * time.Second}, {20 * time.Second, true, 30 * time.Second},
+	} {
+		var f faults
+		f.note("a", tt.took, tt.failed, t0)
+		if tt.away > 0 && !f.avoided("a", t0.Add(tt.away-1)) || f.avoided("a", t0.Add(tt.away)) || f.avoided("b", t0) {
+			t.Errorf("%v, failed %v: not avoided for %v", tt.took, tt.failed, tt.away)
+		}
+		if f.any.Load() {
+			t.Error("what is over is remembered")
+		}
+	}
+	var f faults
+	f.note("a", time.Minute, false, t0)
+	f.note("a", time.Second, false, t0.Add(time.Second)) // shorter: the longer one stays
+	if !f.avoided("a", t0.Add(29*time.Second)) {
+		t.Error("a quicker send ended the time of a slow one")
+	}
+	off := faults{off: true}
+	off.note("a", time.Minute, true, t0)
+	if off.avoided("a", t0) {
+		t.Error("avoided although that is off")
+	}
+}
+
+// A broker that failed gets nothing for 10 s while there is another, and gets what
+// there is when there is none.
+func TestSendAvoidsABrokerThatFailed(t *testing.T) {
+	for _, on := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			a, b := w.broker("a", 10001, refuse(wire.ReqSendMessageV2, wire.SystemBusy)), w.broker("b", 10002, nil)
+			w.topic("T", 1, a, b)
+			w.topic("U", 1, a)
+			p := newTestProducer(t, w, WithLatencyFault(on))
+			send := func(topic string) error {
+				_, err := p.Send(t.Context(), message.New(topic, []byte("x")))
+				return err
+			}
+			for range 20 {
+				if err := send("T"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			n := len(a.got(wire.ReqSendMessageV2))
+			if on && n != 1 || !on && n < 10 {
+				t.Errorf("avoidance %v: %d of 20 sends tried the broker that is busy", on, n)
+			}
+			if err := send("U"); err == nil || len(a.got(wire.ReqSendMessageV2)) != n+3 {
+				t.Errorf("avoidance %v: where there is no other broker: %v", on, err)
+			}
+			time.Sleep(10 * time.Second)
+			for range 2 {
+				if err := send("T"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if len(a.got(wire.ReqSendMessageV2)) <= n+3 {
+				t.Errorf("avoidance %v: not tried again after 10 s", on)
+			}
+		})
+	}
+}
