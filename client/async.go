@@ -35,10 +35,10 @@ type async struct {
 // too many messages are under way, as long as ctx says. ctx also bounds the
 // attempts; one that is under way is waited for, for no longer than ctx's deadline.
 //
-// Callbacks of a producer run one after the other, on a goroutine of its own; one
-// that says that nothing was sent may run before SendAsync returns. They may send,
-// and should be quick: the results of others wait meanwhile. m must not be changed
-// until done is called.
+// Callbacks of a producer run one after the other, on a goroutine of its own; on
+// that of the caller once the producer is closed. They may send, and should be
+// quick: the results of others wait meanwhile. m must not be changed until done is
+// called.
 //
 // For a channel of results: done = func(r *SendResult, err error) { ch <- … },
 // where ch has room for all of them.
@@ -48,19 +48,16 @@ func (p *Producer) SendAsync(ctx context.Context, m *message.Message, done func(
 	}
 	m, span := p.traced(ctx, m)
 	d, err := p.prepare(m)
-	if err == nil {
-		if err = p.underWay.enter(ctx); err != nil {
-			d.release()
-		}
-	}
 	if err != nil {
-		if span != nil {
-			span(nil, err)
-		}
-		done(nil, err)
+		d = p.deliveries.Get().(*delivery)
+	} else {
+		err = p.underWay.enter(ctx)
+	}
+	d.of = async{ctx: ctx, done: done, span: span, err: err, answered: d.of.answered}
+	if err != nil {
+		p.underWay.refuse(d)
 		return
 	}
-	d.of = async{ctx: ctx, done: done, span: span, answered: d.of.answered}
 	p.link.begin()
 	d.launch(nil)
 }
@@ -192,11 +189,29 @@ func (u *underWay) enter(ctx context.Context) error {
 	return nil
 }
 
+// refuse has the callback of d, which has not entered, be called.
+func (u *underWay) refuse(d *delivery) {
+	u.mu.Lock()
+	if u.leaving {
+		u.mu.Unlock()
+		d.tell()
+		return
+	}
+	defer u.mu.Unlock()
+	u.all.Add(1)
+	u.add(d)
+}
+
 // end has the callback of d, which has entered, be called.
 func (u *underWay) end(d *delivery) {
 	<-u.room
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	u.add(d)
+}
+
+// add is called with u.mu held.
+func (u *underWay) add(d *delivery) {
 	u.ended = append(u.ended, d)
 	if !u.running {
 		u.running = true
