@@ -28,7 +28,10 @@ const (
 
 // common is what clients of all kinds have.
 type common struct {
-	nameServers []string
+	nameServers []string // of WithNameServers
+	nameDNS     string   // of WithNameServerDNS
+	lookUp      func(ctx context.Context, host string) ([]string, error)
+	names       *nameServers // of these, or of the environment
 	instance    string
 	timeout     time.Duration
 	dial        func(ctx context.Context, addr string) (net.Conn, error)
@@ -45,7 +48,7 @@ func (c *common) secured() func(addr string) (*tls.Config, error) {
 	return func(addr string) (*tls.Config, error) {
 		one := c.tls.Clone()
 		if one.ServerName == "" {
-			host, _, err := net.SplitHostPort(addr)
+			host, err := c.names.hostOf(addr)
 			if err != nil {
 				return nil, err
 			}
@@ -74,13 +77,9 @@ var instances atomic.Uint64
 
 // complete checks the configuration and fills in what was left out.
 func (c *common) complete() error {
-	if len(c.nameServers) == 0 {
-		return errors.New("client: no name server: give WithNameServers")
-	}
-	for _, addr := range c.nameServers {
-		if _, port, err := net.SplitHostPort(addr); err != nil || port == "" {
-			return fmt.Errorf("client: name server %q is not host:port", addr)
-		}
+	var err error
+	if c.names, err = newNameServers(c.nameServers, c.nameDNS, c.lookUp); err != nil {
+		return err
 	}
 	if strings.ContainsAny(c.instance, "@\x00 ") {
 		return fmt.Errorf("client: instance %q holds a blank or @", c.instance)

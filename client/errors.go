@@ -4,15 +4,18 @@
 package client
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net"
 
 	"github.com/twostage/twostage/internal/remoting"
 	"github.com/twostage/twostage/internal/rpc"
 	"github.com/twostage/twostage/internal/wire"
 )
 
-// Errors. Match them with errors.Is; they come wrapped with the cause.
+// Errors. Match them with errors.Is; they come wrapped with the cause. Whether it
+// may help to do the same again, [Retriable] says.
 var (
 	// ErrNameServer: no name server answers.
 	ErrNameServer = errors.New("client: no name server answers")
@@ -27,6 +30,13 @@ var (
 	ErrNoReply = errors.New("client: no reply")
 	// ErrNoRequest: a message does not ask for a reply.
 	ErrNoRequest = errors.New("client: not a request")
+	// ErrBusy: a server has more to do than it takes on. An AnswerError matches it.
+	ErrBusy = errors.New("client: the server is busy")
+	// ErrDenied: the topic, or the user, has no permission. An AnswerError matches it.
+	ErrDenied = errors.New("client: no permission")
+	// ErrNotFound: what was asked for is not there: a topic, a group, a message. An
+	// AnswerError matches it.
+	ErrNotFound = errors.New("client: not found")
 	// ErrClosed: the client is closed.
 	ErrClosed = errors.New("client: closed")
 )
@@ -45,6 +55,37 @@ func (e *AnswerError) Error() string { return e.err.Error() }
 // Unwrap gives the cause.
 func (e *AnswerError) Unwrap() error { return e.err }
 
+// Is matches ErrBusy, ErrDenied and ErrNotFound by the code.
+func (e *AnswerError) Is(target error) bool {
+	switch target {
+	case ErrBusy:
+		return e.Code == wire.SystemBusy
+	case ErrDenied:
+		return e.Code == wire.NoPermission
+	case ErrNotFound:
+		return e.Code == wire.TopicNotExist || e.Code == wire.SubscriptionGroupNotExist || e.Code == wire.QueryNotFound
+	}
+	return false
+}
+
+// Retriable says whether what failed with err may succeed when it is done again, as
+// after a timeout, on a broken connection, or when a server is busy. A send that is
+// done again may store its message twice.
+func Retriable(err error) bool {
+	var answer *AnswerError
+	switch {
+	case err == nil, errors.Is(err, ErrClosed), errors.Is(err, context.Canceled), errors.Is(err, remoting.ErrTooLarge):
+		return false
+	case errors.Is(err, ErrNameServer), errors.Is(err, ErrNotWritable), errors.Is(err, ErrNotReadable), errors.Is(err, ErrNoReply),
+		errors.Is(err, context.DeadlineExceeded), errors.Is(err, remoting.ErrClosed), errors.Is(err, remoting.ErrBacklog):
+		return true
+	case errors.As(err, &answer):
+		return worthAgain(answer.Code)
+	}
+	var network net.Error // a connection that could not be made
+	return errors.As(err, &network)
+}
+
 // public turns an error of a request into what callers can tell apart.
 func public(err error) error {
 	var answer *rpc.Error
@@ -60,10 +101,14 @@ func public(err error) error {
 // elsewhere reports whether another broker, or the same one later, may take a
 // message that this answer refused.
 func elsewhere(err error) bool {
-	code, answered := rpc.CodeOf(err)
-	if !answered {
-		return true // no answer at all
+	if code, answered := rpc.CodeOf(err); answered {
+		return worthAgain(code)
 	}
+	return !errors.Is(err, remoting.ErrTooLarge) // else there was no answer at all
+}
+
+// worthAgain are the answers that say nothing against the request itself.
+func worthAgain(code int32) bool {
 	switch code {
 	case wire.SystemError, wire.SystemBusy, wire.ServiceNotAvailable, wire.NoPermission, wire.TopicNotExist:
 		return true

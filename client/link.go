@@ -97,14 +97,20 @@ func (l *link) request(ctx context.Context) (context.Context, context.CancelFunc
 // ask calls fn with one name server after the other until one answers, be it
 // with a refusal. It begins with the one that answered last.
 func (l *link) ask(ctx context.Context, fn func(ctx context.Context, addr string) error) error {
+	lookUp, cancel := l.request(ctx)
+	servers, err := l.cfg.names.list(lookUp, l.cfg.log)
+	cancel()
+	if err != nil {
+		return err
+	}
 	l.mu.Lock()
 	first := l.server
 	l.mu.Unlock()
 	var silent []error
-	for i := range l.cfg.nameServers {
-		at := (first + i) % len(l.cfg.nameServers)
+	for i := range servers {
+		at := (first + i) % len(servers)
 		one, cancel := l.request(ctx)
-		err := fn(one, l.cfg.nameServers[at])
+		err := fn(one, servers[at])
 		cancel()
 		if _, answered := rpc.CodeOf(err); err == nil || answered {
 			l.mu.Lock()
@@ -120,6 +126,7 @@ func (l *link) ask(ctx context.Context, fn func(ctx context.Context, addr string
 		}
 		silent = append(silent, err)
 	}
+	l.cfg.names.silent()
 	return fmt.Errorf("%w: %w", ErrNameServer, errors.Join(silent...))
 }
 

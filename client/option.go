@@ -55,7 +55,7 @@ type config struct {
 // configure gives the configuration of a client of one kind.
 func configure(k kind, opts []Option) (*config, error) {
 	c := &config{producer: newProducerConfig(), puller: newPullerConfig()}
-	c.timeout = standardTimeout
+	c.timeout, c.lookUp = standardTimeout, net.DefaultResolver.LookupHost
 	for _, o := range opts {
 		if o.set == nil {
 			continue
@@ -74,9 +74,17 @@ func configure(k kind, opts []Option) (*config, error) {
 }
 
 // WithNameServers gives the name servers, host:port, which are tried in turn.
+// Default: those of the environment variable NAMESRV_ADDR, separated by semicolons.
 func WithNameServers(addrs ...string) Option {
 	addrs = slices.Clone(addrs)
 	return Option{"WithNameServers", anyClient, func(c *config) { c.nameServers = addrs }}
+}
+
+// WithNameServerDNS gives the name servers as a name, host:port, that has all of
+// their addresses. It is looked up again every 30 s when it is used, and when none
+// of them answers. With TLS each of them must have a certificate for that name.
+func WithNameServerDNS(hostPort string) Option {
+	return Option{"WithNameServerDNS", anyClient, func(c *config) { c.nameDNS = hostPort }}
 }
 
 // WithInstance tells this client from others of the process, in its client id.

@@ -295,6 +295,7 @@ func TestRouteIsRefreshedAndKept(t *testing.T) {
 }
 
 func TestBadOptions(t *testing.T) {
+	t.Setenv("NAMESRV_ADDR", "")
 	good := WithNameServers(nameServer)
 	for name, c := range map[string]struct {
 		group string
