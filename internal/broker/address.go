@@ -9,8 +9,6 @@ import (
 	"net"
 	"net/netip"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // choose sets the address that clients are told: brokerIP1, or the address the
@@ -97,11 +95,5 @@ func (b *Broker) dialSelf(ctx context.Context) error {
 	return nil
 }
 
-// memory is the machine's memory in bytes.
-func memory() int64 {
-	var info unix.Sysinfo_t
-	if err := unix.Sysinfo(&info); err != nil {
-		return 1 << 30
-	}
-	return int64(info.Totalram) * int64(info.Unit)
-}
+// unknownMemory stands for the machine's memory where that can't be asked for, in bytes.
+const unknownMemory = 1 << 30

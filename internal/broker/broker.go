@@ -52,6 +52,8 @@ type Options struct {
 	TLS remoting.ServerTLS
 	// ClientTLS is that of connections to other servers. nil: plaintext.
 	ClientTLS func(addr string) (*tls.Config, error)
+	// Listen opens the listeners, each on bindAddress and a port [TCP].
+	Listen func(addr string) (net.Listener, error)
 	// NowMillis is the wall clock, in milliseconds since 1970 [the machine's].
 	NowMillis func() int64
 	// Tracer makes spans of messages [nil: none].

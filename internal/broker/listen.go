@@ -17,6 +17,7 @@ func (b *Broker) newServer(addr string) *remoting.Server {
 	return remoting.NewServer(remoting.ServerConfig{
 		OnFault: func(*remoting.Conn) { b.store.CheckAllReads() },
 		Addr:    addr,
+		Listen:  b.o.Listen,
 		Routes:  func(code int32) (remoting.Route, bool) { r, ok := b.table().routes[code]; return r, ok },
 		OnClose: func(c *remoting.Conn) {
 			b.holds.Drop(c)

@@ -112,10 +112,13 @@ func (s *Store) readError(offset int64, err error) error {
 	return fmt.Errorf("%w at offset %d: %w", ErrUnreadable, offset, err)
 }
 
+// mediumErrors are those of a failing medium, and of a file that is too short or gone.
+var mediumErrors = []error{syscall.EIO, errCorrupt, syscall.EBADMSG, syscall.ENODATA, fs.ErrNotExist, io.EOF, io.ErrUnexpectedEOF}
+
 // unreadable tells a failing medium, or a file that ends too early or was taken
 // away, from what may be over soon (too many open files, no memory).
 func unreadable(err error) bool {
-	for _, e := range []error{syscall.EIO, syscall.EUCLEAN, syscall.EBADMSG, syscall.ENODATA, fs.ErrNotExist, io.EOF, io.ErrUnexpectedEOF} {
+	for _, e := range mediumErrors {
 		if errors.Is(err, e) {
 			return true
 		}

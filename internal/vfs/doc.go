@@ -5,12 +5,12 @@
 // interface with two implementations.
 //
 //   - OS is the real one. It is written for Linux (fallocate, fdatasync,
-//     SEEK_DATA, mmap, OFD locks, statfs) and exists only there: the package
-//     does not build elsewhere without someone writing OS for that system.
+//     SEEK_DATA, mmap, OFD locks, statfs). On other systems the package builds, and
+//     OS fails with errors.ErrUnsupported until someone writes it for that system.
 //   - Mem keeps everything in memory and is an ordinary citizen of tests. It
 //     knows which bytes and which names a power cut would take away, it can be
 //     killed or crashed at any operation, it runs out of space, and it fails on
-//     demand.
+//     demand. It works on every system.
 //
 // One conformance suite runs against both.
 //

@@ -4,6 +4,7 @@
 package vfs
 
 import (
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -65,7 +66,8 @@ func sorted(names map[string]memNode) []string {
 	return keys
 }
 
-func clean(name string) string { return filepath.Clean("/" + name) }
+// clean makes a name absolute, with slashes on every system.
+func clean(name string) string { return path.Clean("/" + filepath.ToSlash(name)) }
 
 // lookup finds what a clean path names. Tree locked, as for all below.
 func (m *Mem) lookup(path string) (memNode, error) {
