@@ -111,7 +111,7 @@ var table = []row{
 	{path: "internal/dashboard", layer: 6},
 	{path: "internal/cli", layer: 6, also: []string{"internal/node", "internal/dashboard"}},
 	{path: "internal/cli/output", layer: 5, never: []string{"internal", "message"}, pure: true},
-	{path: "mqtest", layer: 6, also: []string{"internal/node"}},
+	{path: "mqtest", layer: 6, goroutines: "brokers, waited for when they end, and links between them and clients, waited for when the cluster is closed"},
 
 	{path: "cmd/*", layer: 7},
 	{path: "examples/*", layer: 7},

@@ -1,0 +1,144 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package mqtest
+
+import (
+	"sync"
+	"time"
+
+	"github.com/twostage/twostage/internal/wire"
+)
+
+// Way is a direction between clients and a broker.
+type Way uint8
+
+// The two ways.
+const (
+	FromClients Way = iota // requests, and answers to what the broker asks
+	ToClients              // answers, messages, check-backs
+)
+
+// Partition holds back what goes one way between the broker and all clients, or
+// both ways when none is named, until Heal or until the broker ends. Connections
+// stay open, and new ones can be made, as nobody refuses them. Heal lets what was
+// held back arrive, as TCP would: a request that its client has given up may still be
+// carried out then. The name server keeps the broker in the routes. Later calls add
+// to what is held back.
+func (b *Broker) Partition(ways ...Way) {
+	if len(ways) == 0 {
+		ways = []Way{FromClients, ToClients}
+	}
+	b.port.faults.set(func(f *faults) {
+		for _, w := range ways {
+			if f.held[w] == nil {
+				f.held[w] = make(chan struct{})
+			}
+		}
+	}, false)
+}
+
+// Heal ends Partition and Slow. What was held back arrives.
+func (b *Broker) Heal() { b.port.heal() }
+
+// Slow has what clients send arrive later, by d at least and, while more arrives, 2d
+// at most. Answers take no longer. 0 ends it.
+func (b *Broker) Slow(d time.Duration) {
+	b.port.faults.set(func(f *faults) { f.delay = max(d, 0) }, false)
+}
+
+// faults are those of a port.
+type faults struct {
+	mu    sync.Mutex
+	held  [2]chan struct{} // by Way; closed when it ends, nil: nothing is held back
+	delay time.Duration    // of FromClients
+}
+
+// set changes the faults, and ends what is held back.
+func (f *faults) set(change func(*faults), heal bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change(f)
+	if !heal {
+		return
+	}
+	for w, held := range f.held {
+		if held != nil {
+			close(held)
+			f.held[w] = nil
+		}
+	}
+}
+
+// pass waits until something may go on its way; false: done came first.
+func (f *faults) pass(w Way, done <-chan struct{}) bool {
+	f.mu.Lock()
+	delay := f.delay
+	f.mu.Unlock()
+	if w == FromClients && delay > 0 {
+		t := time.NewTimer(delay)
+		defer t.Stop()
+		select {
+		case <-t.C:
+		case <-done:
+			return false
+		}
+	}
+	for {
+		f.mu.Lock()
+		held := f.held[w]
+		f.mu.Unlock()
+		if held == nil {
+			return true
+		}
+		select {
+		case <-held:
+		case <-done:
+			return false
+		}
+	}
+}
+
+// DropCheckBacks has the next n check-backs of all brokers get lost; what is left of
+// earlier calls does not count any more. The brokers ask again after
+// transactionCheckInterval.
+func (c *Cluster) DropCheckBacks(n int) {
+	c.checks.mu.Lock()
+	defer c.checks.mu.Unlock()
+	c.checks.drop = max(n, 0)
+}
+
+// RepeatCheckBacks has each check-back that is not dropped arrive n times more, until
+// RepeatCheckBacks(0).
+func (c *Cluster) RepeatCheckBacks(n int) {
+	c.checks.mu.Lock()
+	defer c.checks.mu.Unlock()
+	c.checks.repeat = max(n, 0)
+}
+
+// checkBacks says what becomes of the check-backs of a cluster.
+type checkBacks struct {
+	mu      sync.Mutex
+	drop    int // so many of the next
+	repeat  int
+	decoder wire.Decoder
+	command wire.Command
+}
+
+// times is how often a frame is to arrive.
+func (c *checkBacks) times(frame []byte) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.drop == 0 && c.repeat == 0 {
+		return 1
+	}
+	err := c.decoder.Decode(frame, &c.command)
+	if err != nil || c.command.IsResponse() || c.command.Code != wire.ReqCheckTransactionState {
+		return 1
+	}
+	if c.drop > 0 {
+		c.drop--
+		return 0
+	}
+	return 1 + c.repeat
+}

@@ -1,0 +1,135 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package mqtest
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"sync"
+
+	"github.com/twostage/twostage/internal/wire"
+)
+
+// linkBuffer is what a link reads at once, in bytes.
+const linkBuffer = 64 << 10
+
+// link carries bytes between a client's connection and the broker's end of it.
+type link struct {
+	p    *port
+	tcp  *net.TCPConn
+	mem  net.Conn // its other end is the broker's
+	once sync.Once
+	done chan struct{}
+}
+
+// run carries until both directions have ended.
+func (l *link) run() {
+	var in sync.WaitGroup
+	in.Go(l.requests)
+	l.answers()
+	in.Wait()
+	l.end()
+	l.p.mu.Lock()
+	delete(l.p.links, l)
+	l.p.mu.Unlock()
+}
+
+// end ends both directions now; the client sees a reset unless it has seen the end.
+func (l *link) end() {
+	l.once.Do(func() {
+		close(l.done)
+		_ = l.tcp.SetLinger(0)
+		_ = l.tcp.Close()
+		_ = l.mem.Close()
+	})
+}
+
+// requests carries what the client sends.
+func (l *link) requests() {
+	buf := make([]byte, linkBuffer)
+	for {
+		n, err := l.tcp.Read(buf)
+		if !l.p.faults.pass(FromClients, l.done) {
+			return
+		}
+		if n > 0 {
+			if _, failed := l.mem.Write(buf[:n]); failed != nil {
+				return // the broker has closed its end, and answers says so
+			}
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			_ = l.mem.(interface{ CloseWrite() error }).CloseWrite()
+			return
+		case err != nil:
+			l.end()
+			return
+		}
+	}
+}
+
+// answers carries what the broker sends, check-backs as often as they are to come.
+func (l *link) answers() {
+	r := bufio.NewReaderSize(l.mem, linkBuffer)
+	w := bufio.NewWriterSize(l.tcp, linkBuffer)
+	var frame []byte
+	for {
+		size, err := r.Peek(4)
+		if err != nil {
+			break
+		}
+		n := int(binary.BigEndian.Uint32(size))
+		if n < 4 || n > wire.MaxFrame { // no frame, and so nothing behind it is one
+			l.rest(r)
+			break
+		}
+		if n += 4; cap(frame) < n {
+			frame = make([]byte, n)
+		}
+		frame = frame[:n]
+		if _, err := io.ReadFull(r, frame); err != nil {
+			break
+		}
+		for range l.p.checks.times(frame[4:]) {
+			if len(frame) > w.Available() && !l.flush(w) {
+				break
+			}
+			_, _ = w.Write(frame) // what fails here fails in flush too
+		}
+		if r.Buffered() == 0 && !l.flush(w) {
+			break
+		}
+	}
+	_ = l.flush(w)
+	_ = l.tcp.CloseWrite()
+}
+
+// flush writes what is gathered, once it may go.
+func (l *link) flush(w *bufio.Writer) bool {
+	if !l.p.faults.pass(ToClients, l.done) {
+		return false
+	}
+	if err := w.Flush(); err != nil {
+		l.end()
+		return false
+	}
+	return true
+}
+
+// rest carries bytes as they come.
+func (l *link) rest(r io.Reader) {
+	buf := make([]byte, linkBuffer)
+	for {
+		n, err := r.Read(buf)
+		if !l.p.faults.pass(ToClients, l.done) {
+			return
+		}
+		if _, failed := l.tcp.Write(buf[:n]); failed != nil || err != nil {
+			return
+		}
+	}
+}
