@@ -48,6 +48,7 @@ var table = []row{
 	{path: "internal/promtext", layer: 0, never: []string{"internal"}, pure: true},
 	{path: "internal/pq", layer: 0, never: []string{"internal"}, pure: true},
 	{path: "internal/lint", layer: 0, thirdParty: nothing},
+	{path: "internal/dbtest", forTests: true},
 	{path: "internal/proctest", forTests: true, goroutines: "waits for the process it started"},
 
 	{path: "message", layer: 1, never: []string{"internal"}, pure: true},

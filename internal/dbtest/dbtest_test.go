@@ -1,0 +1,131 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package dbtest
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twostage/twostage/test/rig"
+)
+
+// childVariable makes this binary a process that starts the servers and waits to
+// be killed.
+const childVariable = "DBTEST_CHILD"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(childVariable) == "" {
+		os.Exit(m.Run())
+	}
+	for _, s := range []*server{postgres, mariadb} {
+		if r, err := s.start(); err == nil {
+			fmt.Println(r.port, r.dir)
+		}
+	}
+	fmt.Println("started")
+	time.Sleep(time.Hour)
+}
+
+// each runs a test on each server, side by side.
+func each(t *testing.T, test func(t *testing.T, open func(testing.TB) (*Database, bool))) {
+	for name, open := range map[string]func(testing.TB) (*Database, bool){"PostgreSQL": PostgreSQL, "MariaDB": MariaDB} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, open)
+		})
+	}
+}
+
+func TestDatabasesAreApart(t *testing.T) {
+	each(t, func(t *testing.T, open func(testing.TB) (*Database, bool)) {
+		for i := range 2 {
+			d, ok := open(t)
+			if !ok {
+				return
+			}
+			db := d.Open(t)
+			if _, err := db.ExecContext(t.Context(), "CREATE TABLE t (id INTEGER PRIMARY KEY, word VARCHAR(20))"); err != nil {
+				t.Fatalf("database %d: %v", i, err)
+			}
+			if _, err := db.ExecContext(t.Context(), "INSERT INTO t VALUES (1, 'größe ✓')"); err != nil {
+				t.Fatal(err)
+			}
+			var word string
+			if err := db.QueryRowContext(t.Context(), "SELECT word FROM t").Scan(&word); err != nil || word != "größe ✓" {
+				t.Errorf("%q, %v", word, err)
+			}
+		}
+	})
+}
+
+// Neither servers nor directories are left by a process that was killed.
+func TestServersDieWithTheirProcess(t *testing.T) {
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), childVariable+"=1")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(out)
+	var addrs, dirs []string
+	for lines.Scan() && lines.Text() != "started" {
+		port, dir, _ := strings.Cut(lines.Text(), " ")
+		addrs, dirs = append(addrs, "127.0.0.1:"+port), append(dirs, dir)
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Error(err)
+	}
+	installed := 0
+	for _, s := range []*server{postgres, mariadb} {
+		if _, err := s.find(); err == nil {
+			installed++
+		}
+	}
+	if len(addrs) != installed {
+		t.Errorf("%d servers started, %d are installed", len(addrs), installed)
+	}
+	_ = cmd.Wait() // it says that it was killed
+	for i, addr := range addrs {
+		rig.Poll(t, "the end of what a killed process started", func() error {
+			if conn, err := net.Dial("tcp", addr); err == nil {
+				return errors.Join(errors.New("somebody listens on "+addr), conn.Close())
+			}
+			if _, err := os.Stat(dirs[i]); !os.IsNotExist(err) {
+				return fmt.Errorf("%s: %v", dirs[i], err)
+			}
+			return nil
+		})
+	}
+}
+
+func TestMissingAndFailingServers(t *testing.T) {
+	k := mariadbKind
+	k.program, k.where = "no-such-server", t.TempDir()
+	if _, err := newServer(k).start(); !errors.Is(err, errMissing) || !strings.Contains(err.Error(), k.pkg) {
+		t.Errorf("missing: %v", err)
+	}
+	k = mariadbKind
+	k.commands = func(_, dir string, _ int) (prepare, serve []string) {
+		return []string{"true"}, []string{"sh", "-c", "echo no room >&2; exit 1"}
+	}
+	if _, err := k.run("sh"); err == nil || !strings.Contains(err.Error(), "no room") {
+		t.Errorf("failing: %v", err)
+	}
+	k.commands = func(_, dir string, _ int) (prepare, serve []string) {
+		return []string{"ls", "/no such directory"}, []string{"sleep", "100"}
+	}
+	if _, err := k.run("sh"); err == nil || !strings.Contains(err.Error(), "/no such directory") {
+		t.Errorf("not prepared: %v", err)
+	}
+}
