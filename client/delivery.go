@@ -130,7 +130,7 @@ func (d *delivery) to(q Queue, addr string) {
 // connection, or finds it.
 func (d *delivery) try(ctx context.Context, c exchanger) error {
 	begin := time.Now()
-	err := c.Exchange(ctx, d.addr, &d.req, d.p.link.cfg.timeout, d.read)
+	err := c.Exchange(ctx, d.addr, &d.req, begin.Add(d.p.link.cfg.timeout), d.read)
 	d.note(begin, err)
 	if err != nil {
 		return fmt.Errorf("sending to broker %s: %w", d.queue.Broker, err)
@@ -140,8 +140,7 @@ func (d *delivery) try(ctx context.Context, c exchanger) error {
 
 // note has the broker be avoided when it was slow or failed.
 func (d *delivery) note(begin time.Time, err error) {
-	now := time.Now()
-	d.p.faults.note(d.queue.Broker, now.Sub(begin), err != nil && elsewhere(err), now)
+	d.p.faults.note(d.queue.Broker, begin, time.Since(begin), err != nil && elsewhere(err))
 }
 
 // readAnswer takes the answer over.

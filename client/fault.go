@@ -33,7 +33,8 @@ type faults struct {
 }
 
 // note learns how a send to a broker went.
-func (f *faults) note(broker string, took time.Duration, failed bool, now time.Time) {
+func (f *faults) note(broker string, begin time.Time, took time.Duration, failed bool) {
+	now := begin.Add(took)
 	if failed {
 		took = max(took, failedLike)
 	}

@@ -24,7 +24,7 @@ func TestFaults(t *testing.T) {
 		{0, true, 10 * time.Second}, {20 * time.Second, true, 30 * time.Second},
 	} {
 		var f faults
-		f.note("a", tt.took, tt.failed, t0)
+		f.note("a", t0.Add(-tt.took), tt.took, tt.failed)
 		if tt.away > 0 && !f.avoided("a", t0.Add(tt.away-1)) || f.avoided("a", t0.Add(tt.away)) || f.avoided("b", t0) {
 			t.Errorf("%v, failed %v: not avoided for %v", tt.took, tt.failed, tt.away)
 		}
@@ -33,13 +33,13 @@ func TestFaults(t *testing.T) {
 		}
 	}
 	var f faults
-	f.note("a", time.Minute, false, t0)
-	f.note("a", time.Second, false, t0.Add(time.Second)) // shorter: the longer one stays
+	f.note("a", t0.Add(-time.Minute), time.Minute, false)
+	f.note("a", t0, time.Second, false) // shorter: the longer one stays
 	if !f.avoided("a", t0.Add(29*time.Second)) {
 		t.Error("a quicker send ended the time of a slow one")
 	}
 	off := faults{off: true}
-	off.note("a", time.Minute, true, t0)
+	off.note("a", t0.Add(-time.Minute), time.Minute, true)
 	if off.avoided("a", t0) {
 		t.Error("avoided although that is off")
 	}

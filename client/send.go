@@ -76,7 +76,7 @@ type SendResult struct {
 
 // exchanger sends a request and lends the answer.
 type exchanger interface {
-	Exchange(ctx context.Context, addr string, req *wire.Request, timeout time.Duration, read func(*wire.Command) error) error
+	Exchange(ctx context.Context, addr string, req *wire.Request, deadline time.Time, read func(*wire.Command) error) error
 }
 
 // connCaller sends requests over one connection.
@@ -90,8 +90,8 @@ func (c connCaller) OneWay(_ context.Context, _ string, req *wire.Request) error
 	return c.conn.Push(req)
 }
 
-func (c connCaller) Exchange(ctx context.Context, _ string, req *wire.Request, timeout time.Duration, read func(*wire.Command) error) error {
-	return c.conn.Exchange(ctx, req, timeout, read)
+func (c connCaller) Exchange(ctx context.Context, _ string, req *wire.Request, deadline time.Time, read func(*wire.Command) error) error {
+	return c.conn.Exchange(ctx, req, deadline, read)
 }
 
 // aim directs d to the next queue of its topic: best of a broker that is not to be

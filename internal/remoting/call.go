@@ -61,19 +61,16 @@ func (c *Conn) invoke(ctx context.Context, req *wire.Request) (cmd *wire.Command
 
 // Exchange is Invoke for many small requests: it allocates nothing. The answer is
 // lent to read, whose error it returns, and is valid until read returns. Besides
-// ctx, timeout bounds the whole; 0: ctx alone.
-func (c *Conn) Exchange(ctx context.Context, req *wire.Request, timeout time.Duration, read func(*wire.Command) error) error {
-	_, err := c.exchange(ctx, req, timeout, read)
+// ctx, the deadline bounds the whole; the zero time: ctx alone.
+func (c *Conn) Exchange(ctx context.Context, req *wire.Request, deadline time.Time, read func(*wire.Command) error) error {
+	_, err := c.exchange(ctx, req, deadline, read)
 	return err
 }
 
-func (c *Conn) exchange(ctx context.Context, req *wire.Request, timeout time.Duration, read func(*wire.Command) error) (sent bool, err error) {
+func (c *Conn) exchange(ctx context.Context, req *wire.Request, deadline time.Time, read func(*wire.Command) error) (sent bool, err error) {
 	k := c.ep.newCall()
 	defer c.ep.forget(k)
-	k.lend = true
-	if timeout > 0 {
-		k.deadline = time.Now().Add(timeout)
-	}
+	k.lend, k.deadline = true, deadline
 	if sent, err = c.await(ctx, req, k); err != nil {
 		return sent, err
 	}
@@ -86,13 +83,17 @@ func (c *Conn) await(ctx context.Context, req *wire.Request, k *call) (sent bool
 	if err := c.queue(ctx, req, k); err != nil {
 		return false, err
 	}
-	select {
-	case <-k.ended:
-	case <-ctx.Done():
-		if c.take(k.req.Opaque) != nil {
-			return true, c.callError(req.Code, ctx.Err())
+	if gone := ctx.Done(); gone == nil {
+		<-k.ended
+	} else {
+		select {
+		case <-k.ended:
+		case <-gone:
+			if c.take(k.req.Opaque) != nil {
+				return true, c.callError(req.Code, ctx.Err())
+			}
+			<-k.ended // it ends at the same moment
 		}
-		<-k.ended // it ends at the same moment
 	}
 	switch {
 	case k.err != nil:

@@ -156,14 +156,14 @@ func (cl *Client) Invoke(ctx context.Context, addr string, req *wire.Request) (*
 }
 
 // Exchange sends a request to addr as Conn.Exchange does, and again as Invoke does.
-// The timeout is also that of a dial.
-func (cl *Client) Exchange(ctx context.Context, addr string, req *wire.Request, timeout time.Duration, read func(*wire.Command) error) error {
+// The deadline is also that of a dial.
+func (cl *Client) Exchange(ctx context.Context, addr string, req *wire.Request, deadline time.Time, read func(*wire.Command) error) error {
 	for again := true; ; again = false {
-		c, left, err := cl.connWithin(ctx, addr, timeout)
+		c, err := cl.connUntil(ctx, addr, deadline)
 		if err != nil {
 			return err
 		}
-		sent, err := c.exchange(ctx, req, left, read)
+		sent, err := c.exchange(ctx, req, deadline, read)
 		if err != nil && again && !sent && errors.Is(err, ErrClosed) {
 			continue
 		}
@@ -171,26 +171,23 @@ func (cl *Client) Exchange(ctx context.Context, addr string, req *wire.Request, 
 	}
 }
 
-// connWithin is Conn, and what it leaves of timeout.
-func (cl *Client) connWithin(ctx context.Context, addr string, timeout time.Duration) (c *Conn, left time.Duration, err error) {
+// connUntil is Conn with a deadline, which may be zero.
+func (cl *Client) connUntil(ctx context.Context, addr string, deadline time.Time) (*Conn, error) {
 	l, err := cl.link(addr)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	select {
 	case <-l.ready:
-		return l.conn, timeout, l.err
+		return l.conn, l.err
 	default:
 	}
-	if timeout <= 0 {
-		c, err = cl.Conn(ctx, addr)
-		return c, timeout, err
+	if !deadline.IsZero() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, deadline)
+		defer cancel()
 	}
-	begin := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	c, err = cl.Conn(ctx, addr)
-	return c, max(timeout-time.Since(begin), 1), err
+	return cl.Conn(ctx, addr)
 }
 
 // OneWay sends a request without an answer to addr, as Conn.Push does.

@@ -21,7 +21,7 @@ func TestExchangeLendsTheAnswer(t *testing.T) {
 	for i := range 5 { // of all sizes: memory is used again
 		want := strings.Repeat(fmt.Sprint(i), 1<<(4*(i%5)))
 		var got string
-		err := cl.Exchange(t.Context(), addr, &wire.Request{Code: codeEcho, Body: []byte(want)}, time.Minute, func(cmd *wire.Command) error {
+		err := cl.Exchange(t.Context(), addr, &wire.Request{Code: codeEcho, Body: []byte(want)}, time.Now().Add(time.Minute), func(cmd *wire.Command) error {
 			at, _ := cmd.Ext.Get("queueOffset")
 			got = string(cmd.Body)
 			if len(at) == 0 {
@@ -34,7 +34,7 @@ func TestExchangeLendsTheAnswer(t *testing.T) {
 		}
 	}
 	unread := errors.New("unread")
-	if err := cl.Exchange(t.Context(), addr, &wire.Request{Code: codeEcho}, 0, func(*wire.Command) error { return unread }); err != unread {
+	if err := cl.Exchange(t.Context(), addr, &wire.Request{Code: codeEcho}, time.Time{}, func(*wire.Command) error { return unread }); err != unread {
 		t.Errorf("the reader's error became %v", err)
 	}
 }
@@ -45,7 +45,7 @@ func TestExchangeAllocatesNothing(t *testing.T) {
 	req := &wire.Request{Code: codeEcho, Body: make([]byte, 1024)}
 	read := func(*wire.Command) error { return nil }
 	n := testing.AllocsPerRun(500, func() {
-		if err := cl.Exchange(context.Background(), addr, req, time.Minute, read); err != nil {
+		if err := cl.Exchange(context.Background(), addr, req, time.Now().Add(time.Minute), read); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -60,7 +60,7 @@ func TestExchangeGivesUp(t *testing.T) {
 		_ = p.SetReadDeadline(time.Time{})
 		exchange := func(ctx context.Context, timeout time.Duration) (time.Duration, error) {
 			begin := time.Now()
-			err := c.Exchange(ctx, pushed("?"), timeout, func(*wire.Command) error { return errors.New("read without an answer") })
+			err := c.Exchange(ctx, pushed("?"), begin.Add(timeout), func(*wire.Command) error { return errors.New("read without an answer") })
 			return time.Since(begin), err
 		}
 		go func() { // the peer reads, and answers nothing

@@ -30,7 +30,7 @@ func BenchmarkInvoke(b *testing.B) {
 						read := func(*wire.Command) error { return nil }
 						req := &wire.Request{Code: codeEcho, Body: make([]byte, 1024)}
 						for range each {
-							if err := cl.Exchange(context.Background(), addr, req, 3*time.Second, read); err != nil {
+							if err := cl.Exchange(context.Background(), addr, req, time.Now().Add(3*time.Second), read); err != nil {
 								b.Error(err)
 								return
 							}
