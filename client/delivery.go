@@ -27,7 +27,6 @@ type delivery struct {
 	queue  Queue
 	addr   string // of queue's broker
 
-	sent   rpc.Sent
 	result *SendResult
 
 	of   async // of SendAsync
@@ -49,7 +48,11 @@ func (d *delivery) release() {
 	if cap(d.props) > keep {
 		d.props = nil
 	}
-	*d = delivery{p: d.p, read: d.read, of: async{answered: d.of.answered}, names: d.names[:0], broker: d.broker[:0], props: d.props[:0], ids: d.ids[:0]}
+	d.names, d.broker, d.props, d.ids = d.names[:0], d.broker[:0], d.props[:0], d.ids[:0]
+	d.id, d.req.Body, d.result = "", nil, nil
+	if d.of.ctx != nil {
+		d.of = async{answered: d.of.answered}
+	}
 	d.p.deliveries.Put(d)
 }
 
@@ -145,10 +148,11 @@ func (d *delivery) note(begin time.Time, err error) {
 
 // readAnswer takes the answer over.
 func (d *delivery) readAnswer(answer *wire.Command) error {
-	if err := d.sent.Read(answer, &d.req, d.addr); err != nil {
+	var sent rpc.Sent
+	if err := sent.Read(answer, &d.req, d.addr); err != nil {
 		return err
 	}
-	h := &d.sent.Header
+	h := &sent.Header
 	d.ids = d.ids[:0]
 	if d.id == "" {
 		d.ids = append(d.ids, d.props[d.idAt:]...)
@@ -157,7 +161,7 @@ func (d *delivery) readAnswer(answer *wire.Command) error {
 	d.ids = append(d.ids, h.MsgID...)
 	ids := string(d.ids) // both ids in one
 	d.result = &SendResult{
-		Status: statusOf(d.sent.Code), MessageID: d.id, OffsetID: ids[n:], QueueOffset: h.QueueOffset, BrokerAddr: d.addr,
+		Status: statusOf(sent.Code), MessageID: d.id, OffsetID: ids[n:], QueueOffset: h.QueueOffset, BrokerAddr: d.addr,
 		Queue: Queue{Topic: d.topic, Broker: d.queue.Broker, ID: h.QueueID}, RecallHandle: string(h.RecallHandle),
 	}
 	if d.id == "" {

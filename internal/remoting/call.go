@@ -5,6 +5,7 @@ package remoting
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -19,25 +20,17 @@ type call struct {
 
 	waits bool                       // for room in the backlog
 	done  func(*wire.Command, error) // a Call's; nil: somebody waits at ended
+	read  func(*wire.Command) error  // an Exchange's
 	ended chan struct{}              // capacity 1
-	lend  bool                       // the answer goes into memory of the call's
-	cmd   *wire.Command              // the answer; nil: there is none
-	err   error                      // why; nil: the connection was closed
-
-	lent wire.Command
-	buf  []byte // of lent
+	cmd   *wire.Command              // the answer to an Invoke
+	err   error                      // what went wrong
 }
-
-const keepAnswer = 16 << 10 // memory for a larger answer is not kept
 
 func (ep *endpoint) newCall() *call { return ep.calls.Get().(*call) }
 
 // forget gives a call that has ended, or was never sent, back.
 func (ep *endpoint) forget(k *call) {
-	if cap(k.buf) > keepAnswer {
-		k.buf = nil
-	}
-	*k = call{ended: k.ended, lent: wire.Command{Ext: k.lent.Ext[:0]}, buf: k.buf}
+	*k = call{ended: k.ended}
 	ep.calls.Put(k)
 }
 
@@ -59,9 +52,10 @@ func (c *Conn) invoke(ctx context.Context, req *wire.Request) (cmd *wire.Command
 	return k.cmd, sent, err
 }
 
-// Exchange is Invoke for many small requests: it allocates nothing. The answer is
-// lent to read, whose error it returns, and is valid until read returns. Besides
-// ctx, the deadline bounds the whole; the zero time: ctx alone.
+// Exchange is Invoke for many small requests: it allocates nothing. The answer goes
+// to read, whose error Exchange returns, on the connection's reader goroutine: read
+// must be quick and may not wait for this connection, and the answer is valid until
+// it returns. Besides ctx, the deadline bounds the whole; the zero time: ctx alone.
 func (c *Conn) Exchange(ctx context.Context, req *wire.Request, deadline time.Time, read func(*wire.Command) error) error {
 	_, err := c.exchange(ctx, req, deadline, read)
 	return err
@@ -69,12 +63,10 @@ func (c *Conn) Exchange(ctx context.Context, req *wire.Request, deadline time.Ti
 
 func (c *Conn) exchange(ctx context.Context, req *wire.Request, deadline time.Time, read func(*wire.Command) error) (sent bool, err error) {
 	k := c.ep.newCall()
-	defer c.ep.forget(k)
-	k.lend, k.deadline = true, deadline
-	if sent, err = c.await(ctx, req, k); err != nil {
-		return sent, err
-	}
-	return sent, read(k.cmd)
+	k.read, k.deadline = read, deadline
+	sent, err = c.await(ctx, req, k)
+	c.ep.forget(k)
+	return sent, err
 }
 
 // await sends req as k and waits for the end of it; sent says whether the request
@@ -95,14 +87,14 @@ func (c *Conn) await(ctx context.Context, req *wire.Request, k *call) (sent bool
 			<-k.ended // it ends at the same moment
 		}
 	}
-	switch {
-	case k.err != nil:
-		return true, k.err
-	case k.cmd == nil:
+	if k.err == errNoAnswer {
 		return true, c.closedError()
 	}
-	return true, nil
+	return true, k.err
 }
+
+// errNoAnswer ends who waits on a connection that is closed.
+var errNoAnswer = errors.New("no answer")
 
 // queue sends req as k as soon as there is room.
 func (c *Conn) queue(ctx context.Context, req *wire.Request, k *call) error {
@@ -212,13 +204,23 @@ func (c *Conn) end(k *call, cmd *wire.Command, err error) {
 		return
 	case cmd == nil:
 		k.err = err
-	case k.lend:
-		k.buf = cmd.CopyTo(&k.lent, k.buf)
-		k.cmd = &k.lent
+	case k.read != nil:
+		c.readFor(k, cmd)
 	default:
 		k.cmd = cmd.Clone()
 	}
 	k.ended <- struct{}{}
+}
+
+// readFor is k.read; a panic costs the answer.
+func (c *Conn) readFor(k *call, cmd *wire.Command) {
+	defer func() {
+		if p := recover(); p != nil {
+			k.err = fmt.Errorf("remoting: reading the answer of %s: panic: %v", c.remote, p)
+			c.ep.hookPanicked(c, "read of an Exchange", p)
+		}
+	}()
+	k.err = k.read(cmd)
 }
 
 // tell is k.done; a panic costs the answer.
@@ -238,6 +240,7 @@ func (c *Conn) loseInvokes() {
 	for opaque, k := range c.calls {
 		if k.done == nil {
 			delete(c.calls, opaque)
+			k.err = errNoAnswer
 			k.ended <- struct{}{}
 		}
 	}

@@ -15,10 +15,10 @@ import (
 	"github.com/twostage/twostage/internal/wire"
 )
 
-func TestExchangeLendsTheAnswer(t *testing.T) {
+func TestExchangeReadsTheAnswer(t *testing.T) {
 	_, addr := serve(t, nil, ServerConfig{Routes: table(map[int32]Route{codeEcho: {Handler: echoOne()}})})
 	cl := newClient(t, ClientConfig{})
-	for i := range 5 { // of all sizes: memory is used again
+	for i := range 5 { // of all sizes
 		want := strings.Repeat(fmt.Sprint(i), 1<<(4*(i%5)))
 		var got string
 		err := cl.Exchange(t.Context(), addr, &wire.Request{Code: codeEcho, Body: []byte(want)}, time.Now().Add(time.Minute), func(cmd *wire.Command) error {
@@ -36,6 +36,9 @@ func TestExchangeLendsTheAnswer(t *testing.T) {
 	unread := errors.New("unread")
 	if err := cl.Exchange(t.Context(), addr, &wire.Request{Code: codeEcho}, time.Time{}, func(*wire.Command) error { return unread }); err != unread {
 		t.Errorf("the reader's error became %v", err)
+	}
+	if err := cl.Exchange(t.Context(), addr, &wire.Request{Code: codeEcho}, time.Time{}, func(*wire.Command) error { panic("no") }); err == nil || cl.Stats().Panics != 1 {
+		t.Errorf("the reader's panic became %v", err)
 	}
 }
 

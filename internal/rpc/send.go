@@ -54,7 +54,10 @@ func send(ctx context.Context, c Caller, addr string, req *wire.Request) (*Sent,
 func (s *Sent) Read(answer *wire.Command, req *wire.Request, addr string) error {
 	switch s.Code = answer.Code; s.Code {
 	case wire.Success, wire.FlushDiskTimeout, wire.FlushSlaveTimeout, wire.SlaveNotAvailable:
-		return readHeader(addr, req, answer, &s.Header)
+		if err := s.Header.DecodeExt(answer.Ext); err != nil { // not readHeader, with which s would escape
+			return unreadable(addr, req, err)
+		}
+		return nil
 	}
 	return &Error{Code: answer.Code, Remark: string(answer.Remark), Request: req.Code, Addr: addr}
 }

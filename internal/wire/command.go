@@ -103,21 +103,11 @@ func (c *Command) IsOneWay() bool { return c.Flag&FlagOneWay != 0 }
 
 // Clone makes a copy that owns its memory.
 func (c *Command) Clone() *Command {
-	d := new(Command)
-	c.CopyTo(d, nil)
-	return d
-}
-
-// CopyTo makes d a copy of c whose bytes lie in buf, of which it overwrites all, or
-// in a larger one; it returns that. The memory of d.Ext is used again.
-func (c *Command) CopyTo(d *Command, buf []byte) []byte {
 	n := len(c.Remark) + len(c.Body)
 	for i := range c.Ext {
 		n += len(c.Ext[i].Key) + len(c.Ext[i].Value)
 	}
-	if buf = buf[:0]; cap(buf) < n {
-		buf = make([]byte, 0, n)
-	}
+	buf := make([]byte, 0, n)
 	keep := func(b []byte) []byte {
 		if b == nil {
 			return nil
@@ -126,21 +116,17 @@ func (c *Command) CopyTo(d *Command, buf []byte) []byte {
 		buf = append(buf, b...)
 		return buf[start:len(buf):len(buf)]
 	}
-	ext := d.Ext[:0]
-	*d = *c
+	d := *c
 	d.Remark = keep(c.Remark)
 	d.Ext = nil
 	if c.Ext != nil {
-		if cap(ext) < len(c.Ext) {
-			ext = make(Fields, 0, len(c.Ext))
-		}
+		d.Ext = make(Fields, len(c.Ext))
 		for i := range c.Ext {
-			ext = append(ext, Field{Key: keep(c.Ext[i].Key), Value: keep(c.Ext[i].Value)})
+			d.Ext[i] = Field{Key: keep(c.Ext[i].Key), Value: keep(c.Ext[i].Value)}
 		}
-		d.Ext = ext
 	}
 	d.Body = keep(c.Body)
-	return buf
+	return &d
 }
 
 // Equal says whether two commands mean the same: all parts alike, whatever the

@@ -33,6 +33,9 @@ const (
 	loadRound    = 1500 * time.Millisecond
 )
 
+// sharedBody is that of all messages, as the raw loader's are one.
+var sharedBody = make([]byte, loadBody)
+
 // BenchmarkSends has one broker store messages that come from the raw loader, from
 // package client, which waits for each answer or does not, and from the official
 // client: each operation is a round. Beside the rate it gives the CPU time a
@@ -154,7 +157,7 @@ func openClients(b *testing.B, c *cluster) []*client.Producer {
 func openClient(b *testing.B, c *cluster, topic string) sender {
 	all := openClients(b, c)
 	return func(conn int, sent *atomic.Int64, stop *atomic.Bool) error {
-		m := message.New(topic, make([]byte, loadBody))
+		m := message.New(topic, sharedBody)
 		for !stop.Load() {
 			if _, err := all[conn].Send(context.Background(), m); err != nil {
 				return err
@@ -169,7 +172,7 @@ func openClient(b *testing.B, c *cluster, topic string) sender {
 func openAsync(b *testing.B, c *cluster, topic string) sender {
 	all := openClients(b, c)
 	return func(conn int, sent *atomic.Int64, stop *atomic.Bool) error {
-		m := message.New(topic, make([]byte, loadBody))
+		m := message.New(topic, sharedBody)
 		ended := make(chan error, 1)
 		var next func(*client.SendResult, error)
 		next = func(_ *client.SendResult, err error) {
@@ -201,7 +204,7 @@ func openOfficial(b *testing.B, c *cluster, topic string) sender {
 	return func(conn int, sent *atomic.Int64, stop *atomic.Bool) error {
 		for !stop.Load() {
 			// It adds properties to the message: each send needs its own.
-			r, err := all[conn].SendSync(context.Background(), primitive.NewMessage(topic, make([]byte, loadBody)))
+			r, err := all[conn].SendSync(context.Background(), primitive.NewMessage(topic, sharedBody))
 			if err != nil {
 				return err
 			}
