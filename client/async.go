@@ -19,13 +19,12 @@ const maxUnderWay = 4096
 
 // async is what a delivery of SendAsync has besides.
 type async struct {
-	ctx   context.Context
-	done  func(*SendResult, error)
-	span  func(*SendResult, error) // may be nil
-	try   int                      // attempts that were made
-	begin time.Time                // of the last one
-	errs  []error
-	err   error // how it ended
+	ctx  context.Context
+	done func(*SendResult, error)
+	span func(*SendResult, error) // may be nil
+	try  int                      // attempts that were made
+	errs []error
+	err  error // how it ended
 
 	answered func(*wire.Command, error)
 }
@@ -79,11 +78,11 @@ func (d *delivery) launch(err error) {
 			return
 		}
 		a.try++
-		a.begin = time.Now()
+		d.begin = time.Now()
 		if err = d.call(); err == nil {
 			return // d belongs to answered
 		}
-		d.note(a.begin, err)
+		d.note(err)
 	}
 }
 
@@ -107,17 +106,15 @@ func (d *delivery) again(err error) bool {
 // call has one request of d go out.
 func (d *delivery) call() error {
 	p, a := d.p, &d.of
-	timeout := p.link.cfg.timeout
-	if at, ok := a.ctx.Deadline(); ok {
-		if timeout = min(timeout, time.Until(at)); timeout <= 0 {
-			return context.DeadlineExceeded
-		}
+	deadline := d.begin.Add(p.link.cfg.timeout)
+	if at, ok := a.ctx.Deadline(); ok && at.Before(deadline) {
+		deadline = at
 	}
 	conn, err := p.link.net.Conn(a.ctx, d.addr)
 	if err != nil {
 		return err
 	}
-	return conn.CallWhenRoom(a.ctx, &d.req, timeout, a.answered)
+	return conn.CallWhenRoom(a.ctx, &d.req, deadline, a.answered)
 }
 
 // answered takes the end of an attempt, on the goroutine that reads the connection.
@@ -125,7 +122,7 @@ func (d *delivery) answered(answer *wire.Command, err error) {
 	if err == nil {
 		err = d.readAnswer(answer)
 	}
-	d.note(d.of.begin, err)
+	d.note(err)
 	if err == nil {
 		d.end(nil)
 		return

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/twostage/twostage/internal/wire"
 	"github.com/twostage/twostage/message"
@@ -68,7 +69,7 @@ func (p *Producer) prepareBatch(ctx context.Context, messages []*message.Message
 		return nil, dones, fmt.Errorf("batch of %d messages: %w", len(messages), p.tooLarge(len(batch)))
 	}
 	d = p.deliveries.Get().(*delivery)
-	d.id = ids.String()
+	d.id, d.begin = ids.String(), time.Now()
 	d.address(traced[0].Topic, wire.ReqSendBatchMessage, batch)
 	d.header.Batch = true
 	d.props = message.AppendProperty(d.props, message.PropertyWait, strconv.FormatBool(traced[0].WaitStored()))

@@ -25,7 +25,8 @@ type delivery struct {
 	header header.SendRequest
 	req    wire.Request
 	queue  Queue
-	addr   string // of queue's broker
+	addr   string    // of queue's broker
+	begin  time.Time // of the attempt
 
 	result *SendResult
 
@@ -70,6 +71,7 @@ func (p *Producer) prepare(m *message.Message) (*delivery, error) {
 		flag |= message.TransactionPrepared
 	}
 	d := p.deliveries.Get().(*delivery)
+	d.begin = time.Now() // also of the id
 	d.props = m.Properties.Append(d.props)
 	if d.id = m.UniqueKey(); d.id == "" {
 		if len(d.props) > 0 {
@@ -77,7 +79,7 @@ func (p *Producer) prepare(m *message.Message) (*delivery, error) {
 		}
 		d.props = append(d.props, message.PropertyUniqueKey+"\x01"...)
 		d.idAt = len(d.props)
-		d.props = p.ids.Append(d.props)
+		d.props = p.ids.Append(d.props, d.begin)
 	}
 	if len(d.props) > message.MaxPropertiesLength {
 		err := fmt.Errorf("%w: %d bytes, at most %d", message.ErrProperties, len(d.props), message.MaxPropertiesLength)
@@ -95,7 +97,7 @@ func (d *delivery) address(topic string, code int32, body []byte) {
 	d.topic, d.names = topic, append(d.names, topic...)
 	d.header = header.SendRequest{
 		ProducerGroup: p.groupName, Topic: d.names, DefaultTopic: p.defaultTopic,
-		DefaultTopicQueueNums: standInQueues, BornTimestamp: time.Now().UnixMilli(),
+		DefaultTopicQueueNums: standInQueues, BornTimestamp: d.begin.UnixMilli(),
 	}
 	d.req = wire.Request{Code: code, Header: &d.header, Body: body}
 }
@@ -132,9 +134,9 @@ func (d *delivery) to(q Queue, addr string) {
 // try sends d and waits for the answer, which becomes d.result. c has d's
 // connection, or finds it.
 func (d *delivery) try(ctx context.Context, c exchanger) error {
-	begin := time.Now()
-	err := c.Exchange(ctx, d.addr, &d.req, begin.Add(d.p.link.cfg.timeout), d.read)
-	d.note(begin, err)
+	d.begin = time.Now()
+	err := c.Exchange(ctx, d.addr, &d.req, d.begin.Add(d.p.link.cfg.timeout), d.read)
+	d.note(err)
 	if err != nil {
 		return fmt.Errorf("sending to broker %s: %w", d.queue.Broker, err)
 	}
@@ -142,8 +144,8 @@ func (d *delivery) try(ctx context.Context, c exchanger) error {
 }
 
 // note has the broker be avoided when it was slow or failed.
-func (d *delivery) note(begin time.Time, err error) {
-	d.p.faults.note(d.queue.Broker, begin, time.Since(begin), err != nil && elsewhere(err))
+func (d *delivery) note(err error) {
+	d.p.faults.note(d.queue.Broker, d.begin, time.Since(d.begin), err != nil && elsewhere(err))
 }
 
 // readAnswer takes the answer over.

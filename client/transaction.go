@@ -222,12 +222,12 @@ func (p *TransactionProducer) tryHalves(ctx context.Context, d *delivery) (*Send
 
 // tryHalf reports whether the half message may have been sent.
 func (p *TransactionProducer) tryHalf(ctx context.Context, d *delivery) (begun bool, err error) {
-	begin := time.Now()
+	d.begin = time.Now()
 	ctx, cancel := p.link.request(ctx)
 	defer cancel()
 	conn, err := p.link.greetedConn(ctx, d.addr)
 	if err != nil {
-		d.note(begin, err)
+		d.note(err)
 		return false, fmt.Errorf("reaching broker %s: %w", d.queue.Broker, err)
 	}
 	return true, d.try(ctx, connCaller{conn})

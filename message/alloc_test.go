@@ -17,6 +17,7 @@ func TestAllocations(t *testing.T) {
 	buf := make([]byte, 0, 4096)
 	batch := AppendBatch(AppendBatch(nil, 0, r.Body, r.Properties), 0, r.Body, r.Properties)
 	props := Properties{PropertyTags: "A", PropertyKeys: "k", "color": "red"}
+	month := time.Unix(1000, 0)
 	ids := NewIDGenerator(netip.MustParseAddr("127.0.0.1"), 1, time.Now)
 	var decoded Record
 	var sum int64
@@ -45,7 +46,7 @@ func TestAllocations(t *testing.T) {
 		"KeyHash":           func() { sum += int64(KeyHash(r.Topic, r.Body)) + int64(KeyHash("\u4e2d", r.Body)) },
 		"AppendOffsetID":    func() { buf = AppendOffsetID(buf[:0], r.BornHost, 1) },
 		"Properties.Append": func() { buf = props.Append(buf[:0]) },
-		"new id":            func() { buf = ids.Append(buf[:0]) },
+		"new id":            func() { buf = ids.Append(buf[:0], month) },
 		"AppendBatch":       func() { buf = AppendBatch(buf[:0], 1, r.Body, r.Properties) },
 		"RangeBatch": func() {
 			_ = RangeBatch(batch, func(_ int32, body, _ []byte) error { sum += int64(len(body)); return nil })

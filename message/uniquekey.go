@@ -54,12 +54,11 @@ func NewIDGenerator(ip netip.Addr, pid int, now func() time.Time) *IDGenerator {
 // by exactly as much.
 func (g *IDGenerator) Next() string {
 	var id [2 * (16 + 12)]byte
-	return string(g.Append(id[:0]))
+	return string(g.Append(id[:0], g.now()))
 }
 
-// Append writes a new id behind dst; see Next.
-func (g *IDGenerator) Append(dst []byte) []byte {
-	now := g.now()
+// Append writes a new id behind dst, made now; see Next.
+func (g *IDGenerator) Append(dst []byte, now time.Time) []byte {
 	m := g.month.Load()
 	if m == nil || now.Before(m.begin) || !now.Before(m.end) {
 		m = monthOf(now)

@@ -152,11 +152,11 @@ func (c *Conn) Call(req *wire.Request, timeout time.Duration, done func(*wire.Co
 	return err
 }
 
-// CallWhenRoom is Call, but waits while the backlog is over MaxBacklog, as long as
-// its ctx and the timeout say.
-func (c *Conn) CallWhenRoom(ctx context.Context, req *wire.Request, timeout time.Duration, done func(*wire.Command, error)) error {
+// CallWhenRoom is Call with a deadline, and waits while the backlog is over
+// MaxBacklog, as long as its ctx and the deadline say.
+func (c *Conn) CallWhenRoom(ctx context.Context, req *wire.Request, deadline time.Time, done func(*wire.Command, error)) error {
 	k := c.ep.newCall()
-	k.done, k.deadline = done, time.Now().Add(timeout)
+	k.done, k.deadline = done, deadline
 	err := c.queue(ctx, req, k)
 	if err != nil {
 		c.ep.forget(k)

@@ -143,7 +143,7 @@ func TestCallOfAPeerThatDoesNotRead(t *testing.T) {
 		var begin time.Time
 		for err = nil; err == nil; sent++ {
 			begin = time.Now()
-			err = c.CallWhenRoom(t.Context(), pushed(body), time.Second, e.done)
+			err = c.CallWhenRoom(t.Context(), pushed(body), begin.Add(time.Second), e.done)
 		}
 		sent-- // as above, the last one was not
 		if !errors.Is(err, ErrBacklog) || !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) != time.Second {
