@@ -58,6 +58,7 @@ var table = []row{
 	{path: "internal/wire/body", layer: 1, also: []string{"internal/wire/fastjson"}, never: []string{"internal/vfs", "internal/config", "internal/lifecycle"}, pure: true},
 	{path: "internal/wire/wiretest", forTests: true},
 	{path: "internal/filter", layer: 1, never: []string{"internal"}, pure: true},
+	{path: "internal/allocate", layer: 1, never: []string{"internal", "message"}, pure: true},
 	{path: "internal/skew", layer: 1, never: []string{"internal"}, pure: true},
 	{path: "internal/secure", layer: 1, never: []string{"internal", "message"}, thirdParty: nothing},
 	{path: "internal/secure/securetest", forTests: true},

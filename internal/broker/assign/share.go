@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"slices"
 
+	"github.com/twostage/twostage/internal/allocate"
 	"github.com/twostage/twostage/internal/wire/body"
 )
 
@@ -15,26 +16,7 @@ import (
 type strategy func(queues []body.MessageQueue, index, n int) []body.MessageQueue
 
 // strategies are those of 5.3.3's broker, by the names that clients send.
-var strategies = map[string]strategy{"AVG": inTurns, "AVG_BY_CIRCLE": byCircle}
-
-// inTurns gives the client a run of neighbours; the first clients get one queue
-// more where it does not come out even.
-func inTurns(queues []body.MessageQueue, index, n int) []body.MessageQueue {
-	each, more := len(queues)/n, len(queues)%n
-	from := index*each + min(index, more)
-	if index < more {
-		each++
-	}
-	return slices.Clone(queues[from : from+each])
-}
-
-// byCircle deals the queues out one by one.
-func byCircle(queues []body.MessageQueue, index, n int) (share []body.MessageQueue) {
-	for i := index; i < len(queues); i += n {
-		share = append(share, queues[i])
-	}
-	return share
-}
+var strategies = map[string]strategy{"AVG": allocate.Averagely[body.MessageQueue], "AVG_BY_CIRCLE": allocate.ByCircle[body.MessageQueue]}
 
 // popShare is the share of a client that pops. With shared neighbours or none it
 // is every queue of every broker, named by the queue -1; otherwise its own share
