@@ -29,7 +29,7 @@ fuzz: ## every fuzz target for FUZZTIME, twice as many side by side as there are
 
 interop: build ## the real binary: the official Go client, recorded frames, clusters of processes, the inspector, deployment, traces
 	cd test/interop && $(BLACKBOX) ./...
-	$(BLACKBOX) -p 1 ./test/replay ./test/cluster ./test/inspect ./test/frames ./test/deploy ./test/traces
+	$(BLACKBOX) -p 1 ./test/replay ./test/cluster ./test/inspect ./test/frames ./test/deploy ./test/traces ./test/push
 
 crash: build ## kill -9 and restart, bounded, also with retention, a full and a read-only disk; the bank; consumption; what a Java broker would do with a directory
 	$(BLACKBOX) ./test/crash -rounds 20

@@ -1,9 +1,10 @@
 // Copyright 2026 The Twostage Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package client sends, transacts and pulls: a [Producer] for messages, a
+// Package client sends, transacts and consumes: a [Producer] for messages, a
 // [TransactionProducer] for messages that become visible with a local
-// transaction, and a [Puller] that reads the queues of a topic by offset. It
+// transaction, a [PushConsumer] that gives the messages of a group to handlers, and
+// a [Puller] that reads the queues of a topic by offset. It
 // works with Twostage and with Apache RocketMQ 4.x and 5.x brokers (remoting
 // protocol).
 //
@@ -20,6 +21,11 @@
 // connection, for the broker asks it over that connection for the outcome of
 // transactions that it has heard nothing about.
 //
+// A push consumer shares the queues of its topics with the other members of its
+// group, anew every 20 s and whenever a broker says that the group has changed;
+// stores how far it has come with every pull and every 5 s; and gives what a
+// handler fails at back to the broker, which delivers it again later.
+//
 // With [WithSpans] a message carries the trace context of its send; the
 // package links no tracing library.
 //
@@ -30,6 +36,10 @@
 //   - A half message that may have reached a broker is never sent again. A half
 //     message without an outcome is asked for by the broker.
 //   - Nothing is sent to a queue other than the one given to SendTo.
+//   - A consumer's message comes at least once. What is stored as consumed has no
+//     gap: a message that is neither consumed nor given back holds it up.
+//   - A queue is given up, its handlers ended and its offset stored, before its lock
+//     is given back (orderly), and before the member takes others.
 //   - No goroutine is left after Close.
 //
 // New opens nothing and starts nothing; the first call does. All types may be
@@ -38,11 +48,13 @@
 // # Locks
 //
 // link.mu and TransactionProducer.mu are held for bookkeeping only, no other lock
-// is taken under them. While a tail calls its function, follower.mu is held.
+// is taken under them. PushConsumer.turn is the outermost lock of a push consumer,
+// for one rebalance or reset at a time; PushConsumer.mu, assigned.mu, window.mu,
+// dispatcher.mu and worker.mu are for bookkeeping, and of them only window.mu is
+// taken under another (assigned.mu). Handlers run under none. While a tail calls its function, follower.mu is held.
 //
 // # What it refuses
 //
 // Messages that no broker would take (name, empty body, properties), delayed
-// half messages, and bodies that decompress beyond a limit. It has no consumer
-// groups and no batches yet.
+// half messages, and bodies that decompress beyond a limit.
 package client

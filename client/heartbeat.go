@@ -14,7 +14,7 @@ import (
 
 // begin starts the heartbeats; again, it does nothing.
 func (l *link) begin() {
-	l.once.Do(func() { l.parts.Go("heartbeats", l.beat) })
+	l.once.Do(func() { l.beats.Go("heartbeats", l.beat) })
 }
 
 // beat tells the brokers every 30 s that the client is there.
@@ -55,6 +55,14 @@ func (l *link) greet(ctx context.Context, conn *remoting.Conn, addr string) erro
 	defer l.mu.Unlock()
 	l.greeted[addr] = conn
 	return nil
+}
+
+// forgetGreetings has what needs a greeted connection greet its broker again: the
+// heartbeat says something new, or a broker does not know the client.
+func (l *link) forgetGreetings() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	clear(l.greeted)
 }
 
 // known gives the open connection to an address, if a heartbeat went over it.

@@ -35,6 +35,7 @@ type link struct {
 	// heartbeat is what brokers are to know of the client; nil: nothing.
 	heartbeat func() *body.HeartbeatData
 	once      sync.Once // starts the heartbeats
+	beats     *lifecycle.Group
 
 	mu      sync.Mutex
 	closed  bool
@@ -60,6 +61,7 @@ func newLink(cfg *common, routes func(code int32) (remoting.Route, bool)) *link 
 			Language: wire.LanguageGo, Version: wire.Version, Sign: remoting.Signer(auth.Credentials(cfg.credentials)),
 		}),
 		parts:   lifecycle.NewGroup(context.Background(), cfg.log),
+		beats:   lifecycle.NewGroup(context.Background(), cfg.log),
 		routes:  map[string]known{},
 		greeted: map[string]*remoting.Conn{},
 	}
@@ -76,6 +78,7 @@ func (l *link) close() error {
 		return l.parts.Wait()
 	}
 	l.parts.Defer("connections", l.net.Close)
+	_ = l.beats.Stop() // nothing of it fails; a heartbeat behind the farewell would undo it
 	l.farewell()
 	return l.parts.Stop()
 }

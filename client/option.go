@@ -20,9 +20,10 @@ const (
 	producers kind = 1 << iota
 	transactionProducers
 	pullers
+	pushConsumers
 
 	anyProducer = producers | transactionProducers
-	anyClient   = anyProducer | pullers
+	anyClient   = anyProducer | pullers | pushConsumers
 )
 
 func (k kind) String() string {
@@ -33,6 +34,8 @@ func (k kind) String() string {
 		return "transaction producer"
 	case pullers:
 		return "puller"
+	case pushConsumers:
+		return "push consumer"
 	}
 	return fmt.Sprintf("kind %d", uint8(k))
 }
@@ -50,11 +53,12 @@ type config struct {
 	common
 	producer producerConfig
 	puller   pullerConfig
+	consumer consumerConfig
 }
 
 // configure gives the configuration of a client of one kind.
 func configure(k kind, opts []Option) (*config, error) {
-	c := &config{producer: newProducerConfig(), puller: newPullerConfig()}
+	c := &config{producer: newProducerConfig(), puller: newPullerConfig(), consumer: newConsumerConfig()}
 	c.timeout, c.lookUp = standardTimeout, net.DefaultResolver.LookupHost
 	for _, o := range opts {
 		if o.set == nil {
@@ -65,7 +69,7 @@ func configure(k kind, opts []Option) (*config, error) {
 		}
 		o.set(c)
 	}
-	for _, err := range []error{c.common.complete(), c.producer.check(), c.puller.check()} {
+	for _, err := range []error{c.common.complete(), c.producer.check(), c.puller.check(), c.consumer.check()} {
 		if err != nil {
 			return nil, err
 		}

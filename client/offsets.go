@@ -1,0 +1,111 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/twostage/twostage/internal/rpc"
+	"github.com/twostage/twostage/internal/wire/body"
+	"github.com/twostage/twostage/message"
+)
+
+// offsets is where a group's offsets are kept.
+type offsets interface {
+	// stored gives the offset to consume next; false when there is none.
+	stored(ctx context.Context, q Queue) (next int64, ok bool, err error)
+	// commit stores the offset to consume next. With sure it is stored when commit
+	// returns without an error.
+	commit(ctx context.Context, q Queue, next int64, sure bool) error
+	// flush writes what commit has left.
+	flush() error
+}
+
+// brokerOffsets keeps the offsets of a group with the brokers.
+type brokerOffsets struct {
+	link  *link
+	group string
+}
+
+func (o *brokerOffsets) stored(ctx context.Context, q Queue) (int64, bool, error) {
+	addr, err := o.link.master(ctx, q)
+	if err != nil {
+		return 0, false, err
+	}
+	ctx, cancel := o.link.request(ctx)
+	defer cancel()
+	next, err := rpc.StoredOffset(ctx, o.link.net, addr, o.group, q.Topic, q.ID)
+	switch {
+	case errors.Is(err, rpc.QueryNotFound):
+		return 0, false, nil
+	case err != nil:
+		return 0, false, fmt.Errorf("client: offset of group %s in %s: %w", o.group, q, public(err))
+	}
+	return next, true, nil
+}
+
+func (o *brokerOffsets) commit(ctx context.Context, q Queue, next int64, sure bool) error {
+	addr, err := o.link.master(ctx, q)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := o.link.request(ctx)
+	defer cancel()
+	send := rpc.UpdateOffsetOneWay
+	if sure {
+		send = rpc.UpdateOffset
+	}
+	if err := send(ctx, o.link.net, addr, o.group, q.Topic, q.ID, next); err != nil {
+		return fmt.Errorf("client: committing %d in %s: %w", next, q, public(err))
+	}
+	return nil
+}
+
+func (o *brokerOffsets) flush() error { return nil }
+
+// master is the address of the master of a queue's broker, which offsets, locks and
+// messages that are given back go to.
+func (l *link) master(ctx context.Context, q Queue) (string, error) {
+	r, err := l.route(ctx, q.Topic, false, false)
+	if err != nil {
+		return "", err
+	}
+	addr, ok := r.MasterAddr(q.Broker)
+	if !ok {
+		return "", fmt.Errorf("%w: broker %q of topic %q has no master", ErrNotWritable, q.Broker, q.Topic)
+	}
+	return addr, nil
+}
+
+// beginAt is where a group begins in a queue that it has no offset for. young says
+// that the queue came into being while the group was there: nothing of it is to be
+// left out.
+func (l *link) beginAt(ctx context.Context, q Queue, s Start, young bool) (int64, error) {
+	r, err := l.route(ctx, q.Topic, false, false)
+	if err != nil {
+		return 0, err
+	}
+	addr, _, ok := r.ReadAddr(q.Broker, 0)
+	if !ok {
+		return 0, fmt.Errorf("%w: %s", ErrNotReadable, q)
+	}
+	ctx, cancel := l.request(ctx)
+	defer cancel()
+	var next int64
+	switch {
+	case young || strings.HasPrefix(q.Topic, message.RetryPrefix) || s.where == body.ConsumeFromFirstOffset:
+		next, err = rpc.MinOffset(ctx, l.net, addr, q.Topic, q.ID)
+	case s.where == body.ConsumeFromTimestamp:
+		next, err = rpc.SearchOffset(ctx, l.net, addr, q.Topic, q.ID, max(s.at.UnixMilli(), 0))
+	default:
+		next, err = rpc.MaxOffset(ctx, l.net, addr, q.Topic, q.ID)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("client: beginning with %s: %w", q, public(err))
+	}
+	return next, nil
+}

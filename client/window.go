@@ -1,0 +1,206 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package client
+
+import (
+	"math"
+	"sync"
+	"sync/atomic"
+
+	"github.com/twostage/twostage/message"
+)
+
+// shut is a place that no batch has.
+const shut = math.MaxInt32
+
+// batch is the messages of one pull, in the order of their queue. Workers claim
+// them one after the other and finish them in any order, without a lock.
+type batch struct {
+	window *window
+	msgs   []*message.Received
+	end    int64 // where the next pull began
+
+	claimed  atomic.Int32 // also more than there are
+	taken    int32        // of those, once the window is shut
+	finished atomic.Int32
+	done     []atomic.Bool
+}
+
+// claim takes the next messages, at most limit, for the caller alone; from is the
+// place of the first one. None: all are taken.
+func (b *batch) claim(limit int) (from int, msgs []*message.Received) {
+	for {
+		at := b.claimed.Load()
+		n := min(int32(len(b.msgs))-at, int32(limit))
+		if n <= 0 {
+			return 0, nil
+		}
+		if b.claimed.CompareAndSwap(at, at+n) {
+			return int(at), b.msgs[at : at+n]
+		}
+	}
+}
+
+// unclaimed is how many messages nobody has taken.
+func (b *batch) unclaimed() int { return max(len(b.msgs)-int(b.claimed.Load()), 0) }
+
+// finish ends one message, once; false when it was ended before.
+func (b *batch) finish(at int) bool {
+	if b.done[at].Swap(true) {
+		return false
+	}
+	if b.window.messages.Add(-1) == b.window.low {
+		select {
+		case b.window.room <- struct{}{}:
+		default:
+		}
+	}
+	b.window.bytes.Add(-int64(b.msgs[at].Size))
+	b.finished.Add(1)
+	return true
+}
+
+// whole says whether every message is finished.
+func (b *batch) whole() bool { return int(b.finished.Load()) == len(b.msgs) }
+
+// window is what a consumer holds of a queue: what was pulled and is not consumed
+// in one piece from the beginning. It decides nothing by itself and knows no
+// clock. Messages that are finished out of order are kept until those before them
+// are: limits.span bounds how many.
+type window struct {
+	messages atomic.Int64  // not finished
+	bytes    atomic.Int64  // of the records of those
+	low      int64         // with so many messages room is told
+	room     chan struct{} // capacity 1
+
+	mu      sync.Mutex
+	batches []*batch // with an unfinished message, or behind one
+	next    int64    // offset of the next pull
+	closed  bool
+}
+
+// newWindow makes a window that tells room when it has come down to low messages.
+func newWindow(next, low int64) *window {
+	return &window{next: next, low: low, room: make(chan struct{}, 1)}
+}
+
+// add takes the messages of a pull, of which the next one begins at end. With no
+// messages it gives nil.
+func (w *window) add(msgs []*message.Received, end int64) *batch {
+	b := &batch{window: w, msgs: msgs, end: end, done: make([]atomic.Bool, len(msgs))}
+	var bytes int64
+	for _, m := range msgs {
+		bytes += int64(m.Size)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed {
+		return nil
+	}
+	w.next = end
+	if len(msgs) == 0 {
+		return nil
+	}
+	w.messages.Add(int64(len(msgs)))
+	w.bytes.Add(bytes)
+	w.batches = append(w.batches, b)
+	return b
+}
+
+// shut lets nobody claim or add any more. What was claimed goes on.
+func (w *window) shut() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed {
+		return
+	}
+	w.closed = true
+	for _, b := range w.batches {
+		b.taken = min(b.claimed.Swap(shut), int32(len(b.msgs)))
+	}
+}
+
+// running is how many messages were claimed before the window was shut and are not
+// finished.
+func (w *window) running() (n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, b := range w.batches {
+		n += int(b.taken - b.finished.Load())
+	}
+	return n
+}
+
+// abandon says that a message that was claimed will not be finished; the window is shut.
+func (w *window) abandon(b *batch) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	b.taken--
+}
+
+// trim drops the batches at the front that are done with; w.mu is held.
+func (w *window) trim() {
+	for len(w.batches) > 0 && w.batches[0].whole() {
+		w.batches[0] = nil
+		w.batches = w.batches[1:]
+	}
+}
+
+// consumed is the offset before which everything is consumed: the one to commit.
+func (w *window) consumed() int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.trim()
+	if len(w.batches) == 0 {
+		return w.next
+	}
+	return w.batches[0].first()
+}
+
+// first is the offset of the first message that is not finished, the end when all are.
+func (b *batch) first() int64 {
+	for at := range b.done {
+		if !b.done[at].Load() {
+			return b.msgs[at].QueueOffset
+		}
+	}
+	return b.end
+}
+
+// position is the offset of the next pull.
+func (w *window) position() int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.next
+}
+
+// limits bound what is held of one queue.
+type limits struct {
+	messages int   // not finished
+	bytes    int64 // of their records
+	span     int64 // from the first one that is not finished to the next pull; 0: any
+}
+
+// full says whether no more is to be pulled for now.
+func (w *window) full(l limits) bool {
+	if w.messages.Load() >= int64(l.messages) || w.bytes.Load() >= l.bytes {
+		return true
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.trim()
+	return l.span > 0 && len(w.batches) > 0 && w.next-w.batches[0].first() > l.span
+}
+
+// held tells what the window holds, for the consumer's running info.
+func (w *window) held() (first, last int64, messages int, bytes int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.trim()
+	if n := len(w.batches); n > 0 {
+		all := w.batches[n-1].msgs
+		first, last = w.batches[0].first(), all[len(all)-1].QueueOffset
+	}
+	return first, last, int(w.messages.Load()), w.bytes.Load()
+}
