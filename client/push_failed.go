@@ -19,6 +19,10 @@ const standardAttempts = 17
 // failed gives messages back whose handler failed. What the broker does not take
 // is given back later; until then the group's offset does not go beyond it.
 func (c *PushConsumer) failed(j job, at int, msgs []*message.Received, err error) {
+	if c.ctx.Err() != nil { // Close has ended it: who has the queue next begins with them
+		j.window.abandon(j.batch, len(msgs))
+		return
+	}
 	level := levelOf(err)
 	j.queue.sub.figures.fails(len(msgs))
 	for i, m := range msgs {
@@ -112,7 +116,7 @@ func (c *PushConsumer) giveBackLater(ctx context.Context) error {
 			case err == nil:
 				r.finish(r.at)
 			case r.queue.leaving.Load() || r.queue.current() != r.window:
-				r.window.abandon(r.batch)
+				r.window.abandon(r.batch, 1)
 			default:
 				c.log.Warn("client: message not given back, trying again", "message", r.msgs[r.at].ID(), "err", err)
 				c.back.add(r)

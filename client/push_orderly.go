@@ -105,13 +105,15 @@ func (c *PushConsumer) consumeInOrder(ctx context.Context, a *assigned) {
 	work, cancel := context.WithCancelCause(c.ctx)
 	defer cancel(nil)
 	for ctx.Err() == nil {
+		period := fullPeriod
 		if !c.paused.Load() && c.holds(a) {
 			if b := a.current().front(); b != nil {
 				c.consumeFront(ctx, work, a, b)
 				continue
 			}
+			period = time.Second
 		}
-		t := time.NewTimer(fullPeriod)
+		t := time.NewTimer(period)
 		select {
 		case <-ctx.Done():
 		case <-a.fresh:
@@ -149,9 +151,7 @@ func (c *PushConsumer) consumeFront(ctx, work context.Context, a *assigned, b *b
 		c.slots <- struct{}{}
 		if !next { // who has the queue next begins with them
 			b.window.shut()
-			for range msgs {
-				b.window.abandon(b)
-			}
+			b.window.abandon(b, len(msgs))
 			return
 		}
 	}

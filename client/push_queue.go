@@ -5,7 +5,6 @@ package client
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -40,7 +39,7 @@ type assigned struct {
 	locked    time.Time          // when the lock was granted last
 	fresh     chan struct{}      // capacity 1: messages came (orderly)
 	pulled    time.Time          // when the last pull was answered
-	consumed  time.Time          // when a message was consumed last
+	consumed  time.Time          // when it was last seen that messages were consumed
 }
 
 // stop has the queue given up.
@@ -149,8 +148,12 @@ func (c *PushConsumer) pulls(ctx context.Context, a *assigned) {
 			c.commitNow(a)
 			continue
 		}
+		stuck := got.next == w.position()
 		b := w.add(got.messages, got.next)
 		if b == nil {
+			if stuck && time.Since(begun) < fullPeriod {
+				wait(ctx, fullPeriod) // the broker does not hold pulls
+			}
 			continue
 		}
 		if c.cfg.orderly {
@@ -213,15 +216,16 @@ func (c *PushConsumer) pull(ctx context.Context, a *assigned, w *window, from in
 	}
 	answer, err := rpc.Pull(ctx, connCaller{conn}, addr, &h)
 	if err != nil {
-		if errors.Is(err, rpc.SubscriptionNotLatest) || errors.Is(err, rpc.Code(wire.SubscriptionNotExist)) {
+		switch code, _ := rpc.CodeOf(err); code {
+		case wire.SubscriptionNotExist, wire.SubscriptionNotLatest, wire.FilterDataNotExist, wire.FilterDataNotLatest:
 			c.link.forgetGreetings() // the broker does not know, or no longer
 		}
 		return got, 0, public(err)
 	}
 	a.mu.Lock()
 	a.pulled = time.Now()
-	if a.window == w && h.CommitOffset > 0 {
-		a.committed = h.CommitOffset
+	if a.window == w && h.CommitOffset > 0 && h.CommitOffset != a.committed {
+		a.committed, a.consumed = h.CommitOffset, a.pulled
 	}
 	a.mu.Unlock()
 	got.next, got.moved = answer.Header.NextBeginOffset, answer.Code == wire.PullOffsetMoved
@@ -297,7 +301,7 @@ func (c *PushConsumer) commit(ctx context.Context, a *assigned, sure bool) error
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.window == w {
-		a.committed = next
+		a.committed, a.consumed = next, time.Now()
 	}
 	return nil
 }

@@ -49,10 +49,13 @@ func cmpQueues(a, b Queue) int {
 func (c *PushConsumer) steer(ctx context.Context, settled bool) error {
 	period := rebalancePeriod
 	for {
-		if settled {
+		switch {
+		case settled:
 			period = rebalancePeriod
-		} else {
-			period = min(max(period%rebalancePeriod, retryPeriod/2)*2, rebalancePeriod)
+		case period == rebalancePeriod:
+			period = retryPeriod
+		default:
+			period = min(2*period, rebalancePeriod)
 		}
 		t := time.NewTimer(period)
 		select {

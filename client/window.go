@@ -23,6 +23,7 @@ type batch struct {
 
 	claimed  atomic.Int32 // also more than there are
 	taken    int32        // of those, once the window is shut
+	left     int32        // of those claimed, that will not be finished
 	finished atomic.Int32
 	done     []atomic.Bool
 }
@@ -121,22 +122,23 @@ func (w *window) shut() {
 	}
 }
 
-// running is how many messages were claimed before the window was shut and are not
+// running is how many messages were claimed before the window was shut and are to be
 // finished.
 func (w *window) running() (n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, b := range w.batches {
-		n += int(b.taken - b.finished.Load())
+		n += int(b.taken - b.left - b.finished.Load())
 	}
 	return n
 }
 
-// abandon says that a message that was claimed will not be finished; the window is shut.
-func (w *window) abandon(b *batch) {
+// abandon says that messages that were claimed will not be finished; the window is
+// to be shut.
+func (w *window) abandon(b *batch, messages int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	b.taken--
+	b.left += int32(messages)
 }
 
 // trim drops the batches at the front that are done with; w.mu is held.
