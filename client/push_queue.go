@@ -237,7 +237,7 @@ func (c *PushConsumer) pull(ctx context.Context, a *assigned, w *window, from in
 
 // decode gives the messages of a pull that the subscription wants, as handlers are to see them.
 func (c *PushConsumer) decode(a *assigned, records []byte) ([]*message.Received, error) {
-	all, err := message.DecodeReceived(records)
+	all, err := message.TakeReceived(records)
 	if err != nil {
 		return nil, err
 	}

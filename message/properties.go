@@ -36,13 +36,20 @@ type Properties map[string]string
 
 // ParseProperties reads properties text. Pieces that are no property are
 // skipped, as RocketMQ does; the result is never nil. b is copied.
-func ParseProperties(b []byte) Properties {
-	p := make(Properties, bytes.Count(b, []byte{valueMark}))
-	for rest := string(b); rest != ""; {
-		var piece string
-		piece, rest, _ = strings.Cut(rest, string(rune(propertyMark)))
-		if name, value, _ := strings.Cut(piece, string(rune(valueMark))); name != "" && value != "" {
-			p[name] = value
+func ParseProperties(b []byte) Properties { return parseProperties(string(b)) }
+
+// parseProperties is ParseProperties; names and values are parts of text.
+func parseProperties(text string) Properties {
+	p := make(Properties, strings.Count(text, "\x01"))
+	for text != "" {
+		piece := text
+		if i := strings.IndexByte(text, propertyMark); i >= 0 {
+			piece, text = text[:i], text[i+1:]
+		} else {
+			text = ""
+		}
+		if i := strings.IndexByte(piece, valueMark); i > 0 && i < len(piece)-1 {
+			p[piece[:i]] = piece[i+1:]
 		}
 	}
 	return p
