@@ -4,7 +4,6 @@
 package vfs
 
 import (
-	"bytes"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -156,7 +155,8 @@ func (e *ending) file(f *inode) *inode {
 	f.mu.Lock() // not RLock: waits for writes under way, and later ones see dead
 	defer f.mu.Unlock()
 	left := newInode(e.space)
-	left.buf = bytes.Clone(f.buf)
+	// Room for all that was ever there, so that sectors can be put back whole.
+	left.buf = f.written.copyOf(f.buf, max(f.durableSize, int64(len(f.buf))))
 	left.allocated, left.written = slices.Clone(f.allocated), slices.Clone(f.written)
 	if e.kill {
 		left.durableSize = f.durableSize
@@ -172,9 +172,8 @@ func (e *ending) file(f *inode) *inode {
 // tear makes left, a copy of f, what the power cut leaves of f.
 func (e *ending) tear(f, left *inode) {
 	size := e.size(f.durableSize, int64(len(f.buf)))
-	// Room for all that was ever there, so that sectors can be put back whole.
-	whole := max(f.durableSize, int64(len(f.buf)))
-	left.buf = append(left.buf, make([]byte, whole-int64(len(left.buf)))...)
+	whole := int64(cap(left.buf))
+	left.buf = left.buf[:whole]
 	for _, s := range f.dirtySectors() {
 		if s*sectorSize >= whole || e.keep(e.options.Data) {
 			continue // written and cut off again, or kept

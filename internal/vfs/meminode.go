@@ -215,3 +215,16 @@ func (b *blockSet) cutFrom(first int64) (removed int64) {
 	}
 	return removed
 }
+
+// copyOf copies what of buf lies in the blocks of the set, the rest being zeros, into a
+// buffer of its length with room for size. A large file that nobody wrote costs next
+// to nothing.
+func (b blockSet) copyOf(buf []byte, size int64) []byte {
+	made := make([]byte, len(buf), size)
+	for block := int64(0); block*blockSize < int64(len(buf)); block++ {
+		if b.has(block) {
+			copy(made[block*blockSize:], buf[block*blockSize:min((block+1)*blockSize, int64(len(buf)))])
+		}
+	}
+	return made
+}
