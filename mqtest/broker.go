@@ -137,7 +137,7 @@ func (b *Broker) end() error {
 	if b.run == nil {
 		return nil
 	}
-	b.port.heal()
+	b.port.faults.heal()
 	b.run.end()
 	err := <-b.run.ended
 	b.run = nil

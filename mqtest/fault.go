@@ -29,22 +29,16 @@ func (b *Broker) Partition(ways ...Way) {
 	if len(ways) == 0 {
 		ways = []Way{FromClients, ToClients}
 	}
-	b.port.faults.set(func(f *faults) {
-		for _, w := range ways {
-			if f.held[w] == nil {
-				f.held[w] = make(chan struct{})
-			}
-		}
-	}, false)
+	b.port.faults.hold(ways)
 }
 
 // Heal ends Partition and Slow. What was held back arrives.
-func (b *Broker) Heal() { b.port.heal() }
+func (b *Broker) Heal() { b.port.faults.heal() }
 
 // Slow has what clients send arrive later, by d at least and, while more arrives, 2d
 // at most. Answers take no longer. 0 ends it.
 func (b *Broker) Slow(d time.Duration) {
-	b.port.faults.set(func(f *faults) { f.delay = max(d, 0) }, false)
+	b.port.faults.slow(d)
 }
 
 // faults are those of a port.
@@ -52,16 +46,35 @@ type faults struct {
 	mu    sync.Mutex
 	held  [2]chan struct{} // by Way; closed when it ends, nil: nothing is held back
 	delay time.Duration    // of FromClients
+	hurry chan struct{}    // closed when the delay ends; nil: there is none
 }
 
-// set changes the faults, and ends what is held back.
-func (f *faults) set(change func(*faults), heal bool) {
+func (f *faults) hold(ways []Way) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	change(f)
-	if !heal {
-		return
+	for _, w := range ways {
+		if f.held[w] == nil {
+			f.held[w] = make(chan struct{})
+		}
 	}
+}
+
+// slow ends the delay that there is, also for what waits, and begins another.
+func (f *faults) slow(d time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.delay > 0 {
+		close(f.hurry)
+	}
+	if f.delay = max(d, 0); f.delay > 0 {
+		f.hurry = make(chan struct{})
+	}
+}
+
+func (f *faults) heal() {
+	f.slow(0)
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	for w, held := range f.held {
 		if held != nil {
 			close(held)
@@ -73,13 +86,14 @@ func (f *faults) set(change func(*faults), heal bool) {
 // pass waits until something may go on its way; false: done came first.
 func (f *faults) pass(w Way, done <-chan struct{}) bool {
 	f.mu.Lock()
-	delay := f.delay
+	delay, hurry := f.delay, f.hurry
 	f.mu.Unlock()
 	if w == FromClients && delay > 0 {
 		t := time.NewTimer(delay)
 		defer t.Stop()
 		select {
 		case <-t.C:
+		case <-hurry:
 		case <-done:
 			return false
 		}

@@ -85,12 +85,21 @@ func TestSlowBrokerTakesItsTime(t *testing.T) {
 	c.Broker(0).Slow(time.Hour)
 	ctx, cancel := context.WithTimeout(context.Background(), late)
 	defer cancel()
+	if _, err := p.Send(ctx, message.New("orders", []byte("very late"))); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a send that takes an hour: %v", err)
+	}
+	c.Broker(0).Heal() // not in an hour
+	send(t, p, "then")
+	wantBodies(t, c, "before", "late", "then", "very late")
+	c.Broker(0).Slow(time.Hour)
+	ctx, cancel = context.WithTimeout(context.Background(), late)
+	defer cancel()
 	if _, err := p.Send(ctx, message.New("orders", []byte("never"))); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("a send that takes an hour: %v", err)
 	}
-	c.Broker(0).Stop() // does not wait for an hour
+	c.Broker(0).Kill() // does not wait either
 	c.Broker(0).Start()
-	wantBodies(t, c, "before", "late")
+	wantBodies(t, c, "before", "late", "then", "very late")
 }
 
 // half leaves a transaction to its check-backs, which decide answers.

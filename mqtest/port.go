@@ -9,9 +9,13 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"time"
 
 	"github.com/twostage/twostage/internal/remoting"
 )
+
+// acceptAgain is the wait after a connection could not be accepted.
+const acceptAgain = 5 * time.Millisecond
 
 // port is the TCP address of a broker, which it keeps while the broker is stopped,
 // so that nobody else gets it. It gives the broker the ends of links.
@@ -44,7 +48,9 @@ func (p *port) accept() {
 		switch {
 		case errors.Is(err, net.ErrClosed):
 			return
-		case err == nil:
+		case err != nil: // too many open files, say
+			time.Sleep(acceptAgain)
+		default:
 			p.admit(tcp)
 		}
 	}
@@ -90,9 +96,6 @@ func (p *port) listen(string) (net.Listener, error) {
 	return p.in, nil
 }
 
-// heal lets everything through again.
-func (p *port) heal() { p.faults.set(func(f *faults) { f.delay = 0 }, true) }
-
 // reset ends all connections.
 func (p *port) reset() {
 	p.mu.Lock()
@@ -114,7 +117,7 @@ func (p *port) revive() {
 	p.mu.Lock()
 	p.dead = false
 	p.mu.Unlock()
-	p.heal()
+	p.faults.heal()
 }
 
 func (p *port) killed() bool {
