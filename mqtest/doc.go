@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package mqtest runs a name server and brokers inside a test: the real ones, with
-// real connections and their data in memory. It works on Linux, macOS and Windows.
+// real connections and their data in memory. It needs nothing of Linux.
 //
 //	func TestOrders(t *testing.T) {
 //		cluster := mqtest.Start(t)
