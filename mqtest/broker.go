@@ -48,9 +48,9 @@ func (b *Broker) Addr() string { return b.port.ln.Addr().String() }
 // Start starts a broker that is stopped, with the data it has left. It returns when
 // the broker serves and is in the routes. A broker that runs goes on.
 func (b *Broker) Start() {
-	b.c.helper()()
+	b.c.t.Helper()
 	if err := b.start(); err != nil {
-		b.c.fail(err)
+		b.c.t.Fatalf("mqtest: %v", err)
 	}
 }
 
@@ -58,9 +58,9 @@ func (b *Broker) Start() {
 // answers what it can and writes everything down. A partition is healed first. A
 // broker that is stopped stays so.
 func (b *Broker) Stop() {
-	b.c.helper()()
+	b.c.t.Helper()
 	if err := b.end(); err != nil {
-		b.c.fail(err)
+		b.c.t.Fatalf("mqtest: %v", err)
 	}
 }
 

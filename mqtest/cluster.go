@@ -20,7 +20,7 @@ import (
 // its brokers may be called from several goroutines.
 type Cluster struct {
 	o       *options
-	t       testing.TB // nil: there is no test
+	t       tester
 	group   *lifecycle.Group
 	servers string // host:port
 	brokers []*Broker
@@ -32,7 +32,14 @@ type Cluster struct {
 // is wrong.
 func Start(t testing.TB, opts ...Option) *Cluster {
 	t.Helper()
-	c, err := start(t, opts)
+	o, err := newOptions(opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o.log == nil {
+		o.log = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+	}
+	c, err := start(t, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,24 +52,22 @@ func Start(t testing.TB, opts ...Option) *Cluster {
 }
 
 // New is Start where there is no testing.TB, as in an Example. Close ends the
-// cluster.
-func New(opts ...Option) (*Cluster, error) { return start(nil, opts) }
-
-func start(t testing.TB, opts []Option) (*Cluster, error) {
+// cluster. What would end a test panics.
+func New(opts ...Option) (*Cluster, error) {
 	o, err := newOptions(opts)
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case o.log != nil:
-	case t != nil:
-		o.log = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
-	default:
+	if o.log == nil {
 		o.log = slog.New(slog.DiscardHandler)
 	}
+	return start(noTest{}, o)
+}
+
+func start(t tester, o *options) (*Cluster, error) {
 	c := &Cluster{o: o, t: t, group: lifecycle.NewGroup(context.Background(), o.log)}
 	c.close = sync.OnceValue(c.group.Stop)
-	err = c.startNameServer()
+	err := c.startNameServer()
 	for i := 0; err == nil && i < o.brokers; i++ {
 		err = c.addBroker(fmt.Sprintf("broker-%c", 'a'+i))
 	}
@@ -86,9 +91,9 @@ func (c *Cluster) Brokers() []*Broker { return append([]*Broker(nil), c.brokers.
 
 // Broker is broker i, from 0 on.
 func (c *Cluster) Broker(i int) *Broker {
-	c.helper()()
+	c.t.Helper()
 	if i < 0 || i >= len(c.brokers) {
-		c.fail(fmt.Errorf("there is no broker %d of %d: see Brokers", i, len(c.brokers)))
+		c.t.Fatalf("mqtest: there is no broker %d of %d: see Brokers", i, len(c.brokers))
 	}
 	return c.brokers[i]
 }
@@ -120,19 +125,14 @@ func (c *Cluster) addBroker(name string) error {
 	return b.start()
 }
 
-// helper marks a method of ours as a helper of the test, when there is one.
-func (c *Cluster) helper() func() {
-	if c.t == nil {
-		return func() {}
-	}
-	return c.t.Helper
+// tester is what failures are told to.
+type tester interface {
+	Helper()
+	Fatalf(format string, args ...any)
 }
 
-// fail ends the test, or panics where there is none.
-func (c *Cluster) fail(err error) {
-	c.helper()()
-	if c.t == nil {
-		panic(fmt.Sprintf("mqtest: %v", err))
-	}
-	c.t.Fatalf("mqtest: %v", err)
-}
+// noTest stands for the test where there is none.
+type noTest struct{}
+
+func (noTest) Helper()                           {}
+func (noTest) Fatalf(format string, args ...any) { panic(fmt.Sprintf(format, args...)) }

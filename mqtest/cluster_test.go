@@ -225,6 +225,27 @@ func TestKeysAreTheTestsOwnOrRefused(t *testing.T) {
 	}
 }
 
+// Without a test there is nobody to fail, and what is wrong is not passed over.
+func TestWithoutATestFailuresPanic(t *testing.T) {
+	t.Parallel()
+	c, err := mqtest.New()
+	must(t, err)
+	defer c.Close()
+	panics := func(says string, do func()) {
+		defer func() {
+			if text := fmt.Sprint(recover()); !strings.Contains(text, says) {
+				t.Errorf("%q does not say %q", text, says)
+			}
+		}()
+		do()
+	}
+	panics("no broker 1 of 1", func() { c.Broker(1) })
+	c.Broker(0).Stop()
+	panics(`topic "orders" on broker-a`, func() { c.CreateTopic("orders", 1) })
+	c.Broker(0).Start()
+	panics("-1", func() { c.CreateTopic("orders", -1) })
+}
+
 // Nothing is said as long as nothing goes wrong, also about what a test makes crash.
 func TestLogIsQuiet(t *testing.T) {
 	t.Parallel()

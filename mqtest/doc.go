@@ -34,8 +34,8 @@
 //
 // The brokers know nothing of this: each gets a listener whose connections come
 // from the port, which keeps its TCP listener for as long as the cluster lives. A
-// link looks at what the broker sends frame by frame; what is no frame, as under
-// TLS, it hands on unseen. A broker's own connection to the name server has no link.
+// link looks at what the broker sends frame by frame. A broker's own connection to
+// the name server has no link.
 //
 // # Configuration
 //

@@ -83,8 +83,7 @@ func (l *link) answers() {
 			break
 		}
 		n := int(binary.BigEndian.Uint32(size))
-		if n < 4 || n > wire.MaxFrame { // no frame, and so nothing behind it is one
-			l.rest(r)
+		if n > wire.MaxFrame { // no broker sends that
 			break
 		}
 		if n += 4; cap(frame) < n {
@@ -118,18 +117,4 @@ func (l *link) flush(w *bufio.Writer) bool {
 		return false
 	}
 	return true
-}
-
-// rest carries bytes as they come.
-func (l *link) rest(r io.Reader) {
-	buf := make([]byte, linkBuffer)
-	for {
-		n, err := r.Read(buf)
-		if !l.p.faults.pass(ToClients, l.done) {
-			return
-		}
-		if _, failed := l.tcp.Write(buf[:n]); failed != nil || err != nil {
-			return
-		}
-	}
 }

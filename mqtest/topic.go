@@ -5,7 +5,6 @@ package mqtest
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/twostage/twostage/internal/remoting"
@@ -26,7 +25,7 @@ const permReadWrite = 6
 // first message to a topic creates it, as in production: it is in the routes, and can
 // be consumed, a moment after the message was stored.
 func (c *Cluster) CreateTopic(name string, queues int) {
-	c.helper()()
+	c.t.Helper()
 	client := remoting.NewClient(remoting.ClientConfig{Logger: c.o.log})
 	defer client.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), createTimeout)
@@ -37,7 +36,7 @@ func (c *Cluster) CreateTopic(name string, queues int) {
 			Perm: permReadWrite, TopicFilterType: "SINGLE_TAG",
 		})
 		if err != nil {
-			c.fail(fmt.Errorf("topic %q on %s: %w", name, b.name, err))
+			c.t.Fatalf("mqtest: topic %q on %s: %v", name, b.name, err)
 		}
 	}
 }
