@@ -22,7 +22,7 @@ race: deps ## every unit test again, under the race detector
 lint: ## vet, format, layers, staticcheck; the public packages on other systems
 	$(GO) vet ./... && test -z "$$(gofmt -l $$(git ls-files '*.go'))"
 	$(GO) test ./internal/lint && $(GO) run $(STATICCHECK) ./...
-	for os in darwin windows; do GOOS=$$os $(GO) vet ./message/... ./client/... ./mqtest/... || exit 1; done
+	for os in darwin windows; do GOOS=$$os $(GO) vet ./message/... ./client/... ./sqltx/... ./mqtest/... || exit 1; done
 
 fuzz: ## every fuzz target for FUZZTIME, twice as many side by side as there are cores
 	GO=$(GO) scripts/fuzz $(FUZZTIME)

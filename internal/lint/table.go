@@ -108,7 +108,7 @@ var table = []row{
 		goroutines: "the parts of a lifecycle.Group that another file of it makes",
 	},
 
-	{path: "sqltx", layer: 6},
+	{path: "sqltx", layer: 6, never: []string{"internal"}, thirdParty: nothing},
 	{path: "internal/node", layer: 6},
 	{path: "internal/dashboard", layer: 6},
 	{path: "internal/cli", layer: 6, also: []string{"internal/node", "internal/dashboard"}},

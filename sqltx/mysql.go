@@ -1,0 +1,104 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package sqltx
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// mysql is MySQL and MariaDB, InnoDB: an INSERT of a key that another transaction
+// has inserted waits for the end of that one, for innodb_lock_wait_timeout, at
+// every level. A deadlock rolls a whole transaction back, DDL commits it; what
+// comes after either is committed by itself.
+type mysql struct{}
+
+func (mysql) types() columns {
+	return columns{
+		word: func(n int) string {
+			return "VARCHAR(" + strconv.Itoa(n) + ") CHARACTER SET ascii COLLATE ascii_bin"
+		},
+		bytes: "LONGBLOB", counter: "BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY", tableOptions: " ENGINE=InnoDB",
+	}
+}
+
+func (mysql) insertNew(table, columns, values string) string {
+	return "INSERT IGNORE INTO " + table + " (" + columns + ") VALUES (" + values + ")"
+}
+
+func (mysql) placeholder(int) string { return "?" }
+func (mysql) guarded() bool          { return true }
+
+func (mysql) clock() string { return "SELECT CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)" }
+
+func (mysql) inspect(ctx context.Context, conn *sql.Conn, level sql.IsolationLevel) error {
+	if level != sql.LevelDefault {
+		return nil // Open has looked at it
+	}
+	var name, value string
+	err := conn.QueryRowContext(ctx, "SHOW VARIABLES WHERE Variable_name IN ('transaction_isolation', 'tx_isolation')").Scan(&name, &value)
+	if err != nil {
+		return fmt.Errorf("the isolation level: %w", err)
+	}
+	switch strings.ReplaceAll(strings.ToUpper(value), " ", "-") {
+	case "READ-COMMITTED", "REPEATABLE-READ", "SERIALIZABLE":
+		return nil
+	}
+	return fmt.Errorf("%s is %s: what is not committed must not be seen; set READ-COMMITTED or REPEATABLE-READ, or give WithIsolation", name, value)
+}
+
+// create: MySQL has no transactions over DDL, and serializes it by itself.
+func (mysql) create(ctx context.Context, conn *sql.Conn, statements []string) error {
+	return execAll(ctx, conn, statements)
+}
+
+// short takes the default level: READ COMMITTED is refused where the binary log
+// has statements. Its reads lock, and so see what is committed.
+func (mysql) short(ctx context.Context, conn *sql.Conn, wait time.Duration, f func(q querier) error) (failed error) {
+	var former int64
+	if err := conn.QueryRowContext(ctx, "SELECT @@SESSION.innodb_lock_wait_timeout").Scan(&former); err != nil {
+		return err
+	}
+	seconds := max((wait+time.Second-1)/time.Second, 1)
+	if err := setLockWait(ctx, conn, int64(seconds)); err != nil {
+		return err
+	}
+	defer func() {
+		if err := setLockWait(context.WithoutCancel(ctx), conn, former); err != nil {
+			discard(conn)
+		}
+	}()
+	tx, err := conn.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	if err := f(tx); err != nil {
+		return errors.Join(err, ended(tx.Rollback()))
+	}
+	return tx.Commit()
+}
+
+func setLockWait(ctx context.Context, conn *sql.Conn, seconds int64) error {
+	_, err := conn.ExecContext(ctx, "SET SESSION innodb_lock_wait_timeout = "+strconv.FormatInt(seconds, 10))
+	return err
+}
+
+// ended leaves out that a transaction is over already.
+func ended(err error) error {
+	if errors.Is(err, sql.ErrTxDone) {
+		return nil
+	}
+	return err
+}
+
+// fresh: a locking read sees what is committed, at every level.
+func (mysql) fresh(ctx context.Context, q querier, table, name string) (v int64, err error) {
+	err = q.QueryRowContext(ctx, "SELECT value FROM "+table+" WHERE name = ? LOCK IN SHARE MODE", name).Scan(&v)
+	return v, err
+}

@@ -1,0 +1,109 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package sqltx
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twostage/twostage/message"
+)
+
+// errDone: a message was consumed before.
+var errDone = errors.New("sqltx: the message was consumed before")
+
+// Once consumes m exactly once in effect: it runs fn in a transaction of d in
+// which it also records the message's id, and commits. If m was consumed before,
+// by this process or another, it returns nil and does not call fn; if that is
+// going on elsewhere, it waits for its end.
+//
+// If fn returns an error or panics, or ctx ends, all is rolled back. An error says
+// that m is to be delivered again: it may be committed all the same, where the
+// database did not answer, and then is not done a second time. fn must not end tx
+// itself.
+func Once(ctx context.Context, d *DB, m *message.Received, fn func(ctx context.Context, tx *sql.Tx) error) error {
+	switch {
+	case d == nil:
+		return errors.New("sqltx: Once without a database")
+	case m == nil:
+		return errors.New("sqltx: Once without a message")
+	case fn == nil:
+		return errors.New("sqltx: Once without a function")
+	}
+	claimed := false
+	_, err := d.within(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		first, err := d.Claim(ctx, tx, m)
+		if err == nil && !first {
+			return errDone
+		}
+		claimed = err == nil
+		return err
+	}, fn, nil)
+	switch {
+	case !claimed && errors.Is(err, errDone):
+		return nil
+	case err != nil && !claimed && d.consumed(ctx, m):
+		return nil // somebody else did, meanwhile
+	}
+	return err
+}
+
+// Claim records in tx that m is consumed, and tells whether it is the first to do
+// so. It is what Once consists of, for those that have a transaction already, such
+// as the function of a Run: if Claim returns false, the work is done and tx has to
+// be rolled back. It waits for other transactions that claim the same message.
+//
+// An error that matches ErrForgotten says that m is so old that nobody knows.
+func (d *DB) Claim(ctx context.Context, tx *sql.Tx, m *message.Received) (first bool, err error) {
+	id := identity(m)
+	now := d.now()
+	born := m.BornTime
+	if born.IsZero() {
+		born = now
+	}
+	// No row that is deleted stands for a message that was born after the horizon.
+	seen := max(now.UnixMilli(), born.UnixMilli())
+	n, err := affected(tx.ExecContext(ctx, d.stmt.insertConsumed, d.consumer(), word(id), seen))
+	if err != nil {
+		return false, fmt.Errorf("sqltx: recording message %s: %w", id, err)
+	}
+	if n == 0 {
+		return false, nil
+	}
+	horizon, err := d.g.fresh(ctx, tx, d.stmt.state, consumedHorizon)
+	if err != nil {
+		return false, fmt.Errorf("sqltx: the horizon: %w", err)
+	}
+	if born.UnixMilli() < horizon {
+		return false, fmt.Errorf("%w: message %s was born at %v, records before %v are gone", ErrForgotten, id, born.UTC(), time.UnixMilli(horizon).UTC())
+	}
+	return true, nil
+}
+
+// consumed tells whether m is known to be consumed.
+func (d *DB) consumed(ctx context.Context, m *message.Received) bool {
+	var seen int64
+	return d.db.QueryRowContext(ctx, d.stmt.findConsumed, d.consumer(), word(identity(m))).Scan(&seen) == nil
+}
+
+func (d *DB) consumer() string {
+	if d.cfg.consumer == "" {
+		return "-"
+	}
+	return word(d.cfg.consumer)
+}
+
+// identity is what stays the same however often a message is stored: its unique
+// key, or the id that it had before it was sent back or became a dead letter.
+func identity(m *message.Received) string {
+	for _, id := range []string{m.UniqueKey(), m.Property(message.PropertyDLQOriginMessageID), m.Property(message.PropertyOriginMessageID)} {
+		if id != "" {
+			return id
+		}
+	}
+	return m.OffsetID()
+}
