@@ -37,7 +37,7 @@ func TestCheckRefusesAfterTheLimit(t *testing.T) {
 	if _, err := p.run(t.Context(), func(context.Context, *sql.Tx) error { return errWork }); !errors.Is(err, errWork) {
 		t.Fatal(err)
 	}
-	half := w.half()
+	half := w.Half()
 	other.clock = 59 * time.Second
 	wantCheck(t, other, half, client.Unknown)
 	if n := w.rows(p, "sqltx_marker"); n != 0 {
@@ -59,18 +59,18 @@ func TestCheckWhileTheFunctionRuns(t *testing.T) {
 	p.clock, other.clock = -2*time.Minute, 0 // for the other the limit is over
 	res, err := p.run(t.Context(), func(ctx context.Context, tx *sql.Tx) error {
 		p.clock = 0
-		wantCheck(t, p, w.half(), client.Unknown)
-		wantCheck(t, other, w.half(), client.Rollback)
-		wantCheck(t, p, w.half(), client.Unknown)
+		wantCheck(t, p, w.Half(), client.Unknown)
+		wantCheck(t, other, w.Half(), client.Rollback)
+		wantCheck(t, p, w.Half(), client.Unknown)
 		return writes("a")(ctx, tx)
 	})
 	if !errors.Is(err, ErrRefused) || res.Outcome != client.Rollback {
 		t.Errorf("%+v, %v", res, err)
 	}
-	if w.work(p) != 0 || !slices.Equal(w.told(), []string{"rollback"}) {
-		t.Errorf("%d rows, told %q", w.work(p), w.told())
+	if w.work(p) != 0 || !slices.Equal(w.Told(), []string{"rollback"}) {
+		t.Errorf("%d rows, told %q", w.work(p), w.Told())
 	}
-	wantCheck(t, p, w.half(), client.Rollback)
+	wantCheck(t, p, w.Half(), client.Rollback)
 }
 
 // The snapshot that the function reads from is older than the refusal.
@@ -83,7 +83,7 @@ func TestCheckWhileTheFunctionReads(t *testing.T) {
 		if err := tx.QueryRowContext(ctx, "SELECT COUNT(*) FROM sqltx_marker").Scan(&n); err != nil {
 			t.Error(err)
 		}
-		wantCheck(t, other, w.half(), client.Rollback)
+		wantCheck(t, other, w.Half(), client.Rollback)
 		return nil
 	})
 	if !errors.Is(err, ErrRefused) {
@@ -100,13 +100,13 @@ func TestCheckWaitsForTheLockAndNotForLong(t *testing.T) {
 		if err := writes("a")(ctx, tx); err != nil {
 			t.Error(err)
 		}
-		wantCheck(t, other, w.half(), client.Unknown)
+		wantCheck(t, other, w.Half(), client.Unknown)
 		return nil
 	})
 	if err != nil || w.work(p) != 1 {
 		t.Errorf("%v, %d rows", err, w.work(p))
 	}
-	wantCheck(t, other, w.half(), client.Commit)
+	wantCheck(t, other, w.Half(), client.Commit)
 	var ms int
 	if err := other.db.QueryRow("PRAGMA busy_timeout").Scan(&ms); err != nil || ms != 2000 {
 		t.Errorf("busy_timeout is %d afterwards, %v", ms, err)
@@ -126,7 +126,7 @@ func TestCheckOfWhatIsNotRuns(t *testing.T) {
 		"another transaction": func(p message.Properties) { p[PropertyBegan] = "12345" },
 	} {
 		t.Run(name, func(t *testing.T) {
-			m := *w.half()
+			m := *w.Half()
 			m.Properties = message.ParseProperties(m.Properties.Append(nil))
 			spoil(m.Properties)
 			wantCheck(t, p, &m, client.Unknown)
@@ -147,5 +147,5 @@ func TestCheckWithoutTheDatabase(t *testing.T) {
 	if err := gone.db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	wantCheck(t, gone, w.half(), client.Unknown)
+	wantCheck(t, gone, w.Half(), client.Unknown)
 }

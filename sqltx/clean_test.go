@@ -36,7 +36,7 @@ func TestCleanByAge(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.clean(p, cleanBatch+1)
-	wantCheck(t, p, w.half(), client.Commit)
+	wantCheck(t, p, w.Half(), client.Commit)
 	p.clock = 239 * time.Hour
 	w.clean(p, 0)
 	p.clock = 241 * time.Hour
@@ -57,7 +57,7 @@ func TestHorizon(t *testing.T) {
 	w.clean(other, 1)
 	for _, clock := range []time.Duration{0, 2 * time.Minute, 100 * time.Hour, 300 * time.Hour} {
 		p.clock = clock
-		wantCheck(t, p, w.half(), client.Unknown)
+		wantCheck(t, p, w.Half(), client.Unknown)
 	}
 	if n := w.rows(p, "sqltx_marker"); n != 0 {
 		t.Errorf("%d refusals", n)
@@ -72,9 +72,9 @@ func TestRetentionWithoutCleaning(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.clock = 241 * time.Hour
-	wantCheck(t, p, w.half(), client.Unknown)
+	wantCheck(t, p, w.Half(), client.Unknown)
 	p.clock = 239 * time.Hour
-	wantCheck(t, p, w.half(), client.Rollback)
+	wantCheck(t, p, w.Half(), client.Rollback)
 }
 
 // A process stands still until its refusal is cleaned away: it must not commit.
@@ -83,7 +83,7 @@ func TestRunBelowTheHorizon(t *testing.T) {
 	p, other := w.process(), w.process()
 	res, err := p.run(t.Context(), func(ctx context.Context, tx *sql.Tx) error {
 		other.clock = 2 * time.Minute
-		wantCheck(t, other, w.half(), client.Rollback)
+		wantCheck(t, other, w.Half(), client.Rollback)
 		other.clock = 241 * time.Hour
 		w.clean(other, 1)
 		return writes("a")(ctx, tx)

@@ -18,7 +18,7 @@ import (
 
 // received is a message as a consumer gets it.
 func received(key string, age time.Duration) *message.Received {
-	m := &message.Received{Message: *message.New("T", []byte("x")), BornTime: time.Now().Add(-age), StoreHost: netip.MustParseAddrPort(brokerAddr)}
+	m := &message.Received{Message: *message.New("T", []byte("x")), BornTime: time.Now().Add(-age), StoreHost: netip.MustParseAddrPort("127.0.0.1:10911")}
 	m.SetUniqueKey(key)
 	return m
 }

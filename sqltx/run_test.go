@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/twostage/twostage/client"
-	"github.com/twostage/twostage/internal/remoting"
 	"github.com/twostage/twostage/internal/wire"
 	"github.com/twostage/twostage/message"
 )
@@ -27,13 +26,13 @@ func TestRunCommitsBoth(t *testing.T) {
 	if err != nil || res.Outcome != client.Commit || res.EndError != nil {
 		t.Fatalf("%+v, %v", res, err)
 	}
-	if w.work(p) != 1 || !slices.Equal(w.told(), []string{"commit"}) {
-		t.Errorf("%d rows, the broker was told %q", w.work(p), w.told())
+	if w.work(p) != 1 || !slices.Equal(w.Told(), []string{"commit"}) {
+		t.Errorf("%d rows, the broker was told %q", w.work(p), w.Told())
 	}
 	if len(m.Properties) != 0 {
 		t.Errorf("the message was changed: %v", m.Properties)
 	}
-	if got := p.Check(t.Context(), w.half()); got != client.Commit {
+	if got := p.Check(t.Context(), w.Half()); got != client.Commit {
 		t.Errorf("a check says %v", got)
 	}
 }
@@ -58,7 +57,7 @@ func TestRunTellsItsTimeLimit(t *testing.T) {
 		if _, err := p.run(c.ctx, fn); err != nil {
 			t.Fatal(err)
 		}
-		if got := w.half().Property(message.PropertyCheckImmunityInSeconds); got != c.immunity || left <= 0 || left > c.at {
+		if got := w.Half().Property(message.PropertyCheckImmunityInSeconds); got != c.immunity || left <= 0 || left > c.at {
 			t.Errorf("immunity %q s, %v left; want %q and below %v", got, left, c.immunity, c.at)
 		}
 	}
@@ -95,8 +94,8 @@ func TestRunRollsBackBoth(t *testing.T) {
 			if err == nil || c.want != nil && !errors.Is(err, c.want) || res.Outcome != client.Rollback {
 				t.Fatalf("%+v, %v; want %v", res, err, c.want)
 			}
-			if w.work(p) != 0 || w.rows(p, "sqltx_marker") != 0 || !slices.Equal(w.told(), []string{"rollback"}) {
-				t.Errorf("%d rows, %d markers, the broker was told %q", w.work(p), w.rows(p, "sqltx_marker"), w.told())
+			if w.work(p) != 0 || w.rows(p, "sqltx_marker") != 0 || !slices.Equal(w.Told(), []string{"rollback"}) {
+				t.Errorf("%d rows, %d markers, the broker was told %q", w.work(p), w.rows(p, "sqltx_marker"), w.Told())
 			}
 		})
 	}
@@ -118,8 +117,8 @@ func TestRunGoesOnWithAPanicAfterTheRollback(t *testing.T) {
 			panic(errWork)
 		})
 	}()
-	if w.work(p) != 0 || !slices.Equal(w.told(), []string{"rollback"}) {
-		t.Errorf("%d rows, the broker was told %q", w.work(p), w.told())
+	if w.work(p) != 0 || !slices.Equal(w.Told(), []string{"rollback"}) {
+		t.Errorf("%d rows, the broker was told %q", w.work(p), w.Told())
 	}
 	if _, err := p.run(t.Context(), writes("b")); err != nil { // connections and locks are free
 		t.Error(err)
@@ -131,12 +130,7 @@ func TestRunWithoutAHalfMessage(t *testing.T) {
 	t.Run("no answer", func(t *testing.T) {
 		w := newWorld(t)
 		p := w.process()
-		w.before = func(r *remoting.Request) bool {
-			if r.Code == wire.ReqSendMessageV2 {
-				r.Reply(&wire.Response{Code: wire.SystemError, Remark: "on purpose"})
-			}
-			return r.Code == wire.ReqSendMessageV2
-		}
+		w.AnswerHalves(wire.SystemError)
 		if res, err := p.run(t.Context(), writes("a")); err == nil || res != nil || w.work(p) != 0 {
 			t.Errorf("%+v, %v, %d rows", res, err, w.work(p))
 		}
@@ -144,10 +138,10 @@ func TestRunWithoutAHalfMessage(t *testing.T) {
 	t.Run("not on disk", func(t *testing.T) {
 		w := newWorld(t)
 		p := w.process()
-		w.status = wire.FlushDiskTimeout
+		w.AnswerHalves(wire.FlushDiskTimeout)
 		res, err := p.run(t.Context(), writes("a"))
-		if err == nil || res.Outcome != client.Rollback || w.work(p) != 0 || !slices.Equal(w.told(), []string{"rollback"}) {
-			t.Errorf("%+v, %v, %d rows, told %q", res, err, w.work(p), w.told())
+		if err == nil || res.Outcome != client.Rollback || w.work(p) != 0 || !slices.Equal(w.Told(), []string{"rollback"}) {
+			t.Errorf("%+v, %v, %d rows, told %q", res, err, w.work(p), w.Told())
 		}
 	})
 }
@@ -170,7 +164,7 @@ func TestRunRefusesBadInput(t *testing.T) {
 	} {
 		wantError(t, run(), want)
 	}
-	if len(w.halves) != 0 {
+	if w.Halves() != 0 {
 		t.Error("a half message was sent")
 	}
 }

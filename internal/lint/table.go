@@ -108,6 +108,7 @@ var table = []row{
 		goroutines: "the parts of a lifecycle.Group that another file of it makes",
 	},
 
+	{path: "internal/sqltxtest", forTests: true, goroutines: "servers, until the test ends, which waits"},
 	{path: "sqltx", layer: 6, never: []string{"internal"}, thirdParty: nothing},
 	{path: "internal/node", layer: 6},
 	{path: "internal/dashboard", layer: 6},

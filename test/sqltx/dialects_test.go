@@ -1,0 +1,207 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package sqltx
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/twostage/twostage/client"
+	"github.com/twostage/twostage/message"
+	"github.com/twostage/twostage/sqltx"
+)
+
+func received(key string) *message.Received {
+	m := &message.Received{Message: *message.New("T", []byte("x")), BornTime: time.Now(), StoreHost: netip.MustParseAddrPort("127.0.0.1:10911")}
+	m.SetUniqueKey(key)
+	return m
+}
+
+// Duplicates that come at the same time wait for each other; one of them works,
+// also when the first fails.
+func TestOnceAtEachLevel(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		w := newShop(t, s)
+		if w == nil {
+			return
+		}
+		var calls atomic.Int32
+		var all sync.WaitGroup
+		for i := range 4 {
+			d := []*sqltx.DB{w.d, w.far}[i%2]
+			all.Go(func() {
+				var err error
+				for range 20 { // as a consumer that gets it again after an error
+					err = sqltx.Once(t.Context(), d, received("K"), func(ctx context.Context, tx *sql.Tx) error {
+						if calls.Add(1) == 1 {
+							return errors.Join(add(1)(ctx, tx), errors.New("the first fails"))
+						}
+						return add(1)(ctx, tx)
+					})
+					if err == nil {
+						return
+					}
+				}
+				t.Errorf("no end: %v", err)
+			})
+		}
+		all.Wait()
+		if n := w.number("SELECT n FROM work WHERE id = 1"); n != 1 || calls.Load() < 2 {
+			t.Errorf("done %d times in %d calls", n, calls.Load())
+		}
+		for _, key := range []string{"k", "K ", "Ключ"} {
+			if err := sqltx.Once(t.Context(), w.d, received(key), add(2)); err != nil {
+				t.Error(err)
+			}
+		}
+		if n := w.number("SELECT n FROM work WHERE id = 2"); n != 3 {
+			t.Errorf("%d of 3 other messages done", n)
+		}
+	})
+}
+
+// What ends a MariaDB transaction without the driver's noticing must not leave a
+// marker, which would be committed by itself.
+func TestATransactionThatEndsInside(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		if s.dialect != sqltx.MySQL {
+			return
+		}
+		w := newShop(t, s)
+		if w == nil {
+			return
+		}
+		for name, fn := range map[string]func(ctx context.Context, tx *sql.Tx) error{
+			"DDL": func(ctx context.Context, tx *sql.Tx) error {
+				_, err := tx.ExecContext(ctx, "CREATE TABLE other (id INTEGER)")
+				return err
+			},
+			"a deadlock": func(ctx context.Context, tx *sql.Tx) error {
+				w.deadlock(ctx, tx)
+				return nil
+			},
+		} {
+			res, err := w.run(fn)
+			if err == nil || !strings.Contains(err.Error(), "ended inside") || res.Outcome != client.Rollback || w.number("SELECT COUNT(*) FROM sqltx_marker") != 0 {
+				t.Errorf("%s: %+v, %v", name, res, err)
+			}
+		}
+	})
+}
+
+// deadlock has tx be the victim of a deadlock: the other transaction has written
+// more.
+func (w *shop) deadlock(ctx context.Context, tx *sql.Tx) {
+	w.t.Helper()
+	other, err := w.db.BeginTx(ctx, nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer func() {
+		if err := other.Rollback(); err != nil {
+			w.t.Error(err)
+		}
+	}()
+	if err := add(1)(ctx, tx); err != nil {
+		w.t.Error(err)
+	}
+	for i := range 20 {
+		if _, err := other.ExecContext(ctx, fmt.Sprintf("INSERT INTO work VALUES (%d, 0)", 100+i)); err != nil {
+			w.t.Error(err)
+		}
+	}
+	if err := add(2)(ctx, other); err != nil {
+		w.t.Error(err)
+	}
+	var both sync.WaitGroup
+	both.Go(func() {
+		if err := add(1)(ctx, other); err != nil {
+			w.t.Errorf("the wrong victim: %v", err)
+		}
+	})
+	if err := add(2)(ctx, tx); err == nil {
+		w.t.Error("no deadlock")
+	}
+	both.Wait()
+}
+
+// Processes that start at the same time all make the tables.
+func TestOpenAtTheSameTime(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		db := s.open(t, "")
+		if db == nil {
+			return
+		}
+		var all sync.WaitGroup
+		for range 6 {
+			all.Go(func() {
+				if _, err := sqltx.Open(t.Context(), db, s.dialect, sqltx.WithTables("at_once_")); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		for _, statement := range s.dialect.Schema("at_once_") {
+			if _, err := db.ExecContext(t.Context(), statement); err != nil {
+				t.Errorf("%s: %v", statement, err)
+			}
+		}
+	})
+}
+
+func TestOpenLooksAtTheIsolation(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		more := ""
+		switch s.dialect {
+		case sqltx.SQLite:
+			more = "&_pragma=read_uncommitted(1)"
+		case sqltx.MySQL:
+			more = "tx_isolation=%27READ-UNCOMMITTED%27"
+		default:
+			return // PostgreSQL has no level that shows what is not committed
+		}
+		db := s.open(t, more)
+		if db == nil {
+			return
+		}
+		if _, err := sqltx.Open(t.Context(), db, s.dialect); err == nil || !strings.Contains(err.Error(), "uncommitted") && !strings.Contains(err.Error(), "UNCOMMITTED") {
+			t.Errorf("it was opened: %v", err)
+		}
+		if _, err := sqltx.Open(t.Context(), db, s.dialect, sqltx.WithIsolation(sql.LevelReadUncommitted)); err == nil {
+			t.Error("it was opened with READ UNCOMMITTED")
+		}
+	})
+}
+
+// A check leaves the connection as it was.
+func TestLockWaitIsRestored(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		w := newShop(t, s)
+		if w == nil {
+			return
+		}
+		m, _ := w.half()
+		w.db.SetMaxOpenConns(1)
+		query, want := "PRAGMA busy_timeout", "2000"
+		switch s.dialect {
+		case sqltx.PostgreSQL:
+			query, want = "SHOW lock_timeout", "0"
+		case sqltx.MySQL:
+			query, want = "SELECT @@innodb_lock_wait_timeout", "50"
+		}
+		w.wantCheck(w.far, m, client.Rollback)
+		var got string
+		if err := w.db.QueryRowContext(t.Context(), query).Scan(&got); err != nil || got != want {
+			t.Errorf("%s: %q, %v, want %s", query, got, err, want)
+		}
+	})
+}
