@@ -1,0 +1,206 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package sqltx
+
+import (
+	"bufio"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/twostage/twostage/client"
+	"github.com/twostage/twostage/message"
+	"github.com/twostage/twostage/sqltx"
+)
+
+// point is a place in a Run, or in a refusal.
+type point string
+
+const (
+	halfBefore     point = "before the half message"
+	halfAfter      point = "after the half message"
+	functionBefore point = "before the function"
+	functionAfter  point = "after the function"
+	markerBefore   point = "before the marker"
+	markerAfter    point = "after the marker"
+	commitBefore   point = "before the commit"
+	commitAfter    point = "after the commit"
+	endBefore      point = "before the end"
+	endAfter       point = "after the end"
+)
+
+// points are all of a Run, in their order.
+var points = []point{
+	halfBefore, halfAfter, functionBefore, functionAfter, markerBefore, markerAfter, commitBefore, commitAfter, endBefore, endAfter,
+}
+
+// plan is what a child does.
+type plan struct {
+	Driver, DSN, Prefix string
+	Dialect             sqltx.Dialect
+	NameServer          string
+	Topic, Group, Order string
+	Refuses             bool // it calls no Run, and answers check-backs
+	At                  point
+	Waits               bool // there, for a line of standard input, instead of dying
+	Limit, Retention    time.Duration
+	Shift               time.Duration // of its wall clock
+}
+
+// options are those of the database of a cell.
+func (p *plan) options() []sqltx.Option {
+	o := []sqltx.Option{sqltx.WithTables(p.Prefix), sqltx.WithLimit(p.Limit), sqltx.WithLockWait(lockWait)}
+	if p.Retention != 0 {
+		o = append(o, sqltx.WithRetention(p.Retention))
+	}
+	return o
+}
+
+// The lines that a child writes, with a word behind some.
+const (
+	lineReady = "ready"
+	lineAt    = "at"    // a point
+	lineCheck = "check" // the outcome that it answered
+	lineDone  = "done"  // what Run returned
+)
+
+const childVariable = "SQLTX_CHILD" // a plan as JSON: this process is a child
+
+func TestMain(m *testing.M) {
+	if text := os.Getenv(childVariable); text != "" {
+		if err := runChild(text); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	flag.Parse()
+	// Cells wait for times to pass: all of them at once.
+	if err := flag.Set("test.parallel", "200"); err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
+
+type child struct {
+	plan
+	reached sync.Once
+	goOn    chan struct{}
+}
+
+func say(what, more string) { fmt.Println(what, more) }
+
+// at dies or waits if this is the point.
+func (c *child) at(p point) {
+	if p != c.At {
+		return
+	}
+	c.reached.Do(func() {
+		say(lineAt, string(p))
+		if !c.Waits {
+			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+			select {}
+		}
+		<-c.goOn
+	})
+}
+
+// around is at, before or after.
+func (c *child) around(after bool, pair ...point) {
+	if after {
+		c.at(pair[1])
+	} else {
+		c.at(pair[0])
+	}
+}
+
+func (c *child) marking(after bool)    { c.around(after, markerBefore, markerAfter) }
+func (c *child) committing(after bool) { c.around(after, commitBefore, commitAfter) }
+func (c *child) sending(after bool)    { c.around(after, halfBefore, halfAfter) }
+func (c *child) ending(after bool)     { c.around(after, endBefore, endAfter) }
+
+// listen lets the child go on with the first line, and ends it with the last.
+func (c *child) listen() {
+	lines := bufio.NewScanner(os.Stdin)
+	if lines.Scan() {
+		close(c.goOn)
+	}
+	for lines.Scan() {
+	}
+	os.Exit(3)
+}
+
+func runChild(text string) error {
+	c := &child{goOn: make(chan struct{})}
+	if err := json.Unmarshal([]byte(text), &c.plan); err != nil {
+		return err
+	}
+	go c.listen()
+	ctx := context.Background()
+	db, err := openSeen(c.Driver, c.DSN, c.Prefix+"marker", c.Shift, c)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	d, err := sqltx.Open(ctx, db, c.Dialect, c.options()...)
+	if err != nil {
+		return err
+	}
+	check := func(ctx context.Context, m *message.Received) client.Outcome {
+		outcome := d.Check(ctx, m)
+		say(lineCheck, outcome.String())
+		return outcome
+	}
+	p, err := client.NewTransactionProducer(c.Group, check,
+		client.WithNameServers(c.NameServer), client.WithDialer(dialer(c.Shift, c)), client.WithTimeout(30*time.Second))
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	if c.Refuses {
+		if err := p.Start(ctx, c.Topic); err != nil {
+			return err
+		}
+		say(lineReady, "")
+		<-c.goOn
+		return nil
+	}
+	_, err = sqltx.Run(ctx, d, p, message.New(c.Topic, []byte(c.Order)), func(ctx context.Context, tx *sql.Tx) error {
+		c.at(functionBefore)
+		if err := buy(ctx, tx, c.Prefix, c.Order); err != nil {
+			return err
+		}
+		c.at(functionAfter)
+		return nil
+	})
+	say(lineDone, result(err))
+	return nil
+}
+
+// What a Run can come to.
+const (
+	committed = "committed"
+	refused   = "refused"
+	tooLate   = "too late"
+)
+
+func result(err error) string {
+	switch {
+	case err == nil:
+		return committed
+	case errors.Is(err, sqltx.ErrRefused):
+		return refused
+	case errors.Is(err, context.DeadlineExceeded):
+		return tooLate
+	}
+	return err.Error()
+}
