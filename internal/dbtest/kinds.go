@@ -21,7 +21,7 @@ var postgresKind = kind{
 		}
 		serve = []string{program, "-D", data, "-p", fmt.Sprint(port)}
 		for _, kv := range []string{
-			"listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=200",
+			"listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=400",
 			"fsync=off", "full_page_writes=off", "synchronous_commit=off", "wal_level=minimal", "max_wal_senders=0",
 			"shared_buffers=16MB", "dynamic_shared_memory_type=mmap",
 		} {
@@ -47,7 +47,7 @@ var mariadbKind = kind{
 		return []string{"mkdir", data}, []string{
 			program, "--no-defaults", "--datadir=" + data, "--tmpdir=" + dir, "--secure-file-priv=" + dir,
 			"--bind-address=127.0.0.1", fmt.Sprint("--port=", port), "--socket=" + filepath.Join(dir, "socket"),
-			"--pid-file=" + filepath.Join(dir, "pid"), "--max-connections=200", "--character-set-server=utf8mb4",
+			"--pid-file=" + filepath.Join(dir, "pid"), "--max-connections=400", "--character-set-server=utf8mb4",
 			"--skip-grant-tables", "--innodb-stats-persistent=0", // nor are there tables for statistics
 			"--innodb-flush-log-at-trx-commit=0", "--skip-innodb-doublewrite",
 			"--innodb-buffer-pool-size=16M", "--innodb-log-file-size=8M",

@@ -7,6 +7,7 @@ import (
 	"bufio"
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -50,6 +51,8 @@ type plan struct {
 	NameServer          string
 	Topic, Group, Order string
 	Refuses             bool // it calls no Run, and answers check-backs
+	Consumes            bool // it calls Once instead
+	Fails               bool // the connection to the database breaks there, instead of its dying
 	At                  point
 	Waits               bool // there, for a line of standard input, instead of dying
 	Limit, Retention    time.Duration
@@ -63,6 +66,14 @@ func (p *plan) options() []sqltx.Option {
 		o = append(o, sqltx.WithRetention(p.Retention))
 	}
 	return o
+}
+
+// received is the cell's message as consumers get it, again and again.
+func (p *plan) received() *message.Received {
+	return message.NewReceived(&message.Record{
+		Topic: []byte(p.Topic), Body: []byte(p.Order), BornTimestamp: time.Now().UnixMilli(),
+		Properties: message.Properties{message.PropertyUniqueKey: p.Order}.Append(nil),
+	})
 }
 
 // The lines that a child writes, with a word behind some.
@@ -99,34 +110,39 @@ type child struct {
 
 func say(what, more string) { fmt.Println(what, more) }
 
-// at dies or waits if this is the point.
-func (c *child) at(p point) {
+// at dies, waits or fails if this is the point.
+func (c *child) at(p point) (err error) {
 	if p != c.At {
-		return
+		return nil
 	}
 	c.reached.Do(func() {
 		say(lineAt, string(p))
-		if !c.Waits {
+		switch {
+		case c.Waits:
+			<-c.goOn
+		case c.Fails:
+			err = driver.ErrBadConn
+		default:
 			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 			select {}
 		}
-		<-c.goOn
 	})
+	return err
 }
 
 // around is at, before or after.
-func (c *child) around(after bool, pair ...point) {
+func (c *child) around(after bool, pair ...point) error {
 	if after {
-		c.at(pair[1])
-	} else {
-		c.at(pair[0])
+		return c.at(pair[1])
 	}
+	return c.at(pair[0])
 }
 
-func (c *child) marking(after bool)    { c.around(after, markerBefore, markerAfter) }
-func (c *child) committing(after bool) { c.around(after, commitBefore, commitAfter) }
-func (c *child) sending(after bool)    { c.around(after, halfBefore, halfAfter) }
-func (c *child) ending(after bool)     { c.around(after, endBefore, endAfter) }
+func (c *child) marking(after bool) { _ = c.around(after, markerBefore, markerAfter) }
+func (c *child) sending(after bool) { _ = c.around(after, halfBefore, halfAfter) }
+func (c *child) ending(after bool)  { _ = c.around(after, endBefore, endAfter) }
+
+func (c *child) committing(after bool) error { return c.around(after, commitBefore, commitAfter) }
 
 // listen lets the child go on with the first line, and ends it with the last.
 func (c *child) listen() {
@@ -146,7 +162,7 @@ func runChild(text string) error {
 	}
 	go c.listen()
 	ctx := context.Background()
-	db, err := openSeen(c.Driver, c.DSN, c.Prefix+"marker", c.Shift, c)
+	db, err := openSeen(c.Driver, c.DSN, c.Prefix, c.Shift, c)
 	if err != nil {
 		return err
 	}
@@ -154,6 +170,10 @@ func runChild(text string) error {
 	d, err := sqltx.Open(ctx, db, c.Dialect, c.options()...)
 	if err != nil {
 		return err
+	}
+	if c.Consumes {
+		say(lineDone, result(sqltx.Once(ctx, d, c.received(), c.work)))
+		return nil
 	}
 	check := func(ctx context.Context, m *message.Received) client.Outcome {
 		outcome := d.Check(ctx, m)
@@ -174,23 +194,27 @@ func runChild(text string) error {
 		<-c.goOn
 		return nil
 	}
-	_, err = sqltx.Run(ctx, d, p, message.New(c.Topic, []byte(c.Order)), func(ctx context.Context, tx *sql.Tx) error {
-		c.at(functionBefore)
-		if err := buy(ctx, tx, c.Prefix, c.Order); err != nil {
-			return err
-		}
-		c.at(functionAfter)
-		return nil
-	})
+	_, err = sqltx.Run(ctx, d, p, message.New(c.Topic, []byte(c.Order)), c.work)
 	say(lineDone, result(err))
 	return nil
 }
 
-// What a Run can come to.
+// work is the function of a Run and of Once.
+func (c *child) work(ctx context.Context, tx *sql.Tx) error {
+	_ = c.at(functionBefore)
+	if err := buy(ctx, tx, c.Prefix, c.Order); err != nil {
+		return err
+	}
+	_ = c.at(functionAfter)
+	return nil
+}
+
+// What a Run or Once can come to.
 const (
 	committed = "committed"
 	refused   = "refused"
 	tooLate   = "too late"
+	unsure    = "unsure"
 )
 
 func result(err error) string {
@@ -199,6 +223,8 @@ func result(err error) string {
 		return committed
 	case errors.Is(err, sqltx.ErrRefused):
 		return refused
+	case errors.Is(err, sqltx.ErrUnsure):
+		return unsure
 	case errors.Is(err, context.DeadlineExceeded):
 		return tooLate
 	}

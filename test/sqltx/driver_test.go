@@ -7,6 +7,7 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -14,26 +15,27 @@ import (
 
 // seen is told of what a process does to its database.
 type seen interface {
-	marking(after bool)    // the INSERT of a marker or of a refusal
-	committing(after bool) // of what has a marker
+	marking(after bool)          // the INSERT of a marker, a refusal or a record of consumption
+	committing(after bool) error // of what has one; an error stands for that of a connection that broke
 }
 
 // openSeen opens a database through a driver that tells what goes by. Markers
-// get the time of a wall clock that is off by shift. table is the markers'.
-func openSeen(name, dsn, table string, shift time.Duration, s seen) (*sql.DB, error) {
+// get the time of a wall clock that is off by shift.
+func openSeen(name, dsn, prefix string, shift time.Duration, s seen) (*sql.DB, error) {
 	db, err := sql.Open(name, dsn)
 	if err != nil {
 		return nil, err
 	}
 	defer db.Close()
-	return sql.OpenDB(&connector{driver: db.Driver(), dsn: dsn, table: table, shift: shift, seen: s}), nil
+	return sql.OpenDB(&connector{driver: db.Driver(), dsn: dsn, tables: []string{" " + prefix + "marker ", " " + prefix + "consumed "}, shift: shift, seen: s}), nil
 }
 
 type connector struct {
-	driver     driver.Driver
-	dsn, table string
-	shift      time.Duration
-	seen       seen
+	driver driver.Driver
+	dsn    string
+	tables []string
+	shift  time.Duration
+	seen   seen
 }
 
 func (c *connector) Driver() driver.Driver { return c.driver }
@@ -67,7 +69,7 @@ type seenConn struct {
 // exec runs a statement that may be one of those to be told.
 func (s *seenConn) exec(query string, args []driver.NamedValue, run func([]driver.NamedValue) (driver.Result, error)) (driver.Result, error) {
 	switch {
-	case strings.HasPrefix(query, "INSERT") && strings.Contains(query, s.c.table):
+	case strings.HasPrefix(query, "INSERT") && slices.ContainsFunc(s.c.tables, func(name string) bool { return strings.Contains(query, name) }):
 		s.c.seen.marking(false)
 		res, err := run(s.c.shifted(args))
 		if err == nil {
@@ -76,14 +78,18 @@ func (s *seenConn) exec(query string, args []driver.NamedValue, run func([]drive
 		}
 		return res, err
 	case query == "COMMIT" && s.marked.Swap(false):
-		s.c.seen.committing(false)
-		res, err := run(args)
-		if err == nil {
-			s.c.seen.committing(true)
-		}
-		return res, err
+		return driver.RowsAffected(0), s.commit(func() error { _, err := run(args); return err })
 	}
 	return run(args)
+}
+
+func (s *seenConn) commit(run func() error) error {
+	for _, do := range []func() error{func() error { return s.c.seen.committing(false) }, run, func() error { return s.c.seen.committing(true) }} {
+		if err := do(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // shifted moves the time among the arguments, in ms.
@@ -170,12 +176,7 @@ func (t *seenTx) Commit() error {
 	if !t.conn.marked.Swap(false) {
 		return t.Tx.Commit()
 	}
-	t.conn.c.seen.committing(false)
-	err := t.Tx.Commit()
-	if err == nil {
-		t.conn.c.seen.committing(true)
-	}
-	return err
+	return t.conn.commit(t.Tx.Commit)
 }
 
 type seenStmt struct {

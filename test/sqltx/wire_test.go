@@ -90,18 +90,24 @@ func frames(b []byte) (half, end bool, err error) {
 	return half, end, nil
 }
 
-// shiftBegan moves the time behind the name of its property. It keeps its length.
+// shiftBegan moves the time behind the name of its property, and a separator that
+// may be written as an escape. It keeps its length.
 func shiftBegan(b []byte, shift time.Duration) ([]byte, error) {
 	const digits = 13 // of ms since 1970
-	at := bytes.Index(b, []byte(sqltx.PropertyBegan))
-	if at < 0 {
+	from := bytes.Index(b, []byte(sqltx.PropertyBegan))
+	if from < 0 {
 		return nil, fmt.Errorf("a half message without %s", sqltx.PropertyBegan)
 	}
-	for at += len(sqltx.PropertyBegan); at+digits <= len(b); at++ {
-		if v, err := strconv.ParseInt(string(b[at:at+digits]), 10, 64); err == nil && b[at] == '1' {
-			copy(b[at:], strconv.FormatInt(v+shift.Milliseconds(), 10))
-			return b, nil
-		}
+	from += len(sqltx.PropertyBegan)
+	from += bytes.IndexAny(b[from:], "0123456789")
+	end := from
+	for end < len(b) && b[end] >= '0' && b[end] <= '9' {
+		end++
 	}
-	return nil, fmt.Errorf("%s has no time", sqltx.PropertyBegan)
+	v, err := strconv.ParseInt(string(b[max(from, end-digits):end]), 10, 64)
+	if err != nil || end-from < digits {
+		return nil, fmt.Errorf("%s has no time in ms: %q", sqltx.PropertyBegan, b[from:end])
+	}
+	copy(b[end-digits:end], strconv.FormatInt(v+shift.Milliseconds(), 10))
+	return b, nil
 }

@@ -36,7 +36,7 @@ const (
 	price    = 10                // of an order
 	hour     = time.Hour         // that a wall clock is off
 	patient  = 100 * time.Second // a limit that no test reaches
-	brief    = 3 * time.Second   // a limit that every cell waits for
+	brief    = 4 * time.Second   // a limit that every cell waits for
 	asking   = "transactionCheckInterval=300"
 )
 
@@ -65,7 +65,7 @@ func newWorld(t *testing.T) *world {
 	args := []string{"server", "--data", t.TempDir(), "--log-level", "error", "--namesrv-set", "listenPort=0", "--namesrv-set", "bindAddress=127.0.0.1"}
 	for _, kv := range []string{
 		"listenPort=0", "httpListenPort=0", "bindAddress=127.0.0.1", "brokerIP1=127.0.0.1", "brokerName=broker-a",
-		"mappedFileSizeCommitLog=4194304", "maxHashSlotNum=1000", "maxIndexNum=4000", asking, "transactionCheckMax=1000",
+		"mappedFileSizeCommitLog=4194304", "maxHashSlotNum=1000", "maxIndexNum=4000", "transactionCheckInterval=300", "transactionCheckMax=1000",
 	} {
 		args = append(args, "--set", kv)
 	}
@@ -79,14 +79,14 @@ type database struct {
 	dsn     func(t *testing.T) string
 }
 
-// each runs a test on each database, all side by side. Where a server is not
+// TestMatrix runs all cells on each database, side by side. Where a server is not
 // installed it logs that.
-func each(t *testing.T, test func(t *testing.T, w *world, d *database)) {
+func TestMatrix(t *testing.T) {
 	w := newWorld(t)
-	t.Run("databases", func(t *testing.T) { // ends before the broker
+	t.Run("on", func(t *testing.T) { // ends before the broker
 		t.Run("SQLite", func(t *testing.T) {
 			t.Parallel()
-			test(t, w, &database{sqltx.SQLite, "sqlite", func(t *testing.T) string {
+			matrix(t, w, &database{sqltx.SQLite, "sqlite", func(t *testing.T) string {
 				return "file:" + filepath.Join(t.TempDir(), "db") + "?_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)"
 			}})
 		})
@@ -94,11 +94,48 @@ func each(t *testing.T, test func(t *testing.T, w *world, d *database)) {
 			t.Run(dialect.String(), func(t *testing.T) {
 				t.Parallel()
 				if d, ok := open(t); ok {
-					test(t, w, &database{dialect, d.Driver, func(*testing.T) string { return d.DSN }})
+					matrix(t, w, &database{dialect, d.Driver, func(*testing.T) string { return d.DSN }})
 				}
 			})
 		}
 	})
+}
+
+// matrix makes a cell for each point of each test.
+func matrix(t *testing.T, w *world, d *database) {
+	for _, row := range rows {
+		for _, at := range row.points {
+			t.Run(row.name+"/"+string(at), func(t *testing.T) {
+				t.Parallel()
+				p := row.plan
+				p.At = at
+				row.test(t, newCell(t, w, d, p))
+			})
+		}
+	}
+}
+
+// rows are the tests, with their points and what their children have in common.
+// Where a clock is an hour behind, no refusal is held back by the limit.
+var rows = []struct {
+	name   string
+	test   func(t *testing.T, c *cell)
+	points []point
+	plan   plan
+}{
+	{"killed", killedAtEachStep, points, plan{Limit: brief}},
+	{"refuser killed", refuserIsKilled, []point{markerBefore, markerAfter, commitBefore, commitAfter}, plan{Limit: brief}},
+	{"asked in the same process", askedInTheSameProcess, []point{functionAfter, markerAfter, commitBefore}, plan{Waits: true, Limit: patient, Shift: -time.Hour}},
+	{"asked before the limit", askedBeforeTheLimit, []point{functionBefore, functionAfter, markerBefore}, plan{Waits: true, Limit: patient}},
+	{"asked while the marker is held", askedWhileTheMarkerIsHeld, []point{markerAfter, commitBefore}, plan{Waits: true, Limit: patient, Shift: -time.Hour}},
+	{"refused while it runs", refusedWhileItRuns, []point{functionBefore, functionAfter, markerBefore}, plan{Waits: true, Limit: patient, Shift: -time.Hour}},
+	{"stopped over the limit", stoppedOverTheLimit, []point{functionBefore, functionAfter, markerBefore}, plan{Waits: true, Limit: brief}},
+	{"clock behind", clockBehind, []point{commitBefore, commitAfter}, plan{Limit: brief, Shift: -time.Hour}},
+	{"clock ahead", clockAhead, []point{commitBefore, commitAfter}, plan{Limit: brief, Shift: time.Hour}},
+	{"below the horizon", belowTheHorizon, []point{commitBefore, commitAfter}, plan{Limit: brief, Retention: brief + brief/2}},
+	{"answer to the commit lost", commitAnswerLost, []point{commitBefore, commitAfter}, plan{Fails: true, Limit: brief}},
+	{"consumer killed", consumerKilled, []point{markerBefore, markerAfter, functionBefore, functionAfter, commitBefore, commitAfter}, plan{Consumes: true, Limit: brief}},
+	{"consumed twice at a time", consumedTwiceAtATime, []point{markerBefore, markerAfter, functionAfter, commitBefore}, plan{Consumes: true, Waits: true, Limit: brief}},
 }
 
 // cell is a topic with its group, and tables.
