@@ -26,6 +26,9 @@
 // stores how far it has come with every pull and every 5 s; and gives what a
 // handler fails at back to the broker, which delivers it again later.
 //
+// A producer compresses large bodies ([WithCompression]), and for some seconds avoids
+// brokers that were slow or failed, where there are others ([WithLatencyFault]).
+//
 // With [WithSpans] a message carries the trace context of its send; the
 // package links no tracing library.
 //
@@ -35,7 +38,10 @@
 //     answer got lost may be stored twice, with one MessageID.
 //   - A half message that may have reached a broker is never sent again. A half
 //     message without an outcome is asked for by the broker.
-//   - Nothing is sent to a queue other than the one given to SendTo.
+//   - Nothing is sent to a queue other than the one given to SendTo, or than that of
+//     the key given to SendOrdered.
+//   - The callback of SendAsync is called once, before Close has returned if the
+//     message was under way then. Callbacks of a producer do not overlap.
 //   - A consumer's message comes at least once. What is stored as consumed has no
 //     gap: a message that is neither consumed nor given back holds it up.
 //   - A queue is given up, its handlers ended and its offset stored, before its lock
@@ -47,7 +53,8 @@
 //
 // # Locks
 //
-// link.mu and TransactionProducer.mu are held for bookkeeping only, no other lock
+// link.mu, TransactionProducer.mu and those of a producer's parts (nameServers, faults,
+// requests, underWay) are held for bookkeeping only, no other lock
 // is taken under them. PushConsumer.turn is the outermost lock of a push consumer,
 // for one rebalance or reset at a time; PushConsumer.mu, assigned.mu, window.mu,
 // dispatcher.mu and worker.mu are for bookkeeping, and of them only window.mu is
@@ -56,5 +63,6 @@
 // # What it refuses
 //
 // Messages that no broker would take (name, empty body, properties), delayed
-// half messages, and bodies that decompress beyond a limit.
+// half messages, batches that no broker would take, and bodies that decompress beyond a
+// limit.
 package client
