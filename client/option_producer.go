@@ -44,9 +44,10 @@ func WithAttempts(n int) Option {
 }
 
 // WithCompression compresses bodies of more than above bytes: with
-// message.CompressionZlib, CompressionLZ4 or CompressionZstd, of which consumers
-// before RocketMQ 5 read zlib only. A body that does not get smaller is sent as it
-// is. Default: zlib, 4096; a negative above is never.
+// message.CompressionZlib, CompressionLZ4 or CompressionZstd. All consumers read
+// zlib; Java's read the others since 4.9.4, the official Go client does not. A body
+// that does not get smaller is sent as it is. Default: zlib, 4096; a negative above
+// is never.
 func WithCompression(kind message.CompressionType, above int) Option {
 	return Option{"WithCompression", anyProducer, func(c *config) { c.producer.compression, c.producer.compressAbove = kind, above }}
 }
