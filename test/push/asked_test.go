@@ -86,16 +86,39 @@ func TestBrokersAsk(t *testing.T) {
 		}
 		c.Unsubscribe("spare")
 	}
+}
 
-	before := all.len()
-	to, err := rpc.ResetOffsets(w.ctx, w.net, w.srv.Broker, &header.ResetOffsetRequest{Topic: "orders", Group: "billing", Timestamp: time.Now().Add(-time.Hour).UnixMilli(), Force: true})
-	if err != nil || to[queue] != 0 {
-		t.Fatalf("reset to %v, %v", to, err)
-	}
-	all.waitFor(t, before+10)
-	w.close(c)
-	if got := w.offset("billing", "orders", 0); got != 10 {
-		t.Errorf("offset %d after the messages were consumed again, want 10", got)
+// Offsets that somebody resets while the group is there: told by the broker that
+// does it itself, and by one that leaves it to the consumers.
+func TestReset(t *testing.T) {
+	t.Parallel()
+	for _, key := range []string{"true", "false"} {
+		t.Run(key, func(t *testing.T) {
+			w := newWorld(t, "useServerSideResetOffset="+key)
+			w.topic("orders", 1)
+			w.send("orders", 10)
+			var all seen
+			c := w.consumer("billing")
+			if err := c.Subscribe("orders", client.All, all.handler); err != nil {
+				t.Fatal(err)
+			}
+			w.start(c)
+			all.waitFor(t, 10)
+			begun := time.Now()
+			to, err := rpc.ResetOffsets(w.ctx, w.net, w.srv.Broker, &header.ResetOffsetRequest{Topic: "orders", Group: "billing", Timestamp: time.Now().Add(-time.Hour).UnixMilli(), Force: true})
+			if err != nil || to[body.MessageQueue{Topic: "orders", BrokerName: "broker-a"}] != 0 {
+				t.Fatalf("reset to %v, %v", to, err)
+			}
+			w.sendOne("orders", "wakes the held pull")
+			all.waitFor(t, 21)
+			if took := time.Since(begun); took > 10*time.Second {
+				t.Errorf("consumed again after %v", took)
+			}
+			w.close(c)
+			if got := w.offset("billing", "orders", 0); got != 11 {
+				t.Errorf("offset %d after the messages were consumed again, want 11", got)
+			}
+		})
 	}
 }
 

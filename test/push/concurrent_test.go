@@ -186,3 +186,33 @@ func TestCloseFinishesWhatRuns(t *testing.T) {
 		t.Errorf("offset %d after Close, want 3", got)
 	}
 }
+
+// A broker that is killed and comes back: the group goes on, and nothing is missing.
+func TestBrokerIsKilled(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "flushDiskType=SYNC_FLUSH")
+	w.topic("orders", 2)
+	w.send("orders", 10)
+	var all seen
+	c := w.consumer("billing")
+	if err := c.Subscribe("orders", client.All, all.handler); err != nil {
+		t.Fatal(err)
+	}
+	w.start(c)
+	all.waitFor(t, 10)
+	if err := w.srv.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	w.srv.Restart(t)
+	rig.Poll(t, "a send", func() error {
+		_, err := w.p.Send(w.ctx, message.New("orders", []byte("after")))
+		return err
+	})
+	rig.Poll(t, "the new message", func() error {
+		if !slices.Contains(all.bodies(), "after") {
+			return errors.New("not yet")
+		}
+		return nil
+	})
+	w.close(c)
+}

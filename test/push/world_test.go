@@ -35,9 +35,10 @@ type world struct {
 
 func newWorld(t *testing.T, keys ...string) *world {
 	t.Helper()
-	args := []string{"server", "--data", t.TempDir(), "--namesrv-set", "listenPort=0", "--namesrv-set", "bindAddress=127.0.0.1"}
+	names, port := proctest.FreePort(t), proctest.FreePort(t) // those of a restart too
+	args := []string{"server", "--data", t.TempDir(), "--namesrv-set", fmt.Sprint("listenPort=", names), "--namesrv-set", "bindAddress=127.0.0.1"}
 	for _, kv := range append([]string{
-		"listenPort=0", "httpListenPort=0", "bindAddress=127.0.0.1", "brokerIP1=127.0.0.1", "brokerName=broker-a",
+		fmt.Sprint("listenPort=", port), "httpListenPort=0", "bindAddress=127.0.0.1", "brokerIP1=127.0.0.1", "brokerName=broker-a",
 		"mappedFileSizeCommitLog=16777216", "maxHashSlotNum=1000", "maxIndexNum=4000", "messageDelayLevel=1s 2s 3s 4s 5s",
 	}, keys...) {
 		args = append(args, "--set", kv)
