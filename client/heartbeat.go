@@ -54,6 +54,7 @@ func (l *link) greet(ctx context.Context, conn *remoting.Conn, addr string) erro
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.greeted[addr] = conn
+	delete(l.stale, addr)
 	return nil
 }
 
@@ -62,7 +63,9 @@ func (l *link) greet(ctx context.Context, conn *remoting.Conn, addr string) erro
 func (l *link) forgetGreetings() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	clear(l.greeted)
+	for addr := range l.greeted {
+		l.stale[addr] = true
+	}
 }
 
 // known gives the open connection to an address, if a heartbeat went over it.
@@ -88,7 +91,10 @@ func (l *link) greetedConn(ctx context.Context, addr string) (*remoting.Conn, er
 	if err != nil {
 		return nil, err
 	}
-	if known, ok := l.known(addr); ok && known == conn {
+	l.mu.Lock()
+	said := l.greeted[addr] == conn && !l.stale[addr]
+	l.mu.Unlock()
+	if said {
 		return conn, nil
 	}
 	return conn, l.greet(ctx, conn, addr)

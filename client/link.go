@@ -42,6 +42,7 @@ type link struct {
 	server  int // index of the name server that answered last
 	routes  map[string]known
 	greeted map[string]*remoting.Conn // by address: brokers know the client on these
+	stale   map[string]bool           // brokers in greeted that are to be greeted again
 }
 
 // known is a route and when it was looked up.
@@ -63,7 +64,7 @@ func newLink(cfg *common, routes func(code int32) (remoting.Route, bool)) *link 
 		parts:   lifecycle.NewGroup(context.Background(), cfg.log),
 		beats:   lifecycle.NewGroup(context.Background(), cfg.log),
 		routes:  map[string]known{},
-		greeted: map[string]*remoting.Conn{},
+		greeted: map[string]*remoting.Conn{}, stale: map[string]bool{},
 	}
 }
 

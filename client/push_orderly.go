@@ -5,6 +5,7 @@ package client
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/twostage/twostage/internal/rpc"
@@ -15,15 +16,16 @@ import (
 // Times of orderly consumption.
 const (
 	lockPeriod = 20 * time.Second
-	lockLife   = 30 * time.Second // a broker's lock lasts 60 s
+	lockLife   = 30 * time.Second // for the consumer, since it asked
+	lockHeld   = 60 * time.Second // at a broker, since it was asked: nobody else has it
 	orderPause = time.Second      // before a message that failed is tried again
 )
 
 // locks says whether queues are locked.
 func (c *PushConsumer) locks() bool { return c.cfg.orderly && !c.cfg.broadcast }
 
-// lock locks queues and gives those that this client now has, with the time before
-// which the lock began.
+// lock locks queues and gives when it asked for those that this client now has, the
+// zero time for those that another one has. Brokers that do not answer are left out.
 func (c *PushConsumer) lock(ctx context.Context, queues []Queue) map[Queue]time.Time {
 	byBroker := map[string][]body.MessageQueue{}
 	for _, q := range queues {
@@ -40,9 +42,14 @@ func (c *PushConsumer) lock(ctx context.Context, queues []Queue) map[Queue]time.
 		ok, err := c.lockAt(ctx, addr, set)
 		if err != nil {
 			c.log.Warn("client: queues not locked", "broker", addr, "err", err)
+			continue
 		}
-		for _, q := range ok {
-			granted[Queue{Topic: q.Topic, Broker: q.BrokerName, ID: q.QueueID}] = begun
+		for _, q := range set {
+			at := time.Time{}
+			if slices.Contains(ok, q) {
+				at = begun
+			}
+			granted[Queue{Topic: q.Topic, Broker: q.BrokerName, ID: q.QueueID}] = at
 		}
 	}
 	return granted
@@ -81,13 +88,32 @@ func (c *PushConsumer) renewLocks(ctx context.Context) error {
 		granted := c.lock(ctx, queues)
 		for _, a := range all {
 			if at, ok := granted[a.queue]; ok {
-				a.mu.Lock()
-				a.locked = at
-				a.mu.Unlock()
+				c.locked(ctx, a, at)
 			}
 		}
 	}
 	return nil
+}
+
+// locked notes what a broker says of a lock. Where another member may have had the
+// queue meanwhile, consumption goes on where that one came to.
+func (c *PushConsumer) locked(ctx context.Context, a *assigned, at time.Time) {
+	a.mu.Lock()
+	lost := time.Since(a.locked) >= lockHeld
+	a.mu.Unlock()
+	if lost && !at.IsZero() {
+		next, ok, err := c.kept.stored(ctx, a.queue)
+		if err != nil {
+			c.log.Warn("client: queue waits though it is locked again", "queue", a.queue, "err", err)
+			return
+		}
+		if ok {
+			a.restart(next)
+		}
+	}
+	a.mu.Lock()
+	a.locked = at
+	a.mu.Unlock()
 }
 
 // holds says whether the queue's lock is known to last.

@@ -122,7 +122,7 @@ func (c *PushConsumer) pulls(ctx context.Context, a *assigned) {
 	var from int64 // broker id that the last pull suggested
 	for failures := 0; ctx.Err() == nil; {
 		w := a.current()
-		if c.paused.Load() || w.full(c.cfg.limits()) {
+		if c.paused.Load() || !c.holds(a) || w.full(c.cfg.limits()) {
 			c.waitForRoom(ctx, w)
 			continue
 		}
@@ -167,7 +167,8 @@ func (c *PushConsumer) pulls(ctx context.Context, a *assigned) {
 	}
 }
 
-// waitForRoom waits until a full window may have room, or a paused consumer go on.
+// waitForRoom waits until a full window may have room, or what holds pulls back may
+// be over.
 func (c *PushConsumer) waitForRoom(ctx context.Context, w *window) {
 	t := time.NewTimer(fullPeriod)
 	defer t.Stop()
@@ -286,13 +287,14 @@ func (c *PushConsumer) commitNow(a *assigned) {
 	}
 }
 
-// commit stores the offset of a queue if it has changed.
+// commit stores the offset of a queue if it has changed, and the queue may not be
+// another member's by now.
 func (c *PushConsumer) commit(ctx context.Context, a *assigned, sure bool) error {
 	a.mu.Lock()
 	w, told := a.window, a.committed
 	a.mu.Unlock()
 	next := w.consumed()
-	if next == told {
+	if next == told || !c.holds(a) {
 		return nil
 	}
 	if err := c.kept.commit(ctx, a.queue, next, sure); err != nil {

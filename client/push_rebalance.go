@@ -207,8 +207,8 @@ func (c *PushConsumer) takeAll(ctx context.Context, take []Queue, subs map[strin
 		granted = c.lock(ctx, take)
 	}
 	for _, q := range take {
-		locked, ok := granted[q]
-		if c.locks() && !ok {
+		locked := granted[q]
+		if c.locks() && locked.IsZero() {
 			all = false // another member has not given it up yet
 			continue
 		}
