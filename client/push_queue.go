@@ -141,7 +141,9 @@ func (c *PushConsumer) pulls(ctx context.Context, a *assigned) {
 			continue
 		}
 		failures, from = 0, suggested
-		a.sub.figures.pulls(len(got.messages), time.Since(begun))
+		if n := len(got.messages); n > 0 {
+			a.sub.figures.pulls(n, time.Since(begun))
+		}
 		if got.moved {
 			c.log.Warn("client: the queue goes on elsewhere", "queue", a.queue, "from", w.position(), "to", got.next)
 			a.restart(got.next)
