@@ -128,7 +128,7 @@ type popper struct {
 	queue       int32 // popped last
 	slots       []popSlot
 	out         []byte
-	handles     []popHandle
+	parts       []header.PopPart
 	gave        time.Time // when a pop gave something, or the run began
 	redelivered int64
 	acks        *hdrhistogram.Histogram
@@ -228,15 +228,15 @@ func (p *popper) popped(slot int, cmd *wire.Command, size int, now time.Time) er
 		return fmt.Errorf("bench: %w", err)
 	}
 	var err error
-	if p.handles, err = popHandles(p.handles[:0], &h); err != nil {
-		return err
+	if p.parts, err = h.AppendParts(p.parts[:0]); err != nil {
+		return fmt.Errorf("bench: %w", err)
 	}
 	p.gave = now
 	s.dry, s.messages, s.bytes = 0, 0, int64(len(cmd.Body))
-	for i := range p.handles {
-		n := int64(len(p.handles[i].offsets))
+	for i := range p.parts {
+		n := int64(len(p.parts[i].Offsets))
 		s.messages += n
-		if p.handles[i].retry != "0" {
+		if p.parts[i].Kind != header.PopNormal {
 			p.redelivered += n
 		}
 	}

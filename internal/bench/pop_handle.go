@@ -4,68 +4,24 @@
 package bench
 
 import (
-	"fmt"
-	"strconv"
-	"strings"
-
 	"github.com/twostage/twostage/internal/wire"
 	"github.com/twostage/twostage/internal/wire/body"
 	"github.com/twostage/twostage/internal/wire/header"
 	"github.com/twostage/twostage/message"
 )
 
-// popHandle is what a pop gave out of one queue.
-type popHandle struct {
-	retry   string // 0: the topic; 1, 2: the group's retry topic
-	queue   int32
-	start   int64 // of the checkpoint
-	offsets []int64
-}
-
-// popHandles appends what the header of a pop's answer says (see
-// [header.PopResponse]).
-func popHandles(dst []popHandle, h *header.PopResponse) ([]popHandle, error) {
-	bad := func() ([]popHandle, error) {
-		return nil, fmt.Errorf("bench: a pop's answer says startOffsetInfo %q and msgOffsetInfo %q", h.StartOffsetInfo, h.MsgOffsetInfo)
-	}
-	starts := h.StartOffsetInfo
-	for part := range strings.SplitSeq(h.MsgOffsetInfo, ";") {
-		var one popHandle
-		retry, rest, _ := strings.Cut(part, " ")
-		queue, list, ok := strings.Cut(rest, " ")
-		start, more, _ := strings.Cut(starts, ";") // in the same order
-		starts = more
-		of, same := strings.CutPrefix(start, retry+" "+queue+" ")
-		id, err1 := strconv.ParseInt(queue, 10, 32)
-		first, err2 := strconv.ParseInt(of, 10, 64)
-		if !ok || !same || err1 != nil || err2 != nil {
-			return bad()
-		}
-		one.retry, one.queue, one.start = retry, int32(id), first
-		for text := range strings.SplitSeq(list, ",") {
-			n, err := strconv.ParseInt(text, 10, 64)
-			if err != nil || n < first {
-				return bad()
-			}
-			one.offsets = append(one.offsets, n)
-		}
-		dst = append(dst, one)
-	}
-	return dst, nil
-}
-
 // appendAcks writes the acks of what the last pop gave behind out, and tells how
 // many requests they are.
 func (p *popper) appendAcks(out []byte, opaque int32, h *header.PopResponse) ([]byte, int) {
 	if p.load.Batch {
 		b := body.BatchAckRequest{BrokerName: p.target.Broker}
-		for i := range p.handles {
-			of := &p.handles[i]
+		for i := range p.parts {
+			of := &p.parts[i]
 			a := body.BatchAck{
-				ConsumerGroup: p.group, Topic: p.load.Topic, Retry: of.retry, QueueID: of.queue, ReviveQueueID: h.ReviveQID,
+				ConsumerGroup: p.group, Topic: p.load.Topic, Retry: string(rune(of.Kind)), QueueID: of.Queue, ReviveQueueID: h.ReviveQID,
 				PopTime: h.PopTime, InvisibleTime: h.InvisibleTime,
 			}
-			a.SetOffsets(of.start, of.offsets...)
+			a.SetOffsets(of.Start, of.Offsets...)
 			b.Acks = append(b.Acks, a)
 		}
 		return wire.AppendRequest(out, &wire.Request{
@@ -73,23 +29,23 @@ func (p *popper) appendAcks(out []byte, opaque int32, h *header.PopResponse) ([]
 		}), 1
 	}
 	requests := 0
-	for i := range p.handles {
-		of := &p.handles[i]
+	for i := range p.parts {
+		of := &p.parts[i]
 		topic := p.load.Topic
-		switch of.retry {
-		case "1":
-			topic = message.RetryPrefix + p.group + "_" + topic
-		case "2":
-			topic = message.RetryPrefix + p.group + "+" + topic
+		switch of.Kind {
+		case header.PopRetryV1:
+			topic = message.PopRetryTopics(p.group, topic)[0]
+		case header.PopRetryV2:
+			topic = message.PopRetryTopics(p.group, topic)[1]
 		}
-		handle := fmt.Sprintf("%d %d %d %d %s %s %d ", of.start, h.PopTime, h.InvisibleTime, h.ReviveQID, of.retry, p.target.Broker, of.queue)
-		for _, offset := range of.offsets {
+		handle := header.PopHandle{
+			Start: of.Start, PopTime: h.PopTime, Invisible: h.InvisibleTime, Revive: h.ReviveQID, Kind: of.Kind, Broker: p.target.Broker, Queue: of.Queue,
+		}
+		for _, handle.Offset = range of.Offsets {
 			requests++
 			out = wire.AppendRequest(out, &wire.Request{
 				Code: wire.ReqAckMessage, Opaque: opaque, Encoding: p.load.Encoding, Language: wire.LanguageJava, Version: wire.Version,
-				Header: &header.AckRequest{
-					ConsumerGroup: p.group, Topic: topic, QueueID: of.queue, Offset: offset, ExtraInfo: handle + strconv.FormatInt(offset, 10),
-				},
+				Header: &header.AckRequest{ConsumerGroup: p.group, Topic: topic, QueueID: of.Queue, Offset: handle.Offset, ExtraInfo: handle.String()},
 			})
 		}
 	}

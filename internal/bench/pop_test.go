@@ -8,7 +8,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -192,26 +191,7 @@ func TestPopRefuses(t *testing.T) {
 	}
 }
 
-func TestPopHandles(t *testing.T) {
-	got, err := popHandles(nil, &header.PopResponse{StartOffsetInfo: "0 3 100;1 0 7", MsgOffsetInfo: "0 3 100,102;1 0 7"})
-	want := []popHandle{{"0", 3, 100, []int64{100, 102}}, {"1", 0, 7, []int64{7}}}
-	if err != nil || !reflect.DeepEqual(got, want) {
-		t.Errorf("%+v, %v", got, err)
-	}
-	for start, offsets := range map[string]string{
-		"":        "0 3 100",
-		"0 3 100": "",
-		"0 2 100": "0 3 100",
-		"1 3 100": "0 3 100",
-		"0 3 x":   "0 3 100",
-		"0 3 101": "0 3 100",
-		"0 3 5":   "0 3 5,",
-		"0 x 5":   "0 x 5",
-	} {
-		if got, err := popHandles(nil, &header.PopResponse{StartOffsetInfo: start, MsgOffsetInfo: offsets}); err == nil {
-			t.Errorf("%q with %q: %+v", start, offsets, got)
-		}
-	}
+func TestWholeMicros(t *testing.T) {
 	r := PopResult{Acked: 4, Whole: 10 * time.Microsecond}
 	if got := r.WholeMicros(); got != 2.5 {
 		t.Errorf("%g us a message", got)

@@ -72,7 +72,7 @@ func (p *gotten) handles(broker string) []pop.Handle {
 	for i := range p.list {
 		r := &p.list[i]
 		if ck, ok := r.Property(message.PropertyPopCheckpoint); ok {
-			list[i], _ = pop.ParseHandle(string(ck))
+			list[i], _ = header.ParsePopHandle(string(ck))
 			continue
 		}
 		list[i] = pop.Handle{Start: starts[fmt.Sprintf("0@%d", r.QueueID)], PopTime: p.PopTime, Invisible: p.InvisibleTime, Revive: p.ReviveQID,
@@ -93,7 +93,7 @@ func (c *client) answer(code int32, h wire.Header, body []byte) *wire.Command {
 func (c *client) ack(topic string, h *pop.Handle) *wire.Command {
 	c.w.t.Helper()
 	return c.answer(wire.ReqAckMessage, &header.AckRequest{ConsumerGroup: "g", Topic: pop.RetryTopic("g", topic, h.Kind), QueueID: h.Queue,
-		ExtraInfo: string(pop.AppendHandle(nil, h)), Offset: h.Offset}, nil)
+		ExtraInfo: h.String(), Offset: h.Offset}, nil)
 }
 
 // walled is a broker with a wall clock that the test moves.
@@ -145,7 +145,7 @@ func TestPop(t *testing.T) {
 	}
 	now.Add(1)
 	cmd := c.answer(wire.ReqChangeMessageInvisibleTime, &header.ChangeInvisibleRequest{ConsumerGroup: "g", Topic: "T", QueueID: 0,
-		ExtraInfo: string(pop.AppendHandle(nil, &first[1])), Offset: 1, InvisibleTime: 200_000}, nil)
+		ExtraInfo: first[1].String(), Offset: 1, InvisibleTime: 200_000}, nil)
 	var changed header.ChangeInvisibleResponse
 	if err := changed.DecodeExt(cmd.Ext); cmd.Code != wire.Success || err != nil || changed.PopTime != now.Load() || changed.InvisibleTime != 200_000 {
 		t.Fatalf("%d %+v %v", cmd.Code, changed, err)
@@ -252,8 +252,8 @@ func TestPopRefusals(t *testing.T) {
 		handle string
 		code   int32
 	}{
-		"queue": {9, 0, string(pop.AppendHandle(nil, good)), wire.MessageIllegal}, "offset": {0, 5, string(pop.AppendHandle(nil, good)), wire.NoMessage},
-		"handle": {0, 0, "1 2 x", wire.MessageIllegal}, "number": {0, 0, "1 x 3 4 0 b", wire.MessageIllegal}, "late": {0, 0, string(pop.AppendHandle(nil, good)), wire.Success},
+		"queue": {9, 0, good.String(), wire.MessageIllegal}, "offset": {0, 5, good.String(), wire.NoMessage},
+		"handle": {0, 0, "1 2 x", wire.MessageIllegal}, "number": {0, 0, "1 x 3 4 0 b", wire.MessageIllegal}, "late": {0, 0, good.String(), wire.Success},
 	} {
 		c.w.t = t
 		cmd := c.answer(wire.ReqAckMessage, &header.AckRequest{ConsumerGroup: "g", Topic: "T", QueueID: x.queue, Offset: x.offset, ExtraInfo: x.handle}, nil)
@@ -262,7 +262,7 @@ func TestPopRefusals(t *testing.T) {
 		}
 	}
 	c.refused(wire.NoMessage, &wire.Request{Code: wire.ReqChangeMessageInvisibleTime, Header: &header.ChangeInvisibleRequest{ConsumerGroup: "g", Topic: "T",
-		ExtraInfo: string(pop.AppendHandle(nil, good)), InvisibleTime: 5}}, "no longer")
+		ExtraInfo: good.String(), InvisibleTime: 5}}, "no longer")
 }
 
 // TestHeldPop: a pop that finds nothing waits for a message, and gets it.
@@ -344,7 +344,7 @@ func TestPopWithoutTimers(t *testing.T) {
 	}
 	now.Add(1)
 	cmd := c.answer(wire.ReqChangeMessageInvisibleTime, &header.ChangeInvisibleRequest{ConsumerGroup: "g", Topic: "T", QueueID: 0,
-		ExtraInfo: string(pop.AppendHandle(nil, &handles[2])), Offset: 2, InvisibleTime: 200_000}, nil)
+		ExtraInfo: handles[2].String(), Offset: 2, InvisibleTime: 200_000}, nil)
 	if cmd.Code != wire.Success {
 		t.Fatal(string(cmd.Remark))
 	}

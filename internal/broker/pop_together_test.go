@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twostage/twostage/internal/broker/pop"
 	"github.com/twostage/twostage/internal/vfs"
 	"github.com/twostage/twostage/internal/wire"
 	"github.com/twostage/twostage/internal/wire/body"
@@ -34,7 +33,7 @@ func TestAcksOfOneRead(t *testing.T) {
 	ack := func(offset int64, info string) *wire.Request {
 		return &wire.Request{Code: wire.ReqAckMessage, Header: &header.AckRequest{ConsumerGroup: "g", Topic: "T", ExtraInfo: info, Offset: offset}}
 	}
-	good := string(pop.AppendHandle(nil, &handles[0]))
+	good := handles[0].String()
 	both := body.BatchAck{ConsumerGroup: "g", Topic: "T", Retry: "0", ReviveQueueID: p.ReviveQID, PopTime: p.PopTime, InvisibleTime: p.InvisibleTime}
 	both.SetOffsets(0, 2, 3)
 	wrong := both

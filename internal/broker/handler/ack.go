@@ -113,7 +113,7 @@ func (p *Pop) given(r *remoting.Request, name string, queue int32, offset int64,
 		fail(r, wire.NoMessage, "offset is illegal, key:%s@%d, commit:%d, store:%d~%d", name, queue, offset, low, high)
 		return h, false
 	}
-	h, err := pop.ParseHandle(extraInfo)
+	h, err := header.ParsePopHandle(extraInfo)
 	if err != nil {
 		fail(r, wire.MessageIllegal, "%s", err)
 		return h, false

@@ -10,23 +10,6 @@ import (
 	"github.com/twostage/twostage/message"
 )
 
-// FuzzHandle: no panic, and what is read comes back.
-func FuzzHandle(f *testing.F) {
-	f.Add("1 1700000000000 60000 3 0 broker-a 2 7")
-	f.Add("1 1700000000000 60000 999 1 broker-a")
-	f.Add("9 8 7 6 2 b -1 5 900")
-	f.Fuzz(func(t *testing.T, s string) {
-		h, err := ParseHandle(s)
-		if err != nil || h.Queue < 0 || h.Offset < 0 {
-			return
-		}
-		again, err := ParseHandle(string(AppendHandle(nil, &h)))
-		if err != nil || again != h {
-			t.Errorf("%q: %+v becomes %+v, %v", s, h, again, err)
-		}
-	})
-}
-
 // FuzzRecords reads bodies of revive records as Open does: no panic, whatever they
 // say, and the tables stay sound.
 func FuzzRecords(f *testing.F) {

@@ -19,6 +19,7 @@ import (
 	"github.com/twostage/twostage/internal/store"
 	"github.com/twostage/twostage/internal/vfs"
 	"github.com/twostage/twostage/internal/wire/body"
+	"github.com/twostage/twostage/internal/wire/header"
 	"github.com/twostage/twostage/message"
 )
 
@@ -220,7 +221,7 @@ func (r *rig) pop(req Request) ([]got, error) {
 		}
 		g := got{text: string(rec.Body), topic: "T"}
 		if ck, ok := rec.Property(message.PropertyPopCheckpoint); ok {
-			if g.handle, err = ParseHandle(string(ck)); err != nil {
+			if g.handle, err = header.ParsePopHandle(string(ck)); err != nil {
 				return nil, err
 			}
 			g.topic = RetryTopic("g", "T", g.handle.Kind)

@@ -4,16 +4,16 @@
 package pop
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 
+	"github.com/twostage/twostage/internal/wire/header"
 	"github.com/twostage/twostage/message"
 )
 
 // OrderQueue stands in place of the revive queue in handles of messages that are
 // consumed in order: nothing of them is revived.
-const OrderQueue int32 = 999
+const OrderQueue = header.PopOrderQueue
 
 // The names of the revive records, and their tags.
 const (
@@ -44,13 +44,13 @@ const propertyVisible = "POP_VISIBLE"
 const MaxInvisible = 366 * 24 * 3600 * 1000
 
 // Retry says of which kind a topic is, in handles and answers.
-type Retry byte
+type Retry = header.PopRetry
 
 // The kinds.
 const (
-	Normal  Retry = '0'
-	RetryV1 Retry = '1' // %RETRY%group_topic
-	RetryV2 Retry = '2' // %RETRY%group+topic
+	Normal  = header.PopNormal
+	RetryV1 = header.PopRetryV1
+	RetryV2 = header.PopRetryV2
 )
 
 // ReviveTopic is the topic of checkpoints and acks of a cluster.
@@ -88,68 +88,8 @@ func TopicOf(topic, group string) string {
 	return rest[1:]
 }
 
-// Handle is what a consumer acks a message with: the property POP_CK of the
-// message, extraInfo in requests.
-//
-//	ckQueueOffset popTime invisibleTime reviveQid retry brokerName queueId msgQueueOffset
-//
-// The fields are separated by a blank; the last two may be missing. Source:
-// ExtraInfoUtil of Apache RocketMQ 5.3.3.
-type Handle struct {
-	Start     int64 // offset that the checkpoint begins at
-	PopTime   int64 // ms since 1970
-	Invisible int64 // ms
-	Revive    int32 // revive queue, or OrderQueue
-	Kind      Retry
-	Broker    string
-	Queue     int32 // -1: not said
-	Offset    int64 // of the message; -1: not said
-}
-
-// AppendHandle writes a handle.
-func AppendHandle(dst []byte, h *Handle) []byte {
-	number := func(n int64) { dst = append(strconv.AppendInt(dst, n, 10), ' ') }
-	number(h.Start)
-	number(h.PopTime)
-	number(h.Invisible)
-	number(int64(h.Revive))
-	dst = append(dst, byte(h.Kind), ' ')
-	dst = append(append(dst, h.Broker...), ' ')
-	number(int64(h.Queue))
-	return strconv.AppendInt(dst, h.Offset, 10)
-}
-
-// ParseHandle reads a handle. Errors name the field.
-func ParseHandle(s string) (Handle, error) {
-	f := strings.Split(s, " ")
-	if len(f) < 6 {
-		return Handle{}, fmt.Errorf("the handle %.100q has %d fields, 6 are needed (extraInfo)", s, len(f))
-	}
-	h := Handle{Broker: f[5], Queue: -1, Offset: -1}
-	var err error
-	number := func(i int, name string, size int) int64 {
-		n, e := strconv.ParseInt(f[i], 10, size)
-		if err == nil && (e != nil || n < 0) {
-			err = fmt.Errorf("the handle %.100q has no %s but %.20q (extraInfo)", s, name, f[i])
-		}
-		return n
-	}
-	h.Start, h.PopTime, h.Invisible = number(0, "start offset", 64), number(1, "pop time", 64), number(2, "invisible time", 64)
-	h.Revive = int32(number(3, "revive queue", 32))
-	switch f[4] {
-	case "0", "1", "2":
-		h.Kind = Retry(f[4][0])
-	default:
-		return Handle{}, fmt.Errorf("the handle %.100q has no retry mark but %.20q (extraInfo)", s, f[4])
-	}
-	if len(f) > 6 {
-		h.Queue = int32(number(6, "queue", 32))
-	}
-	if len(f) > 7 {
-		h.Offset = number(7, "offset", 64)
-	}
-	return h, err
-}
+// Handle is what a consumer acks a message with.
+type Handle = header.PopHandle
 
 // infos are the three texts of an answer, see header.PopResponse.
 type infos struct{ start, offsets, counts []byte }

@@ -159,9 +159,9 @@ func (p *popping) disguise(q *store.Queue, k queueKey, from, offset int64, reviv
 	}
 	r.Topic = []byte(p.req.Topic)
 	if _, ok := r.Property(message.PropertyPopCheckpoint); !ok {
-		h := AppendHandle(nil, &Handle{Start: from, PopTime: p.res.PopTime, Invisible: p.res.Invisible, Revive: revive,
-			Kind: kindOf(k.topic), Broker: s.cfg.Broker, Queue: k.queue, Offset: offset})
-		r.Properties = message.AppendProperty(append([]byte(nil), r.Properties...), message.PropertyPopCheckpoint, string(h))
+		h := Handle{Start: from, PopTime: p.res.PopTime, Invisible: p.res.Invisible, Revive: revive,
+			Kind: kindOf(k.topic), Broker: s.cfg.Broker, Queue: k.queue, Offset: offset}
+		r.Properties = message.AppendProperty(append([]byte(nil), r.Properties...), message.PropertyPopCheckpoint, h.String())
 	}
 	if r.Check() != nil {
 		return append([]byte(nil), rec...), nil
