@@ -37,6 +37,11 @@ var (
 	// ErrNotFound: what was asked for is not there: a topic, a group, a message. An
 	// AnswerError matches it.
 	ErrNotFound = errors.New("client: not found")
+	// ErrNotSupported: a server does not know the request, as brokers before 5.0 know
+	// no pops. An AnswerError matches it.
+	ErrNotSupported = errors.New("client: not supported by the server")
+	// ErrNotAssigned: a pull consumer does not have that queue, or not any more.
+	ErrNotAssigned = errors.New("client: the queue is not assigned to the consumer")
 	// ErrClosed: the client is closed.
 	ErrClosed = errors.New("client: closed")
 )
@@ -55,13 +60,15 @@ func (e *AnswerError) Error() string { return e.err.Error() }
 // Unwrap gives the cause.
 func (e *AnswerError) Unwrap() error { return e.err }
 
-// Is matches ErrBusy, ErrDenied and ErrNotFound by the code.
+// Is matches ErrBusy, ErrDenied, ErrNotFound and ErrNotSupported by the code.
 func (e *AnswerError) Is(target error) bool {
 	switch target {
 	case ErrBusy:
 		return e.Code == wire.SystemBusy
 	case ErrDenied:
 		return e.Code == wire.NoPermission
+	case ErrNotSupported:
+		return e.Code == wire.RequestCodeNotSupported
 	case ErrNotFound:
 		return e.Code == wire.TopicNotExist || e.Code == wire.SubscriptionGroupNotExist || e.Code == wire.QueryNotFound
 	}

@@ -21,9 +21,12 @@ const (
 	transactionProducers
 	pullers
 	pushConsumers
+	pullConsumers
+	popConsumers
 
 	anyProducer = producers | transactionProducers
-	anyClient   = anyProducer | pullers | pushConsumers
+	anyConsumer = pushConsumers | pullConsumers | popConsumers
+	anyClient   = anyProducer | pullers | anyConsumer
 )
 
 func (k kind) String() string {
@@ -36,6 +39,10 @@ func (k kind) String() string {
 		return "puller"
 	case pushConsumers:
 		return "push consumer"
+	case pullConsumers:
+		return "pull consumer"
+	case popConsumers:
+		return "pop consumer"
 	}
 	return fmt.Sprintf("kind %d", uint8(k))
 }

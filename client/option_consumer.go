@@ -23,12 +23,13 @@ type consumerConfig struct {
 	allocation     Strategy
 	closeTimeout   time.Duration
 	handlerTimeout time.Duration
+	autoCommit     time.Duration // 0: never
 }
 
 func newConsumerConfig() consumerConfig {
 	return consumerConfig{
 		concurrency: 20, prefetch: limits{messages: 1000, bytes: 100 << 20}, start: StartLatest, allocation: Averagely,
-		closeTimeout: 30 * time.Second, handlerTimeout: 15 * time.Minute,
+		closeTimeout: 30 * time.Second, handlerTimeout: 15 * time.Minute, autoCommit: autoCommitPeriod,
 	}
 }
 
@@ -42,6 +43,8 @@ func (c *consumerConfig) check() error {
 		return fmt.Errorf("client: %d attempts to consume a message, at least 1, or 0 for the standard", c.attempts)
 	case c.allocation == nil:
 		return errors.New("client: the strategy of WithAllocation is nil")
+	case c.autoCommit < 0:
+		return fmt.Errorf("client: auto commit every %v is negative; 0 is never", c.autoCommit)
 	case c.closeTimeout < 0:
 		return fmt.Errorf("client: close timeout %v is negative", c.closeTimeout)
 	case c.handlerTimeout < time.Second:
@@ -85,10 +88,11 @@ func StartAt(t time.Time) Start { return Start{where: body.ConsumeFromTimestamp,
 
 // WithOrderly consumes the messages of each queue one after the other, in their
 // order: the group locks queues, a message that fails is tried again after a
-// second, and holds up its queue until it is consumed or given up. All members of
-// the group must be orderly.
+// second, and holds up its queue until it is consumed or given up. A pop consumer
+// gets the next ones of a queue when those before are acked. All members of the
+// group must be orderly.
 func WithOrderly() Option {
-	return Option{"WithOrderly", pushConsumers, func(c *config) { c.consumer.orderly = true }}
+	return Option{"WithOrderly", pushConsumers | popConsumers, func(c *config) { c.consumer.orderly = true }}
 }
 
 // WithBroadcast gives every member of the group all messages. Offsets are kept in
@@ -109,7 +113,7 @@ func WithConcurrency(n int) Option {
 // 1000 and 100 MiB. A concurrent consumer goes no further than twice as many
 // messages beyond the first one that is not consumed.
 func WithPrefetch(messages int, bytes int64) Option {
-	return Option{"WithPrefetch", pushConsumers, func(c *config) { c.consumer.prefetch = limits{messages: messages, bytes: bytes} }}
+	return Option{"WithPrefetch", pushConsumers | pullConsumers, func(c *config) { c.consumer.prefetch = limits{messages: messages, bytes: bytes} }}
 }
 
 // WithMaxAttempts says how often a message is given to a handler before it becomes
@@ -121,12 +125,12 @@ func WithMaxAttempts(n int) Option {
 
 // WithStart says where the group begins when it has no offset. Default StartLatest.
 func WithStart(s Start) Option {
-	return Option{"WithStart", pushConsumers, func(c *config) { c.consumer.start = s }}
+	return Option{"WithStart", anyConsumer, func(c *config) { c.consumer.start = s }}
 }
 
 // WithAllocation says how the group shares queues out. Default Averagely.
 func WithAllocation(s Strategy) Option {
-	return Option{"WithAllocation", pushConsumers, func(c *config) { c.consumer.allocation = s }}
+	return Option{"WithAllocation", pushConsumers | pullConsumers, func(c *config) { c.consumer.allocation = s }}
 }
 
 // WithCloseTimeout says how long Close waits for handlers that run before it ends

@@ -41,10 +41,10 @@ func WithGroup(name string) Option {
 	return Option{"WithGroup", pullers, func(c *config) { c.puller.group = name }}
 }
 
-// WithSuspend says how long a broker may hold a pull until there is a message.
-// Default 15 s.
+// WithSuspend says how long a broker may hold a pull or a pop until there is a
+// message. Default 15 s.
 func WithSuspend(d time.Duration) Option {
-	return Option{"WithSuspend", pullers, func(c *config) { c.puller.suspend = d }}
+	return Option{"WithSuspend", pullers | pullConsumers | popConsumers, func(c *config) { c.puller.suspend = d }}
 }
 
 // Puller reads the queues of topics by offset. NewPuller makes one.
