@@ -3,9 +3,10 @@
 
 // Package client sends, transacts and consumes: a [Producer] for messages, a
 // [TransactionProducer] for messages that become visible with a local
-// transaction, a [PushConsumer] that gives the messages of a group to handlers, and
-// a [Puller] that reads the queues of a topic by offset. It
-// works with Twostage and with Apache RocketMQ 4.x and 5.x brokers (remoting
+// transaction, a [PushConsumer] that gives the messages of a group to handlers, a
+// [PullConsumer] that gives them when it is asked to, a [PopConsumer] that receives
+// and acks them one by one, and a [Puller] that reads the queues of a topic by
+// offset. It works with Twostage and with Apache RocketMQ 4.x and 5.x brokers (remoting
 // protocol).
 //
 //	p, err := client.NewProducer("orders", client.WithNameServers("127.0.0.1:9876"))
@@ -28,6 +29,10 @@
 //
 // A producer compresses large bodies ([WithCompression]), and for some seconds avoids
 // brokers that were slow or failed, where there are others ([WithLatencyFault]).
+//
+// A pull consumer shares queues out in the same way, unless it is assigned some,
+// and stores every 5 s what was given before the last Poll. A pop consumer asks the
+// brokers every 20 s which queues are its own; by default it pops from all.
 //
 // With [WithSpans] a message carries the trace context of its send; the
 // package links no tracing library.
@@ -58,7 +63,10 @@
 // is taken under them. PushConsumer.turn is the outermost lock of a push consumer,
 // for one rebalance or reset at a time; PushConsumer.mu, assigned.mu, window.mu,
 // dispatcher.mu and worker.mu are for bookkeeping, and of them only window.mu is
-// taken under another (assigned.mu). Handlers run under none. While a tail calls its function, follower.mu is held.
+// taken under another (assigned.mu). Handlers run under none. PullConsumer.turn is the
+// outermost lock of a pull consumer, for one change of its queues at a time;
+// PullConsumer.mu and PopConsumer.mu are for bookkeeping, and link.mu may be taken
+// under them. While a tail calls its function, follower.mu is held.
 //
 // # What it refuses
 //

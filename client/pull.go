@@ -1,0 +1,419 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/twostage/twostage/internal/rpc"
+	"github.com/twostage/twostage/message"
+)
+
+// autoCommitPeriod is how often offsets are committed where nothing else is said.
+const autoCommitPeriod = 5 * time.Second
+
+// WithAutoCommit says how often a pull consumer commits by itself what the Polls
+// before the last one have given. Default 5 s; 0: never, see PullConsumer.Commit.
+func WithAutoCommit(interval time.Duration) Option {
+	return Option{"WithAutoCommit", pullConsumers, func(c *config) { c.consumer.autoCommit = interval }}
+}
+
+// PullConsumer reads queues for a group when it is asked to. Either it subscribes to
+// topics, and shares their queues with the other consumers of the group, or it is
+// assigned queues. Messages are pulled ahead, see WithPrefetch. NewPullConsumer makes
+// one. All methods may be called at the same time. A group that is shared out and has
+// a consumer with Assign would share out to that one too: use a group for the one or
+// the other.
+type PullConsumer struct {
+	group   string
+	cfg     consumerConfig
+	hold    time.Duration
+	log     *slog.Logger
+	link    *link
+	offsets *brokerOffsets
+
+	ctx     context.Context // of pulls; ends with Close
+	cancel  context.CancelFunc
+	running sync.WaitGroup // readers
+	once    sync.Once      // begins the rounds
+	kick    chan struct{}  // capacity 1: the group has changed
+	turn    sync.Mutex     // one change of the queues at a time
+
+	mu      sync.Mutex
+	closed  bool
+	manual  bool // queues are assigned by Assign
+	version int64
+	subs    map[string]*pullSubscription
+	readers map[Queue]*reader
+	order   []Queue       // of readers, sorted
+	first   int           // in order: whom the next Poll begins with
+	news    chan struct{} // closed when there is something for Poll
+	refused error         // what a broker refused since the last Poll that told it
+	failed  error         // what failed last
+}
+
+// pullSubscription is a topic that the group shares.
+type pullSubscription struct {
+	filter  Filter
+	version int64
+	known   map[Queue]bool // queues that were there from the beginning; nil: not looked up
+}
+
+// NewPullConsumer makes a consumer. It connects with the first call that needs it.
+func NewPullConsumer(group string, opts ...Option) (*PullConsumer, error) {
+	cfg, err := configure(pullConsumers, opts)
+	if err != nil {
+		return nil, err
+	}
+	if err := message.CheckGroup(group); err != nil {
+		return nil, fmt.Errorf("client: consumer group: %w", err)
+	}
+	c := &PullConsumer{
+		group: group, cfg: cfg.consumer, hold: cfg.puller.suspend, log: cfg.log, kick: make(chan struct{}, 1),
+		subs: map[string]*pullSubscription{}, readers: map[Queue]*reader{}, news: make(chan struct{}),
+	}
+	c.link = newLink(&cfg.common, c.routes())
+	c.link.heartbeat = c.heartbeat
+	c.offsets = &brokerOffsets{link: c.link, group: group}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	return c, nil
+}
+
+// ClientID is the id that brokers know the consumer by.
+func (c *PullConsumer) ClientID() string { return c.link.id }
+
+// Queues are the queues of a topic that can be read, sorted by broker and id.
+func (c *PullConsumer) Queues(ctx context.Context, topic string) ([]Queue, error) {
+	r, err := c.link.route(ctx, topic, false, false)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]Queue, 0, len(r.ReadQueues()))
+	for _, q := range r.ReadQueues() {
+		all = append(all, Queue{Topic: topic, Broker: q.BrokerName, ID: q.QueueID})
+	}
+	return all, nil
+}
+
+// Subscribe adds a topic, or changes its filter: from the next Poll on the group
+// shares its queues out, every 20 s and when a consumer comes or goes. Not after
+// Assign.
+func (c *PullConsumer) Subscribe(topic string, f Filter) error {
+	if err := errors.Join(message.CheckTopic(topic), f.check()); err != nil {
+		return fmt.Errorf("client: subscribing to %q: %w", topic, err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.closed:
+		return ErrClosed
+	case c.manual:
+		return errors.New("client: Subscribe after Assign: a consumer does the one or the other")
+	}
+	c.version = max(c.version+1, time.Now().UnixMilli())
+	s := &pullSubscription{filter: f, version: c.version}
+	if old := c.subs[topic]; old != nil {
+		s.known = old.known
+	}
+	c.subs[topic] = s
+	c.link.forgetGreetings()
+	c.wake()
+	return nil
+}
+
+// Unsubscribe takes a topic away, with its queues.
+func (c *PullConsumer) Unsubscribe(topic string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.subs, topic)
+	c.link.forgetGreetings()
+	c.wake()
+}
+
+// Assign sets the queues that are read, whatever the group's other consumers read.
+// Of those that were assigned before everything stays as it is. The others begin
+// with the group's offset, or where it has none by WithStart. Not after Subscribe.
+func (c *PullConsumer) Assign(queues ...Queue) error {
+	for _, q := range queues {
+		if err := message.CheckTopic(q.Topic); err != nil || q.Broker == "" || q.ID < 0 {
+			return fmt.Errorf("client: assigning %s: it is no queue: %w", q, errors.Join(err))
+		}
+	}
+	c.turn.Lock()
+	defer c.turn.Unlock()
+	c.mu.Lock()
+	if c.closed || len(c.subs) > 0 {
+		defer c.mu.Unlock()
+		if c.closed {
+			return ErrClosed
+		}
+		return errors.New("client: Assign after Subscribe: a consumer does the one or the other")
+	}
+	c.manual = true
+	c.mu.Unlock()
+	have := c.Assignment()
+	share := slices.Clone(queues)
+	slices.SortFunc(share, cmpQueues)
+	give, take := changes(have, slices.Compact(share))
+	c.giveUp(give)
+	for _, q := range take {
+		c.take(q, All, 0, false)
+	}
+	return nil
+}
+
+// Assignment is the queues that the consumer has, sorted.
+func (c *PullConsumer) Assignment() []Queue {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.order)
+}
+
+// Poll waits until there are messages and gives at most max of them, those of a queue
+// in its order. It says that what earlier Polls gave is consumed: with WithAutoCommit
+// that is committed. Failures of brokers are logged and tried again; when ctx ends
+// the error matches that of ctx and names the last of them. What a broker refuses is
+// an *AnswerError at once.
+func (c *PullConsumer) Poll(ctx context.Context, max int) ([]*message.Received, error) {
+	if max < 1 {
+		return nil, fmt.Errorf("client: polling for %d messages: at least 1", max)
+	}
+	if err := c.begin(); err != nil {
+		return nil, err
+	}
+	for {
+		got, news, err := c.poll(max)
+		if len(got) > 0 || err != nil {
+			return got, err
+		}
+		select {
+		case <-news:
+		case <-ctx.Done():
+			return nil, c.late(ctx)
+		case <-c.ctx.Done():
+			return nil, ErrClosed
+		}
+	}
+}
+
+// begin notes what is consumed and begins the rounds.
+func (c *PullConsumer) begin() error {
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return ErrClosed
+	}
+	if !c.manual && len(c.subs) == 0 {
+		c.mu.Unlock()
+		return errors.New("client: nothing to poll: call Subscribe or Assign first")
+	}
+	for _, r := range c.readers {
+		r.place.done = r.place.at
+	}
+	c.mu.Unlock()
+	c.once.Do(c.rounds)
+	return nil
+}
+
+func (c *PullConsumer) poll(limit int) (got []*message.Received, news <-chan struct{}, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil, nil, ErrClosed
+	}
+	for i := range c.order {
+		r := c.readers[c.order[(c.first+i)%len(c.order)]]
+		some := r.place.take(limit - len(got))
+		if len(some) > 0 {
+			got = append(got, some...)
+			r.wake()
+		}
+		if len(got) == limit {
+			c.first += i + 1
+			return got, nil, nil
+		}
+	}
+	if len(got) > 0 {
+		return got, nil, nil
+	}
+	err, c.refused = c.refused, nil
+	return nil, c.news, err
+}
+
+// late is the error of a Poll whose ctx has ended.
+func (c *PullConsumer) late(ctx context.Context) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.failed != nil {
+		return fmt.Errorf("client: nothing polled: %w; a broker failed: %w", context.Cause(ctx), c.failed)
+	}
+	return fmt.Errorf("client: nothing polled: %w", context.Cause(ctx))
+}
+
+// told wakes Polls; c.mu is held.
+func (c *PullConsumer) told() {
+	close(c.news)
+	c.news = make(chan struct{})
+}
+
+// at calls fn for a queue of the consumer with c.mu held.
+func (c *PullConsumer) at(q Queue, fn func(r *reader)) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r := c.readers[q]
+	if r == nil {
+		return fmt.Errorf("%w: %s", ErrNotAssigned, q)
+	}
+	fn(r)
+	return nil
+}
+
+// Seek goes on with an offset of a queue: the next Poll gives the message there, or
+// if it is outside of the queue the one that the broker has go on with. What was
+// pulled of the queue and not polled is dropped.
+func (c *PullConsumer) Seek(q Queue, offset int64) error {
+	if offset < 0 {
+		return fmt.Errorf("client: seeking offset %d of %s", offset, q)
+	}
+	return c.at(q, func(r *reader) {
+		r.place.seek(offset)
+		r.restart()
+	})
+}
+
+// SeekTime goes on with the first message of a queue that was stored at a time, in
+// whole milliseconds, or later. Brokers of 4.9 give the one nearest to it.
+func (c *PullConsumer) SeekTime(ctx context.Context, q Queue, t time.Time) error {
+	return c.seek(ctx, q, func(ctx context.Context, l rpc.Caller, addr, topic string, queue int32) (int64, error) {
+		return rpc.SearchOffset(ctx, l, addr, topic, queue, max(t.UnixMilli(), 0))
+	})
+}
+
+// SeekStart goes on with the first message that queues have.
+func (c *PullConsumer) SeekStart(ctx context.Context, queues ...Queue) error {
+	return c.seekAll(ctx, queues, rpc.MinOffset)
+}
+
+// SeekEnd goes on with the next message that queues get.
+func (c *PullConsumer) SeekEnd(ctx context.Context, queues ...Queue) error {
+	return c.seekAll(ctx, queues, rpc.MaxOffset)
+}
+
+type askOffset func(ctx context.Context, c rpc.Caller, addr, topic string, queue int32) (int64, error)
+
+func (c *PullConsumer) seekAll(ctx context.Context, queues []Queue, ask askOffset) error {
+	for _, q := range queues {
+		if err := c.seek(ctx, q, ask); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *PullConsumer) seek(ctx context.Context, q Queue, ask askOffset) error {
+	if err := c.at(q, func(*reader) {}); err != nil {
+		return err
+	}
+	addr, err := c.link.master(ctx, q)
+	if err != nil {
+		return err
+	}
+	one, cancel := c.link.request(ctx)
+	defer cancel()
+	offset, err := ask(one, c.link.net, addr, q.Topic, q.ID)
+	if err != nil {
+		return fmt.Errorf("client: seeking in %s: %w", q, public(err))
+	}
+	return c.Seek(q, offset)
+}
+
+// Position is the offset in a queue that the next Poll gives from; known is false
+// while it is not looked up.
+func (c *PullConsumer) Position(q Queue) (offset int64, known bool, err error) {
+	err = c.at(q, func(r *reader) { offset, known = r.place.at, r.place.known })
+	return offset, known, err
+}
+
+// Committed is the offset of a queue that the group goes on with; ok is false when it
+// has none. The queue need not be the consumer's.
+func (c *PullConsumer) Committed(ctx context.Context, q Queue) (offset int64, ok bool, err error) {
+	return c.offsets.stored(ctx, q)
+}
+
+// Pause has Poll give nothing of queues, and nothing more be pulled of them.
+func (c *PullConsumer) Pause(queues ...Queue) error { return c.pause(queues, true) }
+
+// Resume is the end of Pause.
+func (c *PullConsumer) Resume(queues ...Queue) error { return c.pause(queues, false) }
+
+func (c *PullConsumer) pause(queues []Queue, paused bool) error {
+	var errs []error
+	for _, q := range queues {
+		errs = append(errs, c.at(q, func(r *reader) {
+			r.place.paused = paused
+			r.wake()
+			c.told()
+		}))
+	}
+	return errors.Join(errs...)
+}
+
+// Commit stores, with the brokers, that everything is consumed that Polls have given.
+// The error joins those of all queues; Commit may then be called again.
+func (c *PullConsumer) Commit(ctx context.Context) error {
+	all := map[Queue]int64{}
+	c.mu.Lock()
+	for q, r := range c.readers {
+		if p := r.place; p.known {
+			p.done = p.at
+			if _, ok := p.due(); ok {
+				all[q] = p.at
+			}
+		}
+	}
+	c.mu.Unlock()
+	return c.commit(ctx, all)
+}
+
+// commit stores offsets and waits for the answers.
+func (c *PullConsumer) commit(ctx context.Context, all map[Queue]int64) error {
+	var errs []error
+	for _, q := range slices.SortedFunc(maps.Keys(all), cmpQueues) {
+		if err := c.offsets.commit(ctx, q, all[q], true); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		c.mu.Lock()
+		if r := c.readers[q]; r != nil {
+			r.place.stored = all[q]
+		}
+		c.mu.Unlock()
+	}
+	return errors.Join(errs...)
+}
+
+// Close ends pulls and calls under way, with WithAutoCommit commits what Polls before
+// the last one have given, tells the brokers that the consumer goes, and waits. What
+// the last Poll gave, the group gets again, unless Commit was called.
+func (c *PullConsumer) Close() error {
+	c.mu.Lock()
+	first := !c.closed
+	c.closed = true
+	c.mu.Unlock()
+	c.cancel()
+	if first {
+		c.turn.Lock()
+		c.giveUp(c.Assignment())
+		c.turn.Unlock()
+	}
+	c.running.Wait()
+	return c.link.close()
+}

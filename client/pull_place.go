@@ -1,0 +1,88 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package client
+
+import "github.com/twostage/twostage/message"
+
+// place is where a pull consumer is in a queue. It has no lock and knows no clock.
+//
+//	stored  done     at              next
+//	  |      |        |  messages held  |
+//	--+------+--------+-----------------+--> offsets
+type place struct {
+	known  bool  // the offsets are
+	next   int64 // the next pull begins here
+	at     int64 // the next Poll gives from here on
+	done   int64 // messages before it were given by a Poll before the last one
+	stored int64 // committed by this consumer; -1: nothing
+
+	era    int // of seeks: what was pulled in an earlier one is passed over
+	paused bool
+	held   []*message.Received
+	bytes  int64 // of their records
+}
+
+func newPlace() *place { return &place{stored: -1} }
+
+// begin says where to begin, unless a seek has done so.
+func (p *place) begin(offset int64) {
+	if !p.known {
+		p.known, p.next, p.at, p.done = true, offset, offset, offset
+	}
+}
+
+// seek goes on elsewhere.
+func (p *place) seek(offset int64) {
+	p.era++
+	p.held, p.bytes = nil, 0
+	p.known, p.next, p.at, p.done = true, offset, offset, offset
+}
+
+// full says whether no more is to be pulled for now.
+func (p *place) full(l limits) bool {
+	return p.paused || len(p.held) >= l.messages || p.bytes >= l.bytes
+}
+
+// feed takes what a pull of an era gave; false when there was a seek meanwhile.
+func (p *place) feed(era int, msgs []*message.Received, next int64) bool {
+	if era != p.era {
+		return false
+	}
+	p.held = append(p.held, msgs...)
+	for _, m := range msgs {
+		p.bytes += int64(m.Size)
+	}
+	p.next = next
+	p.settle()
+	return true
+}
+
+// take gives at most limit messages.
+func (p *place) take(limit int) []*message.Received {
+	if p.paused {
+		return nil
+	}
+	n := min(limit, len(p.held))
+	got := p.held[:n:n]
+	p.held = p.held[n:]
+	for _, m := range got {
+		p.bytes -= int64(m.Size)
+	}
+	if n > 0 {
+		p.at = got[n-1].QueueOffset + 1
+	}
+	p.settle()
+	return got
+}
+
+// settle goes on over messages that the filter has left out.
+func (p *place) settle() {
+	if len(p.held) == 0 {
+		p.held = nil
+		p.at = max(p.at, p.next)
+	}
+}
+
+// due is what a Poll before the last one has given and is not committed.
+func (p *place) due() (offset int64, ok bool) { return p.done, p.known && p.done != p.stored }

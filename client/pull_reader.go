@@ -1,0 +1,236 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twostage/twostage/internal/rpc"
+	"github.com/twostage/twostage/internal/wire"
+	"github.com/twostage/twostage/internal/wire/header"
+	"github.com/twostage/twostage/message"
+)
+
+const (
+	pullAhead = 32                     // messages that one pull asks for
+	quickPull = 100 * time.Millisecond // least time of a pull without messages
+)
+
+// reader pulls a queue ahead of Poll, on a goroutine of its own.
+type reader struct {
+	c       *PullConsumer
+	queue   Queue
+	filter  Filter
+	version int64
+	young   bool // the queue came into being while the group was there
+	cancel  context.CancelFunc
+	ended   chan struct{}
+	room    chan struct{} // capacity 1: it may be time to pull
+	from    int64         // broker id to pull from; the goroutine's own
+
+	// Guarded by c.mu:
+	place *place
+	abort context.CancelFunc // ends the pull under way; nil: none
+}
+
+// wake has the reader look at its place again.
+func (r *reader) wake() {
+	select {
+	case r.room <- struct{}{}:
+	default:
+	}
+}
+
+// restart ends the pull under way; c.mu is held.
+func (r *reader) restart() {
+	if r.abort != nil {
+		r.abort()
+	}
+	r.wake()
+}
+
+// take begins with a queue; c.turn is held.
+func (c *PullConsumer) take(q Queue, f Filter, version int64, young bool) {
+	ctx, cancel := context.WithCancel(c.ctx)
+	r := &reader{
+		c: c, queue: q, filter: f, version: version, young: young, cancel: cancel,
+		ended: make(chan struct{}), room: make(chan struct{}, 1), place: newPlace(),
+	}
+	c.mu.Lock()
+	c.readers[q] = r
+	c.sortQueues()
+	c.mu.Unlock()
+	c.running.Go(func() {
+		defer close(r.ended)
+		r.run(ctx)
+	})
+}
+
+// giveUp ends with queues, and commits what is to be committed by itself; c.turn is
+// held.
+func (c *PullConsumer) giveUp(queues []Queue) {
+	due := map[Queue]int64{}
+	for _, q := range queues {
+		c.mu.Lock()
+		r := c.readers[q]
+		c.mu.Unlock()
+		r.cancel()
+		<-r.ended
+		c.mu.Lock()
+		if next, ok := r.place.due(); ok && c.cfg.autoCommit > 0 {
+			due[q] = next
+		}
+		delete(c.readers, q)
+		c.sortQueues()
+		c.mu.Unlock()
+	}
+	if len(due) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), farewellTimeout)
+	defer cancel()
+	if err := c.commit(ctx, due); err != nil {
+		c.log.Warn("client: queues were given up without their offsets", "err", err)
+	}
+}
+
+// run pulls until ctx ends.
+func (r *reader) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		if err := r.once(ctx); err != nil && ctx.Err() == nil {
+			r.c.fail(r.queue, err)
+			r.from = 0
+			wait(ctx, retryPeriod)
+		}
+	}
+}
+
+// fail tells Polls, or the log, of a failure.
+func (c *PullConsumer) fail(q Queue, err error) {
+	c.mu.Lock()
+	c.failed = err
+	if refused(err) || errors.Is(err, ErrNoRoute) {
+		c.refused = err
+		c.told()
+	}
+	c.mu.Unlock()
+	c.log.Warn("client: not pulled, trying again", "queue", q, "err", err)
+}
+
+// once looks up where to begin, waits for room, or pulls.
+func (r *reader) once(ctx context.Context) error {
+	c := r.c
+	c.mu.Lock()
+	known, full, next, era := r.place.known, r.place.full(c.cfg.limits()), r.place.next, r.place.era
+	var one context.Context
+	if known && !full {
+		one, r.abort = context.WithTimeout(ctx, c.link.cfg.timeout+c.hold)
+		defer r.abort()
+	}
+	c.mu.Unlock()
+	switch {
+	case !known:
+		return r.locate(ctx)
+	case full:
+		select {
+		case <-r.room:
+		case <-ctx.Done():
+		}
+		return nil
+	}
+	began := time.Now()
+	msgs, end, err := r.pull(one, next)
+	c.mu.Lock()
+	r.abort = nil
+	moved := r.place.era != era
+	if err == nil && r.place.feed(era, msgs, end) {
+		c.failed = nil
+		if len(msgs) > 0 {
+			c.told()
+		}
+	}
+	c.mu.Unlock()
+	if moved {
+		return nil
+	}
+	if err == nil && end == next && time.Since(began) < quickPull {
+		wait(ctx, quickPull) // a broker that does not hold pulls
+	}
+	return err
+}
+
+// locate finds out where to begin.
+func (r *reader) locate(ctx context.Context) error {
+	next, ok, err := r.c.offsets.stored(ctx, r.queue)
+	if err == nil && !ok {
+		next, err = r.c.link.beginAt(ctx, r.queue, r.c.cfg.start, r.young)
+	}
+	if err != nil {
+		return err
+	}
+	r.c.mu.Lock()
+	defer r.c.mu.Unlock()
+	r.place.begin(next)
+	if ok {
+		r.place.stored = next
+	}
+	return nil
+}
+
+// pull asks once, and gives messages and where the next pull begins.
+func (r *reader) pull(ctx context.Context, offset int64) ([]*message.Received, int64, error) {
+	c, q := r.c, r.queue
+	route, err := c.link.route(ctx, q.Topic, false, false)
+	if err != nil {
+		return nil, 0, err
+	}
+	addr, _, ok := route.ReadAddr(q.Broker, r.from)
+	if !ok {
+		return nil, 0, fmt.Errorf("%w: %s", ErrNotReadable, q)
+	}
+	h := &header.PullRequest{
+		ConsumerGroup: []byte(c.group), Topic: []byte(q.Topic), QueueID: q.ID, QueueOffset: offset, MaxMsgNums: pullAhead,
+		SysFlag: header.PullSuspend | header.PullSubscription | header.PullLite, SuspendTimeoutMillis: c.hold.Milliseconds(),
+		Subscription: []byte(r.filter.String()), ExpressionType: []byte(r.filter.expressionType()),
+	}
+	if r.filter.kind == sqlExpression {
+		h.SubVersion = r.version
+	}
+	conn, err := c.link.greetedConn(ctx, addr) // tools see who pulls
+	if err != nil {
+		return nil, 0, fmt.Errorf("client: reaching broker %s: %w", q.Broker, public(err))
+	}
+	got, err := rpc.Pull(ctx, connCaller{conn}, addr, h)
+	if err != nil {
+		return nil, 0, fmt.Errorf("client: pulling %s: %w", q, public(err))
+	}
+	r.from = got.Header.SuggestWhichBrokerID
+	switch got.Code {
+	case wire.Success:
+	case wire.PullOffsetMoved:
+		c.log.Warn("client: the queue does not have the offset", "queue", q, "offset", offset, "next", got.Header.NextBeginOffset)
+		return nil, got.Header.NextBeginOffset, nil
+	default:
+		return nil, max(got.Header.NextBeginOffset, offset), nil
+	}
+	all, err := message.DecodeReceived(got.Records)
+	if err != nil {
+		return nil, 0, fmt.Errorf("client: pulling %s from %d: %w", q, offset, err)
+	}
+	msgs := all[:0]
+	for _, m := range all {
+		m.BrokerName = q.Broker
+		if !r.filter.wants(m) {
+			continue
+		}
+		if err := Decompress(m, MaxBody); err != nil {
+			c.log.Warn("client: body as it is", "message", m.ID(), "err", err)
+		}
+		msgs = append(msgs, m)
+	}
+	return msgs, got.Header.NextBeginOffset, nil
+}
