@@ -104,7 +104,7 @@ func ExampleBroker_Partition() {
 
 // The first two check-backs get lost on their way; the third one is answered.
 func ExampleCluster_DropCheckBacks() {
-	cluster, err := mqtest.New(mqtest.Set("transactionTimeOut", "10"), mqtest.Set("transactionCheckInterval", "10"))
+	cluster, err := mqtest.New(mqtest.Set("transactionTimeOut", "100"), mqtest.Set("transactionCheckInterval", "100"))
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -119,7 +119,7 @@ func ExampleCluster_DropCheckBacks() {
 		}
 		return client.Commit
 	}
-	p, err := client.NewTransactionProducer("shop", check, client.WithNameServers(cluster.NameServer()))
+	p, err := client.NewTransactionProducer("shop", check, client.WithNameServers(cluster.NameServer()), client.WithCheckWorkers(1))
 	if err != nil {
 		log.Fatal(err)
 	}

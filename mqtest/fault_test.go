@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -25,11 +24,12 @@ func TestPartitionHoldsUntilHeal(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		ways   []mqtest.Way
-		during []string // what another client finds after the broker got what it gets
+		during []string      // what another client finds after the broker got what it gets
+		enough time.Duration // for that
 	}{
-		"both ways":    {nil, []string{"before"}},
-		"from clients": {[]mqtest.Way{mqtest.FromClients}, []string{"before"}},
-		"to clients":   {[]mqtest.Way{mqtest.ToClients}, []string{"before", "held"}},
+		"both ways":    {nil, []string{"before"}, 100 * time.Millisecond},
+		"from clients": {[]mqtest.Way{mqtest.FromClients}, []string{"before"}, 100 * time.Millisecond},
+		"to clients":   {[]mqtest.Way{mqtest.ToClients}, []string{"before", "held"}, time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -37,7 +37,7 @@ func TestPartitionHoldsUntilHeal(t *testing.T) {
 			p := producer(t, cluster)
 			send(t, p, "before")
 			cluster.Broker(0).Partition(c.ways...)
-			ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+			ctx, cancel := context.WithTimeout(context.Background(), c.enough)
 			defer cancel()
 			if _, err := p.Send(ctx, message.New("orders", []byte("held"))); !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("a send through a partition: %v", err)
@@ -102,10 +102,10 @@ func TestSlowBrokerTakesItsTime(t *testing.T) {
 	wantBodies(t, c, "before", "late", "then", "very late")
 }
 
-// half leaves a transaction to its check-backs, which decide answers.
+// half leaves a transaction to its check-backs, which decide answers one by one.
 func half(t *testing.T, c *mqtest.Cluster, decide client.Checker) *client.TransactionProducer {
 	t.Helper()
-	p, err := client.NewTransactionProducer("payments", decide, client.WithNameServers(c.NameServer()))
+	p, err := client.NewTransactionProducer("payments", decide, client.WithNameServers(c.NameServer()), client.WithCheckWorkers(1))
 	must(t, err)
 	t.Cleanup(func() { must(t, p.Close()) })
 	_, err = p.SendInTransaction(within(t), message.New("orders", []byte("paid")), func(context.Context, *client.Half) client.Outcome {
@@ -140,21 +140,38 @@ func visible(t *testing.T, c *mqtest.Cluster) *message.Received {
 	return got
 }
 
+// told gets the numbers of the check-backs that arrive, as the broker counts them.
+func told(numbers chan<- string) client.Checker {
+	return func(ctx context.Context, m *message.Received) client.Outcome {
+		select {
+		case numbers <- m.Properties[message.PropertyTransactionCheckTimes]:
+		case <-ctx.Done():
+		}
+		return client.Commit
+	}
+}
+
+// next is what comes next.
+func next(t *testing.T, numbers <-chan string) string {
+	t.Helper()
+	select {
+	case n := <-numbers:
+		return n
+	case <-time.After(patience):
+		t.Fatal("no check-back comes")
+		return ""
+	}
+}
+
 func TestDroppedCheckBacksComeAgain(t *testing.T) {
 	t.Parallel()
 	c := withTopic(t, fast()...)
 	c.DropCheckBacks(3)
-	var checks atomic.Int32
-	half(t, c, func(_ context.Context, m *message.Received) client.Outcome {
-		checks.Add(1)
-		if n := m.Properties[message.PropertyTransactionCheckTimes]; n != "4" {
-			t.Errorf("the check-back says it is number %q, after three that got lost", n)
-		}
-		return client.Commit
-	})
+	numbers := make(chan string, 1000)
+	half(t, c, told(numbers))
 	visible(t, c)
-	if n := checks.Load(); n != 1 {
-		t.Errorf("%d check-backs came", n)
+	if n := next(t, numbers); n != "4" {
+		t.Errorf("the first check-back that comes is number %q, after three that got lost", n)
 	}
 }
 
@@ -162,18 +179,17 @@ func TestRepeatedCheckBacksCommitOnce(t *testing.T) {
 	t.Parallel()
 	c := withTopic(t, fast()...)
 	c.RepeatCheckBacks(2)
-	var checks atomic.Int32
-	p := half(t, c, func(context.Context, *message.Received) client.Outcome {
-		checks.Add(1)
-		return client.Commit
-	})
-	visible(t, c)
-	c.Broker(0).Stop() // has the answers to all that were sent
-	must(t, p.Close())
-	if n := checks.Load(); n < 3 {
-		t.Errorf("%d check-backs came, want 3", n)
+	numbers := make(chan string, 1000)
+	p := half(t, c, told(numbers))
+	for range 3 {
+		if n := next(t, numbers); n != "1" {
+			t.Errorf("a check-back has number %q, want the first one three times", n)
+		}
 	}
+	visible(t, c)
+	must(t, p.Close())
 	c.RepeatCheckBacks(0)
+	c.Broker(0).Stop()
 	c.Broker(0).Start()
 	wantBodies(t, c, "paid")
 }
