@@ -6,6 +6,7 @@
 //   - [Run] sends a message that consumers see if and only if the function's
 //     transaction is committed.
 //   - [Once] consumes a message exactly once in effect.
+//   - An [Outbox] sends what is written in a transaction after its commit, in order.
 //
 // It knows SQLite, PostgreSQL, and MySQL with MariaDB through database/sql, and
 // imports no driver.
@@ -32,6 +33,8 @@
 //     Commit only when it is.
 //   - A row is deleted only after the horizon in the database is above it, and who
 //     writes a row below the horizon does not commit.
+//   - Of the forwarders of an outbox one at a time holds a lease; nothing is deleted
+//     from it that was not sent.
 //   - No clock decides an outcome. Clocks decide when a check stops to say Unknown,
 //     and when rows are old enough to go.
 //

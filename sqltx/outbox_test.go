@@ -1,0 +1,271 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package sqltx
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twostage/twostage/client"
+	"github.com/twostage/twostage/message"
+)
+
+// post is a Sender that keeps what it is given.
+type post struct {
+	mu     sync.Mutex
+	sent   []*message.Message
+	fail   func(m *message.Message) error
+	status client.SendStatus
+	more   chan struct{} // gets one for each message
+}
+
+func newPost() *post { return &post{more: make(chan struct{}, 1000)} }
+
+func (s *post) Send(_ context.Context, m *message.Message) (*client.SendResult, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fail != nil {
+		if err := s.fail(m); err != nil {
+			return nil, err
+		}
+	}
+	s.sent = append(s.sent, m)
+	s.more <- struct{}{}
+	return &client.SendResult{Status: s.status}, nil
+}
+
+func (s *post) bodies() (all []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, m := range s.sent {
+		all = append(all, string(m.Body))
+	}
+	return all
+}
+
+func (w *world) add(p *process, o *Outbox, end func(tx *sql.Tx) error, bodies ...string) {
+	w.t.Helper()
+	tx, err := p.db.Begin()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, b := range bodies {
+		if err := o.Add(w.t.Context(), tx, message.New("T", []byte(b))); err != nil {
+			w.t.Error(err)
+		}
+	}
+	if err := end(tx); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// forwards runs outboxes until the function that it returns is called.
+func (w *world) forwards(all ...*Outbox) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	for _, o := range all {
+		running.Go(func() {
+			if err := o.Run(ctx); err != nil {
+				w.t.Error(err)
+			}
+		})
+	}
+	stop = sync.OnceFunc(func() {
+		cancel()
+		running.Wait()
+	})
+	w.t.Cleanup(stop)
+	return stop
+}
+
+func (w *world) wantPending(o *Outbox, want int64) {
+	w.t.Helper()
+	if n, err := o.Pending(context.Background()); err != nil || n != want {
+		w.t.Errorf("%d messages wait, %v; want %d", n, err, want)
+	}
+}
+
+func TestOutboxSendsWhatIsCommittedInItsOrder(t *testing.T) {
+	w := newWorld(t)
+	p := w.process()
+	s := newPost()
+	a, b := NewOutbox(p.DB, s, WithPoll(time.Millisecond), WithBatch(3)), NewOutbox(w.process().DB, s, WithPoll(time.Millisecond), WithBatch(3))
+	stop := w.forwards(a, b)
+	var want []string
+	for i := range 10 {
+		one, two := fmt.Sprint(i), fmt.Sprint(i, " second")
+		w.add(p, a, (*sql.Tx).Rollback, "never "+one)
+		w.add(p, a, (*sql.Tx).Commit, one, two)
+		a.Wake()
+		want = append(want, one, two)
+	}
+	for range want {
+		<-s.more
+	}
+	stop()
+	if got := s.bodies(); !slices.Equal(got, want) {
+		t.Errorf("sent %q", got)
+	}
+	w.wantPending(a, 0)
+	var holder string
+	if err := p.db.QueryRow("SELECT holder FROM sqltx_state WHERE name = 'outbox_lease'").Scan(&holder); err != nil || holder != "" {
+		t.Errorf("the lease is %q's, %v", holder, err)
+	}
+}
+
+// A message is what was added, with one unique key, and m stays as it is.
+func TestOutboxKeepsTheMessage(t *testing.T) {
+	w := newWorld(t)
+	p := w.process()
+	s := newPost()
+	failures := 2
+	var keys []string
+	s.fail = func(m *message.Message) error {
+		keys = append(keys, m.UniqueKey())
+		if failures--; failures >= 0 {
+			return errWork
+		}
+		return nil
+	}
+	o := NewOutbox(p.DB, s, WithPoll(time.Millisecond))
+	m := message.New("T", []byte{0, 1, 0xff})
+	m.Flag = 7
+	m.SetKeys("k")
+	m.SetTags("é")
+	before := message.Properties{message.PropertyKeys: "k", message.PropertyTags: "é"}
+	tx, err := p.db.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(o.Add(t.Context(), tx, m), tx.Commit()); err != nil {
+		t.Fatal(err)
+	}
+	stop := w.forwards(o)
+	<-s.more
+	stop()
+	got := s.sent[0]
+	if got.Topic != "T" || got.Flag != 7 || !slices.Equal(got.Body, m.Body) || got.Tags() != "é" || !slices.Equal(got.Keys(), m.Keys()) {
+		t.Errorf("sent %+v", got)
+	}
+	if len(keys) != 3 || keys[0] == "" || keys[1] != keys[0] || keys[2] != keys[0] {
+		t.Errorf("unique keys %q", keys)
+	}
+	if fmt.Sprint(m.Properties) != fmt.Sprint(before) {
+		t.Errorf("the message was changed: %v", m.Properties)
+	}
+}
+
+// A message that can't be sent holds up those behind it; what was sent before it is
+// not sent again.
+func TestOutboxStopsAtAFailure(t *testing.T) {
+	w := newWorld(t)
+	p := w.process()
+	s := newPost()
+	s.fail = func(m *message.Message) error {
+		if string(m.Body) == "b" {
+			return errWork
+		}
+		return nil
+	}
+	o := NewOutbox(p.DB, s)
+	w.add(p, o, (*sql.Tx).Commit, "a", "b", "c")
+	l := &lease{d: p.DB, span: time.Minute, now: time.Now, holder: "h"}
+	if sent, err := o.forward(t.Context(), l); sent != 1 || !errors.Is(err, errWork) {
+		t.Fatalf("%d sent, %v", sent, err)
+	}
+	if sent, err := o.forward(t.Context(), l); sent != 0 || !errors.Is(err, errWork) {
+		t.Fatalf("%d sent, %v", sent, err)
+	}
+	w.wantPending(o, 2)
+	s.fail = nil
+	if sent, err := o.forward(t.Context(), l); sent != 2 || err != nil || !slices.Equal(s.bodies(), []string{"a", "b", "c"}) {
+		t.Fatalf("%d sent, %v: %q", sent, err, s.bodies())
+	}
+}
+
+type orderedPost struct {
+	*post
+	keys []string
+}
+
+func (s *orderedPost) SendOrdered(ctx context.Context, key string, m *message.Message) (*client.SendResult, error) {
+	s.keys = append(s.keys, key)
+	return s.Send(ctx, m)
+}
+
+func TestOutboxSendsByShardingKey(t *testing.T) {
+	w := newWorld(t)
+	p := w.process()
+	s := &orderedPost{post: newPost()}
+	o := NewOutbox(p.DB, s)
+	w.add(p, o, func(tx *sql.Tx) error {
+		m := message.New("T", []byte("keyed"))
+		m.SetShardingKey("order 7")
+		return errors.Join(o.Add(t.Context(), tx, m), tx.Commit())
+	}, "plain")
+	if sent, err := o.forward(t.Context(), &lease{d: p.DB, span: time.Minute, now: time.Now, holder: "h"}); sent != 2 || err != nil || !slices.Equal(s.keys, []string{"order 7"}) {
+		t.Errorf("%d sent, %v; keys %q", sent, err, s.keys)
+	}
+}
+
+func TestOutboxRefusesBadInput(t *testing.T) {
+	w := newWorld(t)
+	p := w.process()
+	o := NewOutbox(p.DB, newPost())
+	half := message.New("T", []byte("x"))
+	half.SetPrepared("g")
+	tx, err := p.db.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback() //nolint:errcheck // nothing is written
+	wantError(t, o.Add(t.Context(), tx, nil), "without a message")
+	wantError(t, o.Add(t.Context(), tx, message.New("T", nil)), "no body")
+	wantError(t, o.Add(t.Context(), tx, half), "half message")
+	wantError(t, NewOutbox(p.DB, nil).Run(t.Context()), "a sender")
+	for _, option := range []OutboxOption{WithBatch(0), WithPoll(0), WithLease(-1)} {
+		wantError(t, NewOutbox(p.DB, newPost(), option).Run(t.Context()), "above 0")
+	}
+}
+
+// One forwarder at a time, by their own clocks.
+func TestLease(t *testing.T) {
+	w := newWorld(t)
+	p := w.process()
+	start := time.Now()
+	at := time.Duration(0)
+	newLease := func(holder string) *lease {
+		return &lease{d: p.DB, span: 15 * time.Second, now: func() time.Time { return start.Add(at) }, holder: holder}
+	}
+	a, b := newLease("a"), newLease("b")
+	want := func(after time.Duration, l *lease, held bool) {
+		t.Helper()
+		at = after
+		if got, err := l.hold(t.Context()); err != nil || got != held {
+			t.Errorf("at %v: %s holds it: %v, %v", after, l.holder, got, err)
+		}
+	}
+	want(0, a, true)
+	want(0, b, false)
+	want(4*time.Second, a, true) // not due
+	want(14*time.Second, a, true)
+	want(16*time.Second, b, false) // it has seen a change
+	if until := a.until().Sub(start); until != 24*time.Second {
+		t.Errorf("until %v", until)
+	}
+	want(30*time.Second, b, false)
+	want(31*time.Second, b, true) // a stands still
+	want(31*time.Second, a, false)
+	b.release(t.Context())
+	want(32*time.Second, a, true)
+	a.release(t.Context())
+	b.release(t.Context()) // not its own
+	want(33*time.Second, newLease("c"), true)
+}
