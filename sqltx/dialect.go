@@ -78,6 +78,9 @@ type grammar interface {
 	// inspect refuses a database, as the connection sees it, that cannot keep the
 	// promises under a level of isolation.
 	inspect(ctx context.Context, conn *sql.Conn, level sql.IsolationLevel) error
+	// lax names a setting under which the database may forget what it has answered to
+	// be committed; "" if there is none.
+	lax(ctx context.Context, conn *sql.Conn) (setting string, err error)
 	// create runs statements that make tables, although others do the same.
 	create(ctx context.Context, conn *sql.Conn, statements []string) error
 	// short runs f in a transaction that sees what is committed when its statement
@@ -98,7 +101,7 @@ type columns struct {
 	word           func(n int) string
 	bytes, counter string
 	tableOptions   string
-	indexes        bool // CREATE INDEX IF NOT EXISTS; otherwise inside CREATE TABLE
+	index          string // CREATE INDEX of a schema with its dot, index, table, column; "": inside CREATE TABLE
 }
 
 // tables are the names.
@@ -166,15 +169,16 @@ func newStatements(g grammar, t tables) statements {
 // schema is drawn in docs/sqltx.md.
 func schema(g grammar, t tables) []string {
 	c := g.types()
-	name := t.prefix[strings.IndexByte(t.prefix, '.')+1:] // an index is in its table's schema
+	dot := strings.IndexByte(t.prefix, '.') + 1 // an index is in its table's schema
+	in, name := t.prefix[:dot], t.prefix[dot:]
 	var all []string
 	table := func(of, index, column string, definitions ...string) {
-		if index != "" && !c.indexes {
+		if index != "" && c.index == "" {
 			definitions = append(definitions, "INDEX "+name+index+" ("+column+")")
 		}
 		all = append(all, "CREATE TABLE IF NOT EXISTS "+of+" (\n\t"+strings.Join(definitions, ",\n\t")+"\n)"+c.tableOptions)
-		if index != "" && c.indexes {
-			all = append(all, "CREATE INDEX IF NOT EXISTS "+name+index+" ON "+of+" ("+column+")")
+		if index != "" && c.index != "" {
+			all = append(all, fmt.Sprintf(c.index, in, name+index, of[dot:], column))
 		}
 	}
 	table(t.marker, "marker_began", "began",

@@ -53,6 +53,14 @@ func (mysql) inspect(ctx context.Context, conn *sql.Conn, level sql.IsolationLev
 	return fmt.Errorf("%s is %s: what is not committed must not be seen; set READ-COMMITTED or REPEATABLE-READ, or give WithIsolation", name, value)
 }
 
+func (mysql) lax(ctx context.Context, conn *sql.Conn) (string, error) {
+	var n int
+	if err := conn.QueryRowContext(ctx, "SELECT @@GLOBAL.innodb_flush_log_at_trx_commit").Scan(&n); err != nil || n == 1 {
+		return "", err
+	}
+	return fmt.Sprintf("innodb_flush_log_at_trx_commit is %d, not 1", n), nil
+}
+
 // create: MySQL has no transactions over DDL, and serializes it by itself.
 func (mysql) create(ctx context.Context, conn *sql.Conn, statements []string) error {
 	return execAll(ctx, conn, statements)

@@ -146,6 +146,11 @@ func (d *DB) prepare(ctx context.Context) error {
 	if err := d.g.inspect(ctx, conn, d.cfg.isolation); err != nil {
 		return err
 	}
+	if setting, err := d.g.lax(ctx, conn); err != nil {
+		return err
+	} else if setting != "" {
+		d.log.Warn("sqltx: the database may forget what it has committed when its machine dies; messages would be out for it", "setting", setting)
+	}
 	if d.present(ctx, conn) {
 		return nil
 	}

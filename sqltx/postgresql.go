@@ -20,7 +20,8 @@ type postgresql struct{}
 func (postgresql) types() columns {
 	return columns{
 		word:  func(n int) string { return "VARCHAR(" + strconv.Itoa(n) + `) COLLATE "C"` },
-		bytes: "BYTEA", counter: "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY", indexes: true,
+		bytes: "BYTEA", counter: "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
+		index: "CREATE INDEX IF NOT EXISTS %[2]s ON %[1]s%[3]s (%[4]s)",
 	}
 }
 
@@ -47,6 +48,19 @@ func (postgresql) inspect(ctx context.Context, conn *sql.Conn, _ sql.IsolationLe
 		return nil
 	}
 	return fmt.Errorf("isolation level %q is none that this package knows", level)
+}
+
+func (postgresql) lax(ctx context.Context, conn *sql.Conn) (string, error) {
+	for _, name := range []string{"fsync", "synchronous_commit"} {
+		var value string
+		if err := conn.QueryRowContext(ctx, "SELECT current_setting('"+name+"')").Scan(&value); err != nil {
+			return "", err
+		}
+		if value == "off" {
+			return name + " is off", nil
+		}
+	}
+	return "", nil
 }
 
 // create holds a lock of its own: CREATE TABLE IF NOT EXISTS fails where another

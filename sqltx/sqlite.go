@@ -18,7 +18,10 @@ import (
 type sqlite struct{}
 
 func (sqlite) types() columns {
-	return columns{word: func(int) string { return "TEXT" }, bytes: "BLOB", counter: "INTEGER PRIMARY KEY AUTOINCREMENT", indexes: true}
+	return columns{
+		word: func(int) string { return "TEXT" }, bytes: "BLOB", counter: "INTEGER PRIMARY KEY AUTOINCREMENT",
+		index: "CREATE INDEX IF NOT EXISTS %[1]s%[2]s ON %[3]s (%[4]s)",
+	}
 }
 
 func (sqlite) insertNew(table, columns, values string) string {
@@ -53,6 +56,14 @@ func (sqlite) inspect(ctx context.Context, conn *sql.Conn, level sql.IsolationLe
 		return fmt.Errorf("PRAGMA journal_mode is %s: a crash, or a rollback, would leave half a transaction; use WAL or DELETE", journal)
 	}
 	return nil
+}
+
+func (sqlite) lax(ctx context.Context, conn *sql.Conn) (string, error) {
+	var level int
+	if err := conn.QueryRowContext(ctx, "PRAGMA synchronous").Scan(&level); err != nil || level >= 2 {
+		return "", err
+	}
+	return fmt.Sprintf("PRAGMA synchronous is %d, FULL is 2", level), nil
 }
 
 func (g sqlite) create(ctx context.Context, conn *sql.Conn, statements []string) error {

@@ -72,7 +72,7 @@ func TestOnceAtEachLevel(t *testing.T) {
 // What ends a MariaDB transaction without the driver's noticing must not leave a
 // marker, which would be committed by itself.
 func TestATransactionThatEndsInside(t *testing.T) {
-	onEach(t, func(t *testing.T, s server) {
+	onEachKind(t, func(t *testing.T, s server) {
 		if s.dialect != sqltx.MySQL {
 			return
 		}
@@ -136,21 +136,28 @@ func (w *shop) deadlock(ctx context.Context, tx *sql.Tx) {
 
 // Processes that start at the same time all make the tables.
 func TestOpenAtTheSameTime(t *testing.T) {
-	onEach(t, func(t *testing.T, s server) {
+	onEachKind(t, func(t *testing.T, s server) {
 		db := s.open(t, "")
 		if db == nil {
 			return
 		}
+		prefix := "at_once_"
+		if s.dialect == sqltx.PostgreSQL {
+			if _, err := db.ExecContext(t.Context(), "CREATE SCHEMA app"); err != nil {
+				t.Fatal(err)
+			}
+			prefix = "app.at_once_"
+		}
 		var all sync.WaitGroup
 		for range 6 {
 			all.Go(func() {
-				if _, err := sqltx.Open(t.Context(), db, s.dialect, sqltx.WithTables("at_once_")); err != nil {
+				if _, err := sqltx.Open(t.Context(), db, s.dialect, sqltx.WithTables(prefix)); err != nil {
 					t.Error(err)
 				}
 			})
 		}
 		all.Wait()
-		for _, statement := range s.dialect.Schema("at_once_") {
+		for _, statement := range s.dialect.Schema(prefix) {
 			if _, err := db.ExecContext(t.Context(), statement); err != nil {
 				t.Errorf("%s: %v", statement, err)
 			}
@@ -159,7 +166,7 @@ func TestOpenAtTheSameTime(t *testing.T) {
 }
 
 func TestOpenLooksAtTheIsolation(t *testing.T) {
-	onEach(t, func(t *testing.T, s server) {
+	onEachKind(t, func(t *testing.T, s server) {
 		more := ""
 		switch s.dialect {
 		case sqltx.SQLite:
@@ -184,7 +191,7 @@ func TestOpenLooksAtTheIsolation(t *testing.T) {
 
 // A check leaves the connection as it was.
 func TestLockWaitIsRestored(t *testing.T) {
-	onEach(t, func(t *testing.T, s server) {
+	onEachKind(t, func(t *testing.T, s server) {
 		w := newShop(t, s)
 		if w == nil {
 			return
@@ -202,6 +209,73 @@ func TestLockWaitIsRestored(t *testing.T) {
 		var got string
 		if err := w.db.QueryRowContext(t.Context(), query).Scan(&got); err != nil || got != want {
 			t.Errorf("%s: %q, %v, want %s", query, got, err, want)
+		}
+	})
+}
+
+// post is a sender that keeps what it is given.
+type post struct {
+	mu   sync.Mutex
+	sent []*message.Message
+	done func(n int)
+}
+
+func (p *post) Send(_ context.Context, m *message.Message) (*client.SendResult, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.sent = append(p.sent, m)
+	p.done(len(p.sent))
+	return &client.SendResult{}, nil
+}
+
+// Two forwarders send what is committed, once each, in its order.
+func TestOutboxOnEach(t *testing.T) {
+	onEachKind(t, func(t *testing.T, s server) {
+		w := newShop(t, s)
+		if w == nil {
+			return
+		}
+		const n = 20
+		ctx, cancel := context.WithCancel(t.Context())
+		sender := &post{done: func(sent int) {
+			if sent == n {
+				cancel()
+			}
+		}}
+		outboxes := []*sqltx.Outbox{
+			sqltx.NewOutbox(w.d, sender, sqltx.WithBatch(7), sqltx.WithPoll(time.Millisecond)),
+			sqltx.NewOutbox(w.far, sender, sqltx.WithBatch(7), sqltx.WithPoll(time.Millisecond)),
+		}
+		var all sync.WaitGroup
+		for _, o := range outboxes {
+			all.Go(func() {
+				if err := o.Run(ctx); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		for i := range n {
+			for _, end := range []func(*sql.Tx) error{(*sql.Tx).Rollback, (*sql.Tx).Commit} {
+				tx, err := w.db.BeginTx(t.Context(), &sql.TxOptions{Isolation: s.level})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := outboxes[i%2].Add(t.Context(), tx, message.New("T", []byte{0, 0xff, byte(i)})); err != nil {
+					t.Error(err)
+				}
+				if err := end(tx); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+		all.Wait()
+		for i, m := range sender.sent {
+			if want := (string([]byte{0, 0xff, byte(i)})); string(m.Body) != want || m.UniqueKey() == "" {
+				t.Errorf("message %d is %q", i, m.Body)
+			}
+		}
+		if left := w.number("SELECT COUNT(*) FROM sqltx_outbox"); left != 0 || len(sender.sent) != n {
+			t.Errorf("%d sent, %d left", len(sender.sent), left)
 		}
 	})
 }

@@ -28,18 +28,22 @@ type server struct {
 	open    func(t *testing.T, dsn string) *sql.DB // dsn: more parameters
 }
 
-// snapshot: a transaction sees the database as it was when it first read.
-func (s server) snapshot() bool {
-	return s.dialect == sqltx.SQLite || s.level != sql.LevelReadCommitted
-}
-
 // onEach runs a test for each database and level of isolation.
 func onEach(t *testing.T, f func(t *testing.T, s server)) {
+	onEachAt(t, []sql.IsolationLevel{sql.LevelReadCommitted, sql.LevelRepeatableRead, sql.LevelSerializable}, f)
+}
+
+// onEachKind runs a test for each database, under READ COMMITTED where there is a
+// choice.
+func onEachKind(t *testing.T, f func(t *testing.T, s server)) {
+	onEachAt(t, []sql.IsolationLevel{sql.LevelReadCommitted}, f)
+}
+
+func onEachAt(t *testing.T, levels []sql.IsolationLevel, f func(t *testing.T, s server)) {
 	all := []server{{name: "SQLite", dialect: sqltx.SQLite, open: func(t *testing.T, more string) *sql.DB {
 		file := filepath.Join(t.TempDir(), "db")
 		return openAt(t, "sqlite", "file:"+file+"?_pragma=journal_mode(WAL)&_pragma=synchronous(0)&_pragma=busy_timeout(2000)"+more)
 	}}}
-	levels := []sql.IsolationLevel{sql.LevelReadCommitted, sql.LevelRepeatableRead, sql.LevelSerializable}
 	for _, kind := range []struct {
 		name    string
 		dialect sqltx.Dialect

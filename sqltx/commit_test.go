@@ -1,0 +1,121 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package sqltx
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/twostage/twostage/client"
+)
+
+// commits is a driver.Connector whose COMMITs go through a function.
+type commits struct {
+	driver driver.Driver
+	dsn    string
+	end    func(tx driver.Tx) error // in place of tx.Commit
+}
+
+func (c *commits) Connect(context.Context) (driver.Conn, error) {
+	conn, err := c.driver.Open(c.dsn)
+	if err != nil {
+		return nil, err
+	}
+	return &commitConn{conn.(sqlConn), c}, nil
+}
+
+// sqlConn is what database/sql uses of the driver.
+type sqlConn interface {
+	driver.Conn
+	driver.ConnBeginTx
+	driver.ExecerContext
+	driver.QueryerContext
+}
+
+type commitConn struct {
+	sqlConn
+	of *commits
+}
+
+func (c *commitConn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
+	tx, err := c.sqlConn.BeginTx(ctx, opts)
+	return &commitTx{tx, c.of}, err
+}
+
+type commitTx struct {
+	driver.Tx
+	of *commits
+}
+
+func (tx *commitTx) Commit() error { return tx.of.end(tx.Tx) }
+
+func (c *commits) Driver() driver.Driver { return c.driver }
+
+var errLost = errors.New("the connection is lost")
+
+// What becomes of a Run whose COMMIT has no answer is what the database says, now
+// or when a check asks.
+func TestRunWhoseCommitIsNotAnswered(t *testing.T) {
+	for name, c := range map[string]struct {
+		end     func(w *world, other *process, tx driver.Tx) error
+		outcome client.Outcome
+		err     error
+		check   client.Outcome // afterwards, when the limit is over
+		work    int
+	}{
+		"it is committed": {func(_ *world, _ *process, tx driver.Tx) error {
+			return errors.Join(tx.Commit(), errLost)
+		}, client.Commit, nil, client.Commit, 1},
+		"it is rolled back": {func(_ *world, _ *process, tx driver.Tx) error {
+			return errors.Join(tx.Rollback(), errLost)
+		}, client.Unknown, ErrUnsure, client.Rollback, 0},
+		"it is rolled back, and refused": {func(w *world, other *process, tx driver.Tx) error {
+			err := errors.Join(tx.Rollback(), errLost)
+			wantCheck(w.t, other, w.Half(), client.Rollback)
+			return err
+		}, client.Rollback, ErrRefused, client.Rollback, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			other := w.process()
+			other.clock = 2 * time.Minute
+			conn := &commits{driver: other.db.Driver(), dsn: "file:" + w.file + "?_pragma=busy_timeout(2000)", end: driver.Tx.Commit}
+			db := sql.OpenDB(conn)
+			defer db.Close() //nolint:errcheck // the file is what counts
+			p := w.processOn(db)
+			conn.end = func(tx driver.Tx) error { return c.end(w, other, tx) }
+			res, err := p.run(t.Context(), writes("a"))
+			if res == nil || res.Outcome != c.outcome || !errors.Is(err, c.err) ||
+				len(w.Told()) > 1 || !slices.Contains(append(w.Told(), "unknown"), c.outcome.String()) { // "unknown" is not waited for
+				t.Errorf("%+v, %v; told %q", res, err, w.Told())
+			}
+			wantCheck(t, other, w.Half(), c.check)
+			if n := w.work(other); n != c.work {
+				t.Errorf("%d rows", n)
+			}
+		})
+	}
+}
+
+// The end of ctx does not break off a commit that is under way.
+func TestRunCommitsAlthoughItsTimeIsOver(t *testing.T) {
+	w := newWorld(t)
+	conn := &commits{driver: w.open("").Driver(), dsn: "file:" + w.file + "?_pragma=busy_timeout(2000)", end: driver.Tx.Commit}
+	db := sql.OpenDB(conn)
+	defer db.Close() //nolint:errcheck // the file is what counts
+	p := w.processOn(db)
+	ctx, cancel := context.WithCancel(t.Context())
+	conn.end = func(tx driver.Tx) error {
+		cancel()
+		return tx.Commit()
+	}
+	if res, err := p.run(ctx, writes("a")); err != nil || res.Outcome != client.Commit || w.work(p) != 1 {
+		t.Errorf("%+v, %v, %d rows", res, err, w.work(p))
+	}
+}
