@@ -6,12 +6,12 @@ FUZZTIME  ?= 10s
 UNIT       = all=$$($(GO) list ./...) && pkgs=$$(echo "$$all" | grep -v /test/)
 BLACKBOX   = TWOSTAGE_BIN=$(abspath $(BIN)) $(GO) test -count=1
 
-.PHONY: build test unit race lint fuzz interop crash hostile bench soak deps
+.PHONY: build test unit race lint fuzz interop crash databases hostile bench soak deps
 
 build: ## the one binary, static
 	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN) ./cmd/twostage
 
-test: deps lint unit fuzz interop crash hostile ## everything, bounded: under 15 minutes on two cores
+test: deps lint unit fuzz interop crash databases hostile ## everything, bounded: under 15 minutes on two cores
 
 unit: ## all but test/, whose targets follow; go test ./... runs those too
 	$(UNIT) && $(GO) test $$pkgs
@@ -36,6 +36,9 @@ crash: build ## kill -9 and restart, bounded, also with retention, a full and a 
 	$(BLACKBOX) ./test/bank/teller ./test/javacheck
 	$(BLACKBOX) ./test/bank -kills 5 -duration 60s -transactions 20000
 	$(BLACKBOX) -parallel 32 ./test/consume -duration 8s
+
+databases: deps build ## transactions over a database and a message on SQLite, PostgreSQL and MariaDB: processes that die at each step
+	$(BLACKBOX) ./test/sqltx
 
 hostile: build ## what no client should send
 	$(BLACKBOX) ./test/hostile
