@@ -12,7 +12,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
-	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/twostage/twostage/test/rig"
 )
@@ -31,7 +32,9 @@ func TestMain(m *testing.M) {
 		}
 	}
 	fmt.Println("started")
-	time.Sleep(time.Hour)
+	for {
+		_ = unix.Pause() // a signal ends it
+	}
 }
 
 // each runs a test on each server, side by side.

@@ -138,6 +138,7 @@ func (s *Server) start(bin string) error {
 	s.cmd = exec.Command(bin, s.args...)
 	s.cmd.Env = append(environment(), s.env...)
 	s.cmd.Stderr = s.log
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // also when the test process is killed
 	out, err := s.cmd.StdoutPipe()
 	if err != nil {
 		return err
