@@ -36,8 +36,10 @@ const (
 	price    = 10                // of an order
 	hour     = time.Hour         // that a wall clock is off
 	patient  = 100 * time.Second // a limit that no test reaches
-	brief    = 4 * time.Second   // a limit that every cell waits for
-	asking   = "transactionCheckInterval=300"
+	brief    = 4 * time.Second   // a limit that cells wait for
+
+	forgetful = brief + time.Second // a retention that cells wait for
+	asking    = "transactionCheckInterval=300"
 )
 
 // buy is the local transaction: an order, and what it costs.
@@ -132,7 +134,8 @@ var rows = []struct {
 	{"stopped over the limit", stoppedOverTheLimit, []point{functionBefore, functionAfter, markerBefore}, plan{Waits: true, Limit: brief}},
 	{"clock behind", clockBehind, []point{commitBefore, commitAfter}, plan{Limit: brief, Shift: -time.Hour}},
 	{"clock ahead", clockAhead, []point{commitBefore, commitAfter}, plan{Limit: brief, Shift: time.Hour}},
-	{"below the horizon", belowTheHorizon, []point{commitBefore, commitAfter}, plan{Limit: brief, Retention: brief + brief/2}},
+	{"below the horizon", belowTheHorizon, []point{commitBefore, commitAfter}, plan{Limit: brief, Retention: forgetful}},
+	{"below the horizon of others", belowTheHorizon, []point{commitBefore, commitAfter}, plan{Limit: brief}},
 	{"answer to the commit lost", commitAnswerLost, []point{commitBefore, commitAfter}, plan{Fails: true, Limit: brief}},
 	{"consumer killed", consumerKilled, []point{markerBefore, markerAfter, functionBefore, functionAfter, commitBefore, commitAfter}, plan{Consumes: true, Limit: brief}},
 	{"consumed twice at a time", consumedTwiceAtATime, []point{markerBefore, markerAfter, functionAfter, commitBefore}, plan{Consumes: true, Waits: true, Limit: brief}},
