@@ -34,12 +34,10 @@ const (
 	slack    = 10 * time.Second  // what a check may take beside its wait for a lock, on a busy machine
 	funds    = 100               // of the account, at first
 	price    = 10                // of an order
-	hour     = time.Hour         // that a wall clock is off
 	patient  = 100 * time.Second // a limit that no test reaches
 	brief    = 4 * time.Second   // a limit that cells wait for
 
 	forgetful = brief + time.Second // a retention that cells wait for
-	asking    = "transactionCheckInterval=300"
 )
 
 // buy is the local transaction: an order, and what it costs.
