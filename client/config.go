@@ -21,6 +21,7 @@ import (
 const (
 	standardTimeout = 3 * time.Second
 	heartbeatPeriod = 30 * time.Second
+	reunionPeriod   = time.Second      // between looks for brokers that are back
 	routeAge        = 30 * time.Second // a route is looked up again when it is older
 	standInAge      = time.Second      // as routeAge, for the route of a topic that does not exist yet
 	farewellTimeout = time.Second      // for telling brokers that a client goes

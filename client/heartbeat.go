@@ -17,14 +17,24 @@ func (l *link) begin() {
 	l.once.Do(func() { l.beats.Go("heartbeats", l.beat) })
 }
 
-// beat tells the brokers every 30 s that the client is there.
+// beat tells the brokers every 30 s that the client is there, and, once it can be
+// reached again, one whose connection broke: until then it asks this client about
+// no transaction.
 func (l *link) beat(ctx context.Context) error {
-	tick := time.NewTicker(heartbeatPeriod)
+	tick, look := time.NewTicker(heartbeatPeriod), time.NewTicker(reunionPeriod)
 	defer tick.Stop()
+	defer look.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-look.C:
+			for _, addr := range l.lost() {
+				if err := l.beatTo(ctx, addr); err != nil {
+					l.cfg.log.Debug("client: broker not back yet", "broker", addr, "err", err)
+				}
+			}
+			continue
 		case <-tick.C:
 		}
 		l.refresh(ctx)
@@ -34,6 +44,25 @@ func (l *link) beat(ctx context.Context) error {
 			}
 		}
 	}
+}
+
+// lost are the brokers of known topics that knew the client on a connection that is
+// gone.
+func (l *link) lost() (addrs []string) {
+	for _, addr := range l.masters() {
+		l.mu.Lock()
+		conn := l.greeted[addr]
+		l.mu.Unlock()
+		if conn == nil {
+			continue
+		}
+		select {
+		case <-conn.Closed():
+			addrs = append(addrs, addr)
+		default:
+		}
+	}
+	return addrs
 }
 
 // beatTo tells one broker that the client is there.

@@ -233,9 +233,10 @@ func TestHeartbeatsAndFarewell(t *testing.T) {
 				t.Errorf("%d heartbeats after %d periods", n, i+1)
 			}
 		}
-		a.stop()
+		a.stop() // and a while later it is back, and hears of the producer at once
+		time.Sleep(5 * reunionPeriod)
 		a.start()
-		time.Sleep(heartbeatPeriod)
+		time.Sleep(reunionPeriod)
 		synctest.Wait()
 		beats := a.got(wire.ReqHeartBeat)
 		var h body.HeartbeatData
