@@ -27,9 +27,9 @@ lint: ## vet, format, layers, staticcheck; the public packages on other systems
 fuzz: ## every fuzz target for FUZZTIME, twice as many side by side as there are cores
 	GO=$(GO) scripts/fuzz $(FUZZTIME)
 
-interop: build ## the real binary: the official Go client, recorded frames, clusters of processes, the inspector, deployment, traces
+interop: build ## the real binary: the official Go client, package client, recorded frames, clusters of processes, the inspector, deployment, traces
 	cd test/interop && $(BLACKBOX) ./...
-	$(BLACKBOX) -p 1 ./test/replay ./test/cluster ./test/inspect ./test/frames ./test/deploy ./test/traces ./test/push
+	$(BLACKBOX) -p 1 ./test/sdk ./test/replay ./test/cluster ./test/inspect ./test/frames ./test/deploy ./test/traces ./test/push
 
 crash: build ## kill -9 and restart, bounded, also with retention, a full and a read-only disk; the bank; consumption; what a Java broker would do with a directory
 	$(BLACKBOX) ./test/crash -rounds 20

@@ -50,6 +50,10 @@ func TestClient(t *testing.T) {
 		{"TxCheckedCommit", testTxCheckedCommit},
 		{"TxCheckedRollback", testTxCheckedRollback},
 		{"TxCheckedByAnotherProcess", testTxCheckedByAnotherProcess},
+		{"SDKAsks", testSDKAsks},
+		{"SDKAnswers", testSDKAnswers},
+		{"SDKShares", testSDKShares},
+		{"SDKChecks", testSDKChecks},
 		{"Admin", testAdmin},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
