@@ -274,8 +274,8 @@ func (c *PushConsumer) join(ctx context.Context) error {
 		}
 		return nil
 	}
+	c.work.start(&c.running) // before the watch, which goes over the workers
 	c.services.Go("watch", c.work.watch)
-	c.work.start(&c.running)
 	return nil
 }
 
