@@ -98,6 +98,18 @@ func (l *link) request(ctx context.Context) (context.Context, context.CancelFunc
 	return context.WithTimeout(ctx, l.cfg.timeout)
 }
 
+// overdue is how much later than asked for a broker may answer a request that it
+// holds: RocketMQ's look every 5 s whose time has come.
+const overdue = 10 * time.Second
+
+// held bounds one request that a broker may hold, for 0 as any other.
+func (l *link) held(ctx context.Context, hold time.Duration) (context.Context, context.CancelFunc) {
+	if hold <= 0 {
+		return l.request(ctx)
+	}
+	return context.WithTimeout(ctx, hold+max(l.cfg.timeout, overdue))
+}
+
 // ask calls fn with one name server after the other until one answers, be it
 // with a refusal. It begins with the one that answered last.
 func (l *link) ask(ctx context.Context, fn func(ctx context.Context, addr string) error) error {

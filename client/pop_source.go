@@ -195,7 +195,7 @@ func (c *PopConsumer) start(q Queue, w *popWish, hold time.Duration) {
 
 // pop asks once.
 func (c *PopConsumer) pop(q Queue, h *header.PopRequest, hold time.Duration) ([]*Popped, error) {
-	ctx, cancel := context.WithTimeout(c.ctx, c.link.cfg.timeout+hold)
+	ctx, cancel := c.link.held(c.ctx, hold)
 	defer cancel()
 	r, err := c.link.route(ctx, q.Topic, false, false)
 	if err != nil {

@@ -128,7 +128,7 @@ func (r *reader) once(ctx context.Context) error {
 	known, full, next, era := r.place.known, r.place.full(c.cfg.limits()), r.place.next, r.place.era
 	var one context.Context
 	if known && !full {
-		one, r.abort = context.WithTimeout(ctx, c.link.cfg.timeout+c.hold)
+		one, r.abort = c.link.held(ctx, c.hold)
 		defer r.abort()
 	}
 	c.mu.Unlock()

@@ -146,13 +146,11 @@ func (p *Puller) Pull(ctx context.Context, q Queue, offset int64, limit int, hol
 		ConsumerGroup: []byte(p.cfg.group), Topic: []byte(q.Topic), QueueID: q.ID, QueueOffset: offset, MaxMsgNums: int32(limit),
 		SysFlag: header.PullSubscription, Subscription: []byte("*"),
 	}
-	wait := p.link.cfg.timeout
 	if hold {
 		h.SysFlag |= header.PullSuspend
 		h.SuspendTimeoutMillis = p.cfg.suspend.Milliseconds()
-		wait += p.cfg.suspend
 	}
-	ctx, cancel := context.WithTimeout(ctx, wait)
+	ctx, cancel := p.link.held(ctx, time.Duration(h.SuspendTimeoutMillis)*time.Millisecond)
 	defer cancel()
 	got, err := rpc.Pull(ctx, p.link.net, addr, h)
 	if err != nil {

@@ -199,7 +199,7 @@ func (c *PushConsumer) pull(ctx context.Context, a *assigned, w *window, from in
 	if !ok {
 		return got, 0, ErrNotReadable
 	}
-	ctx, cancel := context.WithTimeout(ctx, pullSuspend+c.link.cfg.timeout)
+	ctx, cancel := c.link.held(ctx, pullSuspend)
 	defer cancel()
 	a.mu.Lock()
 	a.abort = cancel
