@@ -216,7 +216,7 @@ func (c *PullConsumer) begin() error {
 		return errors.New("client: nothing to poll: call Subscribe or Assign first")
 	}
 	for _, r := range c.readers {
-		r.place.done = r.place.at
+		r.pos.done = r.pos.at
 	}
 	c.mu.Unlock()
 	c.once.Do(c.rounds)
@@ -231,7 +231,7 @@ func (c *PullConsumer) poll(limit int) (got []*message.Received, news <-chan str
 	}
 	for i := range c.order {
 		r := c.readers[c.order[(c.first+i)%len(c.order)]]
-		some := r.place.take(limit - len(got))
+		some := r.pos.take(limit - len(got))
 		if len(some) > 0 {
 			got = append(got, some...)
 			r.wake()
@@ -284,7 +284,7 @@ func (c *PullConsumer) Seek(q Queue, offset int64) error {
 		return fmt.Errorf("client: seeking offset %d of %s", offset, q)
 	}
 	return c.at(q, func(r *reader) {
-		r.place.seek(offset)
+		r.pos.seek(offset)
 		r.restart()
 	})
 }
@@ -338,7 +338,7 @@ func (c *PullConsumer) seek(ctx context.Context, q Queue, ask askOffset) error {
 // Position is the offset in a queue that the next Poll gives from; known is false
 // while it is not looked up.
 func (c *PullConsumer) Position(q Queue) (offset int64, known bool, err error) {
-	err = c.at(q, func(r *reader) { offset, known = r.place.at, r.place.known })
+	err = c.at(q, func(r *reader) { offset, known = r.pos.at, r.pos.known })
 	return offset, known, err
 }
 
@@ -358,7 +358,7 @@ func (c *PullConsumer) pause(queues []Queue, paused bool) error {
 	var errs []error
 	for _, q := range queues {
 		errs = append(errs, c.at(q, func(r *reader) {
-			r.place.paused = paused
+			r.pos.paused = paused
 			r.wake()
 			c.told()
 		}))
@@ -372,7 +372,7 @@ func (c *PullConsumer) Commit(ctx context.Context) error {
 	all := map[Queue]int64{}
 	c.mu.Lock()
 	for q, r := range c.readers {
-		if p := r.place; p.known {
+		if p := r.pos; p.known {
 			p.done = p.at
 			if _, ok := p.due(); ok {
 				all[q] = p.at
@@ -393,7 +393,7 @@ func (c *PullConsumer) commit(ctx context.Context, all map[Queue]int64) error {
 		}
 		c.mu.Lock()
 		if r := c.readers[q]; r != nil {
-			r.place.stored = all[q]
+			r.pos.stored = all[q]
 		}
 		c.mu.Unlock()
 	}

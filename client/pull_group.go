@@ -74,7 +74,7 @@ func (c *PullConsumer) commitRounds() {
 		due := map[Queue]int64{}
 		c.mu.Lock()
 		for q, r := range c.readers {
-			if next, ok := r.place.due(); ok {
+			if next, ok := r.pos.due(); ok {
 				due[q] = next
 			}
 		}

@@ -33,11 +33,11 @@ type reader struct {
 	from    int64         // broker id to pull from; the goroutine's own
 
 	// Guarded by c.mu:
-	place *place
+	pos   *position
 	abort context.CancelFunc // ends the pull under way; nil: none
 }
 
-// wake has the reader look at its place again.
+// wake has the reader look at its pos again.
 func (r *reader) wake() {
 	select {
 	case r.room <- struct{}{}:
@@ -58,7 +58,7 @@ func (c *PullConsumer) take(q Queue, f Filter, version int64, young bool) {
 	ctx, cancel := context.WithCancel(c.ctx)
 	r := &reader{
 		c: c, queue: q, filter: f, version: version, young: young, cancel: cancel,
-		ended: make(chan struct{}), room: make(chan struct{}, 1), place: newPlace(),
+		ended: make(chan struct{}), room: make(chan struct{}, 1), pos: newPosition(),
 	}
 	c.mu.Lock()
 	c.readers[q] = r
@@ -81,7 +81,7 @@ func (c *PullConsumer) giveUp(queues []Queue) {
 		r.cancel()
 		<-r.ended
 		c.mu.Lock()
-		if next, ok := r.place.due(); ok && c.cfg.autoCommit > 0 {
+		if next, ok := r.pos.due(); ok && c.cfg.autoCommit > 0 {
 			due[q] = next
 		}
 		delete(c.readers, q)
@@ -125,7 +125,7 @@ func (c *PullConsumer) fail(q Queue, err error) {
 func (r *reader) once(ctx context.Context) error {
 	c := r.c
 	c.mu.Lock()
-	known, full, next, era := r.place.known, r.place.full(c.cfg.limits()), r.place.next, r.place.era
+	known, full, next, era := r.pos.known, r.pos.full(c.cfg.limits()), r.pos.next, r.pos.era
 	var one context.Context
 	if known && !full {
 		one, r.abort = c.link.held(ctx, c.hold)
@@ -146,8 +146,8 @@ func (r *reader) once(ctx context.Context) error {
 	msgs, end, err := r.pull(one, next)
 	c.mu.Lock()
 	r.abort = nil
-	moved := r.place.era != era
-	if err == nil && r.place.feed(era, msgs, end) {
+	moved := r.pos.era != era
+	if err == nil && r.pos.feed(era, msgs, end) {
 		c.failed = nil
 		if len(msgs) > 0 {
 			c.told()
@@ -174,9 +174,9 @@ func (r *reader) locate(ctx context.Context) error {
 	}
 	r.c.mu.Lock()
 	defer r.c.mu.Unlock()
-	r.place.begin(next)
+	r.pos.begin(next)
 	if ok {
-		r.place.stored = next
+		r.pos.stored = next
 	}
 	return nil
 }

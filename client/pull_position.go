@@ -5,12 +5,12 @@ package client
 
 import "github.com/twostage/twostage/message"
 
-// place is where a pull consumer is in a queue. It has no lock and knows no clock.
+// position is where a pull consumer is in a queue. It has no lock and knows no clock.
 //
 //	stored  done     at              next
 //	  |      |        |  messages held  |
 //	--+------+--------+-----------------+--> offsets
-type place struct {
+type position struct {
 	known  bool  // the offsets are
 	next   int64 // the next pull begins here
 	at     int64 // the next Poll gives from here on
@@ -23,29 +23,29 @@ type place struct {
 	bytes  int64 // of their records
 }
 
-func newPlace() *place { return &place{stored: -1} }
+func newPosition() *position { return &position{stored: -1} }
 
 // begin says where to begin, unless a seek has done so.
-func (p *place) begin(offset int64) {
+func (p *position) begin(offset int64) {
 	if !p.known {
 		p.known, p.next, p.at, p.done = true, offset, offset, offset
 	}
 }
 
 // seek goes on elsewhere.
-func (p *place) seek(offset int64) {
+func (p *position) seek(offset int64) {
 	p.era++
 	p.held, p.bytes = nil, 0
 	p.known, p.next, p.at, p.done = true, offset, offset, offset
 }
 
 // full says whether no more is to be pulled for now.
-func (p *place) full(l limits) bool {
+func (p *position) full(l limits) bool {
 	return p.paused || len(p.held) >= l.messages || p.bytes >= l.bytes
 }
 
 // feed takes what a pull of an era gave; false when there was a seek meanwhile.
-func (p *place) feed(era int, msgs []*message.Received, next int64) bool {
+func (p *position) feed(era int, msgs []*message.Received, next int64) bool {
 	if era != p.era {
 		return false
 	}
@@ -59,7 +59,7 @@ func (p *place) feed(era int, msgs []*message.Received, next int64) bool {
 }
 
 // take gives at most limit messages.
-func (p *place) take(limit int) []*message.Received {
+func (p *position) take(limit int) []*message.Received {
 	if p.paused {
 		return nil
 	}
@@ -77,7 +77,7 @@ func (p *place) take(limit int) []*message.Received {
 }
 
 // settle goes on over messages that the filter has left out.
-func (p *place) settle() {
+func (p *position) settle() {
 	if len(p.held) == 0 {
 		p.held = nil
 		p.at = max(p.at, p.next)
@@ -85,4 +85,4 @@ func (p *place) settle() {
 }
 
 // due is what a Poll before the last one has given and is not committed.
-func (p *place) due() (offset int64, ok bool) { return p.done, p.known && p.done != p.stored }
+func (p *position) due() (offset int64, ok bool) { return p.done, p.known && p.done != p.stored }
