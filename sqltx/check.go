@@ -37,14 +37,18 @@ const checkSlack = 5 * time.Second
 // Rollback. It answers Unknown, and refuses nothing, while the function runs in
 // this process, before the time limit of the Run is over, when another transaction
 // holds the marker for longer than WithLockWait, when the database fails, when the
-// message is older than what the database remembers, and for messages that are
-// not Run's.
+// message is older than what the database remembers, for messages of another
+// database of the same producer group, and for those that are not Run's.
 func (d *DB) Check(ctx context.Context, m *message.Received) client.Outcome {
 	id := m.UniqueKey()
 	log := d.log.With("transaction", id, "topic", m.Topic)
 	began, immunity, err := stampOf(m)
 	if err != nil {
 		log.Warn("sqltx: asked for a transaction that is not Run's", "err", err)
+		return client.Unknown
+	}
+	if other := m.Property(PropertyDatabase); other != d.identity {
+		log.Debug("sqltx: asked for a transaction of another database", "identity", other)
 		return client.Unknown
 	}
 	if d.runsHere(id) {

@@ -123,6 +123,7 @@ func TestCheckOfWhatIsNotRuns(t *testing.T) {
 		"no key":              func(p message.Properties) { delete(p, message.PropertyUniqueKey) },
 		"no beginning":        func(p message.Properties) { delete(p, PropertyBegan) },
 		"no immunity":         func(p message.Properties) { delete(p, message.PropertyCheckImmunityInSeconds) },
+		"another database":    func(p message.Properties) { p[PropertyDatabase] = "another" },
 		"another transaction": func(p message.Properties) { p[PropertyBegan] = "12345" },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -148,4 +149,21 @@ func TestCheckWithoutTheDatabase(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantCheck(t, gone, w.Half(), client.Unknown)
+}
+
+// Processes of one producer group that have a database each answer for their own.
+func TestCheckOfAnotherDatabase(t *testing.T) {
+	w := newWorld(t)
+	p := w.process()
+	there := &world{Broker: w.Broker, t: t, file: w.file + "2"}
+	other := there.process()
+	if _, err := p.run(t.Context(), writes("a")); err != nil {
+		t.Fatal(err)
+	}
+	other.clock = 2 * time.Minute
+	wantCheck(t, other, w.Half(), client.Unknown)
+	wantCheck(t, p, w.Half(), client.Commit)
+	if n := w.rows(other, "sqltx_marker"); n != 0 {
+		t.Errorf("%d refusals", n)
+	}
 }

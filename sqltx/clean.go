@@ -14,8 +14,8 @@ const cleanBatch = 500
 // Clean deletes the markers and the records of consumption that are older than the
 // retention, and tells how many. It is to be called now and then, by one process
 // or several, every hour for example. Nothing is blocked by it for long: it
-// deletes by key, in small transactions, and leaves the rest for later where a
-// lock is in its way.
+// deletes by key, in small transactions, and fails where a lock is in its way for
+// longer than WithLockWait: the next call goes on.
 //
 // Before it deletes, it raises the horizon in the database. That is what makes an
 // absent marker mean "I do not know" from then on, and not this process's clock.

@@ -7,6 +7,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"math/rand/v2"
 	"strconv"
 	"strings"
 	"time"
@@ -47,8 +48,9 @@ func (d Dialect) grammar() (grammar, error) {
 }
 
 // Schema gives the statements that make the tables with a prefix, for whoever may
-// make tables when Open may not. Each may be run again. It panics for what is no
-// Dialect.
+// make tables when Open may not. They may be run again, in their order. One of
+// them holds a random number, which tells these tables from others. It panics for
+// what is no Dialect.
 func (d Dialect) Schema(prefix string) []string {
 	g, err := d.grammar()
 	if err != nil {
@@ -118,6 +120,9 @@ var horizons = [...]string{markerHorizon, consumedHorizon}
 const (
 	markerHorizon   = "marker_horizon"
 	consumedHorizon = "consumed_horizon"
+
+	// identityRow holds a random number, which tells these tables from all others.
+	identityRow = "identity"
 )
 
 const (
@@ -128,8 +133,8 @@ const (
 // statements are the SQL of one dialect and prefix.
 type statements struct {
 	tables
-	create  []string
-	present string
+	create       []string
+	findIdentity string
 
 	insertMarker, findMarker, staleMarkers, deleteMarker        string
 	insertConsumed, findConsumed, staleConsumed, deleteConsumed string
@@ -140,9 +145,9 @@ type statements struct {
 func newStatements(g grammar, t tables) statements {
 	r := func(query string) string { return rebind(g, query) }
 	return statements{
-		tables:  t,
-		create:  schema(g, t),
-		present: fmt.Sprintf("SELECT COUNT(*) FROM %s WHERE name IN ('%s', '%s')", t.state, markerHorizon, consumedHorizon),
+		tables:       t,
+		create:       schema(g, t),
+		findIdentity: "SELECT value FROM " + t.state + " WHERE name = '" + identityRow + "'",
 
 		insertMarker: r(g.insertNew(t.marker, "id, verdict, began", "?, ?, ?")),
 		findMarker:   r("SELECT verdict, began FROM " + t.marker + " WHERE id = ?"),
@@ -193,7 +198,8 @@ func schema(g grammar, t tables) []string {
 	for _, row := range []string{outboxLease, markerHorizon, consumedHorizon} {
 		all = append(all, g.insertNew(t.state, "name, value, holder", "'"+row+"', 0, ''"))
 	}
-	return all
+	// Last: who finds it knows that all is there. The first that is written stays.
+	return append(all, g.insertNew(t.state, "name, value, holder", fmt.Sprintf("'%s', %d, ''", identityRow, rand.Int64())))
 }
 
 // rebind gives the placeholders of a query, ?, the form of the dialect.

@@ -37,10 +37,8 @@ func (mysql) guarded() bool          { return true }
 
 func (mysql) clock() string { return "SELECT CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)" }
 
-func (mysql) inspect(ctx context.Context, conn *sql.Conn, level sql.IsolationLevel) error {
-	if level != sql.LevelDefault {
-		return nil // Open has looked at it
-	}
+// inspect looks at the default level whatever Run uses: checks read under it.
+func (mysql) inspect(ctx context.Context, conn *sql.Conn, _ sql.IsolationLevel) error {
 	var name, value string
 	err := conn.QueryRowContext(ctx, "SHOW VARIABLES WHERE Variable_name IN ('transaction_isolation', 'tx_isolation')").Scan(&name, &value)
 	if err != nil {
@@ -50,7 +48,7 @@ func (mysql) inspect(ctx context.Context, conn *sql.Conn, level sql.IsolationLev
 	case "READ-COMMITTED", "REPEATABLE-READ", "SERIALIZABLE":
 		return nil
 	}
-	return fmt.Errorf("%s is %s: what is not committed must not be seen; set READ-COMMITTED or REPEATABLE-READ, or give WithIsolation", name, value)
+	return fmt.Errorf("%s is %s: what is not committed must not be seen; set READ-COMMITTED or REPEATABLE-READ", name, value)
 }
 
 func (mysql) lax(ctx context.Context, conn *sql.Conn) (string, error) {

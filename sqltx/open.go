@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"regexp"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -24,7 +25,8 @@ type DB struct {
 	log *slog.Logger
 	now func() time.Time // wall clock; see docs/sqltx.md for what it decides, which is never an outcome
 
-	stmt statements
+	stmt     statements
+	identity string // of the tables
 
 	mu      sync.Mutex
 	running map[string]int // transactions whose function runs in this process, by id
@@ -45,8 +47,8 @@ type config struct {
 type Option func(*config)
 
 // WithTables gives the prefix of the tables' names, a schema included if it has a
-// dot. Default: "sqltx_". All that answer check-backs of one producer group need
-// the same.
+// dot. Default: "sqltx_". Processes that answer for each other, or consume each
+// other's messages, need the same.
 func WithTables(prefix string) Option { return func(c *config) { c.tables = prefix } }
 
 // WithLimit bounds a Run whose ctx has no deadline. Default 60 s.
@@ -151,21 +153,23 @@ func (d *DB) prepare(ctx context.Context) error {
 	} else if setting != "" {
 		d.log.Warn("sqltx: the database may forget what it has committed when its machine dies; messages would be out for it", "setting", setting)
 	}
-	if d.present(ctx, conn) {
-		return nil
+	if d.identify(ctx, conn) == nil {
+		return nil // a user who may not make tables works with those that somebody made
 	}
 	if err := d.g.create(ctx, conn, d.stmt.create); err != nil {
 		return fmt.Errorf("making the tables: %w", err)
 	}
-	return nil
+	return d.identify(ctx, conn)
 }
 
-// present tells whether the tables are there and complete, so that a user who may
-// not make tables can work with those that somebody made.
-func (d *DB) present(ctx context.Context, q querier) bool {
-	var n int
-	err := q.QueryRowContext(ctx, d.stmt.present).Scan(&n)
-	return err == nil && n == len(horizons)
+// identify reads the identity of the tables.
+func (d *DB) identify(ctx context.Context, q querier) error {
+	var n int64
+	if err := q.QueryRowContext(ctx, d.stmt.findIdentity).Scan(&n); err != nil {
+		return fmt.Errorf("the identity of the tables: %w", err)
+	}
+	d.identity = strconv.FormatInt(n, 36)
+	return nil
 }
 
 // enter marks a transaction as running in this process; leave ends it.

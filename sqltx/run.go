@@ -16,9 +16,14 @@ import (
 	"github.com/twostage/twostage/message"
 )
 
-// PropertyBegan is the property that Run gives a message: when it began, in ms of
-// its process's wall clock. The marker of the transaction has the same number.
-const PropertyBegan = "SQLTX_BEGAN"
+// Properties that Run gives a message.
+const (
+	// PropertyBegan is when Run began, in ms of its process's wall clock. The marker
+	// of the transaction has the same number.
+	PropertyBegan = "SQLTX_BEGAN"
+	// PropertyDatabase names the tables that have the marker, by their identity.
+	PropertyDatabase = "SQLTX_DATABASE"
+)
 
 // Errors. Match them with errors.Is.
 var (
@@ -88,6 +93,7 @@ func Run(ctx context.Context, d *DB, p *client.TransactionProducer, m *message.M
 	}
 	half.Properties[message.PropertyCheckImmunityInSeconds] = strconv.FormatInt(max(int64((limit+time.Second-1)/time.Second), 1), 10)
 	half.Properties[PropertyBegan] = strconv.FormatInt(began.UnixMilli(), 10)
+	half.Properties[PropertyDatabase] = d.identity
 
 	l := &local{d: d, began: began.UnixMilli(), fn: fn}
 	res, err := p.SendInTransaction(ctx, &half, l.run)
