@@ -6,6 +6,7 @@ package sqltx_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/twostage/twostage/client"
 	"github.com/twostage/twostage/message"
+	"github.com/twostage/twostage/mqtest"
 	"github.com/twostage/twostage/sqltx"
 )
 
@@ -36,6 +38,49 @@ func open() (d *sqltx.DB, db *sql.DB, done func(), err error) {
 	}
 	d, err = sqltx.Open(context.Background(), db, sqltx.SQLite)
 	return d, db, done, err
+}
+
+// Consumers see the message if and only if the lamp is taken.
+func ExampleRun() {
+	ctx := context.Background()
+	d, db, done, err := open()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer done()
+	cluster, err := mqtest.New()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer cluster.Close()
+	producer, err := client.NewTransactionProducer("shop", d.Check, client.WithNameServers(cluster.NameServer()))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer producer.Close()
+
+	for _, n := range []int{2, 5} {
+		res, err := sqltx.Run(ctx, d, producer, message.New("orders", fmt.Append(nil, n, " lamps")), func(ctx context.Context, tx *sql.Tx) error {
+			taken, err := tx.ExecContext(ctx, "UPDATE stock SET n = n - ? WHERE item = 'lamp' AND n >= ?", n, n)
+			if err != nil {
+				return err
+			}
+			if rows, err := taken.RowsAffected(); err != nil || rows == 0 {
+				return errors.Join(errors.New("not so many lamps"), err)
+			}
+			return nil
+		})
+		fmt.Println(n, "lamps:", res.Outcome, err)
+	}
+	var left int
+	fmt.Println(db.QueryRow("SELECT n FROM stock").Scan(&left), left)
+	// Output:
+	// 2 lamps: commit <nil>
+	// 5 lamps: rollback not so many lamps
+	// <nil> 1
 }
 
 // A message that comes twice takes one lamp.

@@ -17,6 +17,9 @@ import (
 	"github.com/twostage/twostage/message"
 )
 
+// A producer sends by sharding key.
+var _ orderedSender = (*client.Producer)(nil)
+
 // post is a Sender that keeps what it is given.
 type post struct {
 	mu     sync.Mutex
