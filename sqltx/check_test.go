@@ -167,3 +167,23 @@ func TestCheckOfAnotherDatabase(t *testing.T) {
 		t.Errorf("%d refusals", n)
 	}
 }
+
+// The time is over, and the function goes on: it runs here, so nothing is refused
+// yet, and it can't commit.
+func TestCheckWhileTheFunctionRunsTooLong(t *testing.T) {
+	w := newWorld(t)
+	p := w.process(WithLimit(20 * time.Millisecond))
+	res, err := p.run(t.Context(), func(ctx context.Context, tx *sql.Tx) error {
+		if err := writes("a")(ctx, tx); err != nil {
+			t.Error(err)
+		}
+		<-ctx.Done()
+		p.clock = 2 * time.Minute
+		wantCheck(t, p, w.Half(), client.Unknown)
+		return nil
+	})
+	if !errors.Is(err, context.DeadlineExceeded) || res.Outcome != client.Rollback || w.work(p) != 0 {
+		t.Errorf("%+v, %v, %d rows", res, err, w.work(p))
+	}
+	wantCheck(t, p, w.Half(), client.Rollback)
+}
