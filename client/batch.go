@@ -71,7 +71,7 @@ func (p *Producer) prepareBatch(ctx context.Context, messages []*message.Message
 	d = p.deliveries.Get().(*delivery)
 	d.id, d.begin = ids.String(), time.Now()
 	d.address(traced[0].Topic, wire.ReqSendBatchMessage, batch)
-	d.header.Batch = true
+	d.header.Every = p.everyBatch
 	d.props = message.AppendProperty(d.props, message.PropertyWait, strconv.FormatBool(traced[0].WaitStored()))
 	d.header.Properties = d.props
 	return d, dones, nil

@@ -95,10 +95,7 @@ func (p *Producer) prepare(m *message.Message) (*delivery, error) {
 func (d *delivery) address(topic string, code int32, body []byte) {
 	p := d.p
 	d.topic, d.names = topic, append(d.names, topic...)
-	d.header = header.SendRequest{
-		ProducerGroup: p.groupName, Topic: d.names, DefaultTopic: p.defaultTopic,
-		DefaultTopicQueueNums: standInQueues, BornTimestamp: d.begin.UnixMilli(),
-	}
+	d.header = header.SendRequest{Every: p.every, Topic: d.names, BornTimestamp: d.begin.UnixMilli()}
 	d.req = wire.Request{Code: code, Header: &d.header, Body: body}
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/twostage/twostage/internal/route"
 	"github.com/twostage/twostage/internal/wire"
 	"github.com/twostage/twostage/internal/wire/body"
+	"github.com/twostage/twostage/internal/wire/header"
 	"github.com/twostage/twostage/message"
 )
 
@@ -35,8 +36,8 @@ type Producer struct {
 	underWay   underWay // sends of SendAsync
 	requests   requests // that wait for their replies
 
-	deliveries              sync.Pool // *delivery
-	groupName, defaultTopic []byte
+	deliveries        sync.Pool // *delivery
+	every, everyBatch *wire.ExtConst
 }
 
 // NewProducer makes a producer of a group. It connects with the first Send.
@@ -61,7 +62,8 @@ func newProducer(group string, cfg *config, routes func(code int32) (remoting.Ro
 	p := &Producer{
 		group: group, cfg: cfg.producer, log: cfg.log, compressor: compressor,
 		faults: faults{off: !cfg.producer.latencyFault},
-		ids:    message.NewIDGenerator(ownIP(), os.Getpid(), time.Now), groupName: []byte(group), defaultTopic: []byte(message.TopicAutoCreate),
+		ids:    message.NewIDGenerator(ownIP(), os.Getpid(), time.Now),
+		every:  header.EverySend(group, message.TopicAutoCreate, standInQueues, false), everyBatch: header.EverySend(group, message.TopicAutoCreate, standInQueues, true),
 	}
 	p.deliveries.New = p.newDelivery
 	p.underWay.init(maxUnderWay)

@@ -26,7 +26,7 @@ const nameServer = "127.0.0.1:9876"
 
 // world is a name server and brokers on a network in memory.
 type world struct {
-	t   *testing.T
+	t   testing.TB
 	net *remoting.MemNetwork
 
 	stopNames func() // stops the name server
@@ -36,7 +36,7 @@ type world struct {
 	lookups int
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	w := &world{t: t, net: remoting.NewMemNetwork(), routes: map[string]*body.TopicRouteData{}}
 	w.stopNames = w.serve(nameServer, func(r *remoting.Request) {
 		var h header.RouteRequest
@@ -259,7 +259,7 @@ func refuse(code, with int32) func(*remoting.Request) bool {
 	}
 }
 
-func closing(t *testing.T, c interface{ Close() error }) {
+func closing(t testing.TB, c interface{ Close() error }) {
 	t.Helper()
 	t.Cleanup(func() {
 		if err := c.Close(); err != nil {

@@ -58,7 +58,7 @@ func fill(rt *rapid.T, h any) {
 			f.SetInt(rapid.Int64().Draw(rt, name))
 		case reflect.Bool:
 			f.SetBool(rapid.Bool().Draw(rt, name))
-		case reflect.Pointer: // SendResponse.Every, see TestEveryAnswer
+		case reflect.Pointer: // Every, see TestEveryAnswer and TestEverySend
 		default:
 			rt.Fatalf("%T.%s is a %v", h, name, f.Kind())
 		}
@@ -311,6 +311,22 @@ func TestEveryAnswer(t *testing.T) {
 			if got, want := encoded(t, &once), encoded(t, &each); !reflect.DeepEqual(got, want) {
 				t.Errorf("%+v: %q, want %q", h, got, want)
 			}
+		}
+	}
+}
+
+// TestEverySend: likewise of requests.
+func TestEverySend(t *testing.T) {
+	for _, batch := range []bool{false, true} {
+		h := SendRequest{Topic: []byte("T"), QueueID: 3, SysFlag: 1, BornTimestamp: 4, Flag: 5, Properties: []byte("p"), BrokerName: []byte("b")}
+		each, once := h, h
+		each.ProducerGroup, each.DefaultTopic, each.DefaultTopicQueueNums, each.Batch = []byte("g \"é\""), []byte("D"), 4, batch
+		once.Every = EverySend("g \"é\"", "D", 4, batch)
+		got, want := encoded(t, &once), encoded(t, &each)
+		sameFields(t, "every send", got, want)
+		var read SendRequest
+		if err := read.DecodeV2(got); err != nil || !reflect.DeepEqual(read, each) {
+			t.Errorf("%+v, want %+v: %v", read, each, err)
 		}
 	}
 }

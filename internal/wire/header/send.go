@@ -25,6 +25,23 @@ type SendRequest struct {
 	HasMaxReconsumeTimes  bool
 	Batch                 bool   // the body holds several messages, whatever the code
 	BrokerName            []byte // nil when absent; only in the form with short names
+
+	// Every, when set, is written in place of the fields that EverySend has; only in
+	// the form with short names.
+	Every *wire.ExtConst
+}
+
+// EverySend are the fields that a producer's sends have in common: its group, what
+// a new topic is made after, and those of messages that are not sent back.
+func EverySend(group, defaultTopic string, defaultTopicQueueNums int32, batch bool) *wire.ExtConst {
+	return wire.NewExtConst(func(w *wire.ExtWriter) {
+		w.String("a", group)
+		w.String("c", defaultTopic)
+		w.Int32("d", defaultTopicQueueNums)
+		w.Int32("j", 0)
+		w.Bool("k", false)
+		w.Bool("m", batch)
+	})
 }
 
 // SendRequestV1 is a SendRequest with long names.
@@ -141,10 +158,17 @@ func (h *SendRequest) DecodeExt(f wire.Fields) error { return h.DecodeV2(f) }
 
 // EncodeExt writes the one-letter names.
 func (h *SendRequest) EncodeExt(w *wire.ExtWriter) {
-	w.Bytes("a", h.ProducerGroup)
+	own := h.Every == nil
+	if own {
+		w.Bytes("a", h.ProducerGroup)
+	} else {
+		w.Const(h.Every)
+	}
 	w.Bytes("b", h.Topic)
-	w.Bytes("c", h.DefaultTopic)
-	w.Int32("d", h.DefaultTopicQueueNums)
+	if own {
+		w.Bytes("c", h.DefaultTopic)
+		w.Int32("d", h.DefaultTopicQueueNums)
+	}
 	w.Int32("e", h.QueueID)
 	w.Int32("f", h.SysFlag)
 	w.Int64("g", h.BornTimestamp)
@@ -152,12 +176,16 @@ func (h *SendRequest) EncodeExt(w *wire.ExtWriter) {
 	if h.Properties != nil {
 		w.Bytes("i", h.Properties)
 	}
-	w.Int32("j", h.ReconsumeTimes)
-	w.Bool("k", h.UnitMode)
+	if own {
+		w.Int32("j", h.ReconsumeTimes)
+		w.Bool("k", h.UnitMode)
+	}
 	if h.HasMaxReconsumeTimes {
 		w.Int32("l", h.MaxReconsumeTimes)
 	}
-	w.Bool("m", h.Batch)
+	if own {
+		w.Bool("m", h.Batch)
+	}
 	if h.BrokerName != nil {
 		w.Bytes("n", h.BrokerName)
 	}
