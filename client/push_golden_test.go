@@ -10,6 +10,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -105,10 +106,9 @@ func TestFramesOfPushConsumersAsJava(t *testing.T) {
 				w.topic("T", 1, b)
 				b.number("T", 0, 2)
 				c := newPush(t, w, tt.opts...)
-				failed := false
+				var failed atomic.Bool
 				startPush(t, c, "T", func(_ context.Context, m *message.Received) error {
-					if !failed {
-						failed = true
+					if !failed.Swap(true) {
 						return errors.New("on purpose")
 					}
 					return nil
