@@ -4,6 +4,8 @@
 package push
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"testing"
@@ -105,5 +107,37 @@ func TestStartLatestIsSettledOnce(t *testing.T) {
 	w.close(c)
 	if got := fmt.Sprint(all.bodies()); got != "[between new]" {
 		t.Errorf("consumed %s", got)
+	}
+}
+
+// With one attempt a message that fails is a dead letter at once; and a group can
+// begin at a time.
+func TestOneAttemptFromATime(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.topic("orders", 1)
+	w.sendOne("orders", "old")
+	time.Sleep(20 * time.Millisecond)
+	at := time.Now()
+	time.Sleep(20 * time.Millisecond)
+	w.sendOne("orders", "new")
+	var all, dead seen
+	c := w.consumer("billing", client.WithMaxAttempts(1), client.WithStart(client.StartAt(at)))
+	if err := c.Subscribe("orders", client.All, func(ctx context.Context, m *message.Received) error {
+		all.add(m)
+		return errors.New("on purpose")
+	}); err != nil {
+		t.Fatal(err)
+	}
+	w.start(c)
+	all.waitFor(t, 1)
+	d := w.consumer("undertaker")
+	if err := d.Subscribe(message.DLQTopic("billing"), client.All, dead.handler); err != nil {
+		t.Fatal(err)
+	}
+	w.start(d)
+	dead.waitFor(t, 1)
+	if got := fmt.Sprint(all.bodies(), dead.bodies()); got != "[new] [new]" {
+		t.Errorf("consumed and dead: %s", got)
 	}
 }
