@@ -130,8 +130,8 @@ func (c *PopConsumer) heartbeat() *body.HeartbeatData {
 // milliseconds. At least half of it is left of each when Receive returns. Failures
 // of brokers are logged and tried again; when ctx ends, the error matches that of
 // ctx and names the last of them. What a broker refuses is an error at once: an
-// *AnswerError; ErrNotSupported, ErrNoRoute or ErrClosed. Calls may run at the same
-// time.
+// *AnswerError; so are ErrNotSupported, ErrNoRoute, ErrNameServer and ErrClosed.
+// Calls may run at the same time.
 func (c *PopConsumer) Receive(ctx context.Context, max int, invisible time.Duration) ([]*Popped, error) {
 	if max < 1 || invisible <= 0 {
 		return nil, fmt.Errorf("client: receiving %d messages for %v: at least 1, and above 0s", max, invisible)

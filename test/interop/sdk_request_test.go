@@ -37,7 +37,7 @@ func testRequestOfOurClient(t *testing.T, c *cluster) {
 		body := append([]byte("answer to "), m.Body...)
 		reply, err := consumer.CreateReplyMessage(m, body)
 		if err == nil {
-			reply.Body = body // the call of this version takes it for properties
+			reply.Body = body                                    // the call of this version takes it for properties
 			_, _ = answers.SendSync(context.Background(), reply) // whether it came, the requester sees
 		}
 		return consumer.ConsumeSuccess
