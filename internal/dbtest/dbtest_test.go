@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -130,5 +131,41 @@ func TestMissingAndFailingServers(t *testing.T) {
 	}
 	if _, err := k.run("sh"); err == nil || !strings.Contains(err.Error(), "/no such directory") {
 		t.Errorf("not prepared: %v", err)
+	}
+}
+
+// verdict is a test that notes how it ends.
+type verdict struct {
+	testing.TB
+	log, fatal string
+}
+
+func (v *verdict) Helper()                         {}
+func (v *verdict) Logf(format string, args ...any) { v.log = fmt.Sprintf(format, args...) }
+func (v *verdict) Fatal(args ...any) {
+	v.fatal = fmt.Sprint(args...)
+	runtime.Goexit()
+}
+
+// Without a server its tests say so in one line and pass, but not in CI.
+func TestWithoutAServer(t *testing.T) {
+	k := postgresKind
+	k.program, k.where = "no-such-server", t.TempDir()
+	ask := func(ci string) (v *verdict, ok bool) {
+		t.Setenv("CI", ci)
+		v = &verdict{TB: t}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			_, ok = newServer(k).database(v)
+		}()
+		<-done
+		return v, ok
+	}
+	if v, ok := ask(""); ok || v.fatal != "" || !strings.HasPrefix(v.log, "DID NOT RUN: PostgreSQL is not installed") || strings.Contains(v.log, "\n") {
+		t.Errorf("%v, %+v", ok, v)
+	}
+	if v, ok := ask("true"); ok || !strings.Contains(v.fatal, "make deps") {
+		t.Errorf("in CI: %v, %+v", ok, v)
 	}
 }
