@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -37,6 +38,11 @@ const (
 	commitAfter    point = "after the commit"
 	endBefore      point = "before the end"
 	endAfter       point = "after the end"
+
+	sendBefore   point = "before the second message"
+	sendAfter    point = "after the second message"
+	deleteBefore point = "before the deletion"
+	deleteAfter  point = "after the deletion"
 )
 
 // points are all of a Run, in their order.
@@ -52,6 +58,7 @@ type plan struct {
 	Topic, Group, Order string
 	Refuses             bool // it calls no Run, and answers check-backs
 	Consumes            bool // it calls Once instead
+	Forwards            bool // it fills the outbox instead, and sends what is in it
 	Fails               bool // the connection to the database breaks there, instead of its dying
 	At                  point
 	Waits               bool // there, for a line of standard input, instead of dying
@@ -105,6 +112,7 @@ func TestMain(m *testing.M) {
 type child struct {
 	plan
 	reached sync.Once
+	sent    atomic.Int32 // messages that it has begun to send
 	goOn    chan struct{}
 }
 
@@ -139,8 +147,21 @@ func (c *child) around(after bool, pair ...point) error {
 }
 
 func (c *child) marking(after bool) { _ = c.around(after, markerBefore, markerAfter) }
-func (c *child) sending(after bool) { _ = c.around(after, halfBefore, halfAfter) }
 func (c *child) ending(after bool)  { _ = c.around(after, endBefore, endAfter) }
+
+func (c *child) deleting(after bool) { _ = c.around(after, deleteBefore, deleteAfter) }
+
+func (c *child) sending(after bool) {
+	if !after {
+		c.sent.Add(1)
+	}
+	switch {
+	case !c.Forwards:
+		_ = c.around(after, halfBefore, halfAfter)
+	case c.sent.Load() == 2:
+		_ = c.around(after, sendBefore, sendAfter)
+	}
+}
 
 func (c *child) committing(after bool) error { return c.around(after, commitBefore, commitAfter) }
 
@@ -175,6 +196,9 @@ func runChild(text string) error {
 		say(lineDone, result(sqltx.Once(ctx, d, c.received(), c.work)))
 		return nil
 	}
+	if c.Forwards {
+		return c.forward(ctx, db, d)
+	}
 	check := func(ctx context.Context, m *message.Received) client.Outcome {
 		outcome := d.Check(ctx, m)
 		say(lineCheck, outcome.String())
@@ -197,6 +221,33 @@ func runChild(text string) error {
 	_, err = sqltx.Run(ctx, d, p, message.New(c.Topic, []byte(c.Order)), c.work)
 	say(lineDone, result(err))
 	return nil
+}
+
+// forward fills the outbox in one transaction, and sends what is in it.
+func (c *child) forward(ctx context.Context, db *sql.DB, d *sqltx.DB) error {
+	p, err := client.NewProducer(c.Group, client.WithNameServers(c.NameServer), client.WithDialer(dialer(0, c)))
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	o := newOutbox(d, p)
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	if err := buy(ctx, tx, c.Prefix, c.Order); err != nil {
+		return err
+	}
+	for _, body := range parcels {
+		if err := o.Add(ctx, tx, message.New(c.Topic, []byte(body))); err != nil {
+			return err
+		}
+	}
+	if err := tx.Commit(); err != nil {
+		return err
+	}
+	return o.Run(ctx)
 }
 
 // work is the function of a Run and of Once.

@@ -16,7 +16,8 @@ import (
 // seen is told of what a process does to its database.
 type seen interface {
 	marking(after bool)          // the INSERT of a marker, a refusal or a record of consumption
-	committing(after bool) error // of what has one; an error stands for that of a connection that broke
+	deleting(after bool)         // from the outbox
+	committing(after bool) error // of what has any of these; an error stands for that of a connection that broke
 }
 
 // openSeen opens a database through a driver that tells what goes by. Markers
@@ -27,7 +28,7 @@ func openSeen(name, dsn, prefix string, shift time.Duration, s seen) (*sql.DB, e
 		return nil, err
 	}
 	defer db.Close()
-	return sql.OpenDB(&connector{driver: db.Driver(), dsn: dsn, tables: []string{" " + prefix + "marker ", " " + prefix + "consumed "}, shift: shift, seen: s}), nil
+	return sql.OpenDB(&connector{driver: db.Driver(), dsn: dsn, tables: []string{" " + prefix + "marker ", " " + prefix + "consumed ", " " + prefix + "outbox "}, shift: shift, seen: s}), nil
 }
 
 type connector struct {
@@ -69,6 +70,14 @@ type seenConn struct {
 // exec runs a statement that may be one of those to be told.
 func (s *seenConn) exec(query string, args []driver.NamedValue, run func([]driver.NamedValue) (driver.Result, error)) (driver.Result, error) {
 	switch {
+	case strings.HasPrefix(query, "DELETE") && strings.Contains(query, s.c.tables[2]):
+		s.marked.Store(true)
+		s.c.seen.deleting(false)
+		res, err := run(args)
+		if err == nil {
+			s.c.seen.deleting(true)
+		}
+		return res, err
 	case strings.HasPrefix(query, "INSERT") && slices.ContainsFunc(s.c.tables, func(name string) bool { return strings.Contains(query, name) }):
 		s.c.seen.marking(false)
 		res, err := run(s.c.shifted(args))

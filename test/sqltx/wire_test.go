@@ -18,7 +18,7 @@ import (
 
 // heard is told of frames that a process writes.
 type heard interface {
-	sending(after bool) // the half message
+	sending(after bool) // a message, or half message
 	ending(after bool)  // its end, not as an answer to a check-back
 }
 
@@ -42,13 +42,15 @@ type heardConn struct {
 }
 
 func (c *heardConn) Write(b []byte) (int, error) {
-	half, end, err := frames(b)
+	send, end, err := frames(b)
 	if err != nil {
 		return 0, err
 	}
-	if half {
-		if b, err = shiftBegan(bytes.Clone(b), c.shift); err != nil {
-			return 0, err
+	if send {
+		if c.shift != 0 {
+			if b, err = shiftBegan(bytes.Clone(b), c.shift); err != nil {
+				return 0, err
+			}
 		}
 		c.heard.sending(false)
 	}
@@ -56,7 +58,7 @@ func (c *heardConn) Write(b []byte) (int, error) {
 		c.heard.ending(false)
 	}
 	n, err := c.Conn.Write(b)
-	if err == nil && half {
+	if err == nil && send {
 		c.heard.sending(true)
 	}
 	if err == nil && end {
@@ -66,7 +68,7 @@ func (c *heardConn) Write(b []byte) (int, error) {
 }
 
 // frames tells what is among the frames of b.
-func frames(b []byte) (half, end bool, err error) {
+func frames(b []byte) (send, end bool, err error) {
 	for len(b) > 0 {
 		if len(b) < 4 || len(b)-4 < int(binary.BigEndian.Uint32(b)) {
 			return false, false, fmt.Errorf("a write of %d bytes that are no whole frames", len(b))
@@ -79,7 +81,7 @@ func frames(b []byte) (half, end bool, err error) {
 		if !c.IsResponse() {
 			switch c.Code {
 			case wire.ReqSendMessage, wire.ReqSendMessageV2:
-				half = true
+				send = true
 			case wire.ReqEndTransaction:
 				answer, _ := c.Ext.Get("fromTransactionCheck")
 				end = end || string(answer) != "true"
@@ -87,7 +89,7 @@ func frames(b []byte) (half, end bool, err error) {
 		}
 		b = b[4+n:]
 	}
-	return half, end, nil
+	return send, end, nil
 }
 
 // shiftBegan moves the time behind the name of its property, and a separator that

@@ -136,6 +136,7 @@ var rows = []struct {
 	{"below the horizon of others", belowTheHorizon, []point{commitBefore, commitAfter}, plan{Limit: brief}},
 	{"answer to the commit lost", commitAnswerLost, []point{commitBefore, commitAfter}, plan{Fails: true, Limit: brief}},
 	{"consumer killed", consumerKilled, []point{markerBefore, markerAfter, functionBefore, functionAfter, commitBefore, commitAfter}, plan{Consumes: true, Limit: brief}},
+	{"forwarder killed", forwarderKilled, []point{commitBefore, commitAfter, sendBefore, sendAfter, deleteBefore, deleteAfter}, plan{Forwards: true, Limit: brief}},
 	{"consumed twice at a time", consumedTwiceAtATime, []point{markerBefore, markerAfter, functionAfter, commitBefore}, plan{Consumes: true, Waits: true, Limit: brief}},
 }
 
