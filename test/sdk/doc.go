@@ -13,7 +13,8 @@
 // to, Apache RocketMQ for instance; those that need a server of their own are left
 // out, and say so. What the other does not have is left out by hand:
 //
-//	SDK_NAMESRV=127.0.0.1:9876 go test -count=1 -run TestClient -skip 'Pop|Timed' ./test/sdk
+//	SDK_NAMESRV=127.0.0.1:9876 go test -count=1 -run TestClient -skip 'TestClient/(Pop|Timed|RewindStopped)' ./test/sdk
 //
-// On RocketMQ's own delay levels, retries take a minute.
+// is for RocketMQ 4.9. With its delay levels and times of checks it takes three
+// minutes.
 package sdk

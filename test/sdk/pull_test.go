@@ -5,6 +5,7 @@ package sdk
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"testing"
 	"time"
@@ -130,7 +131,8 @@ func testPollShared(t *testing.T, c *cluster) {
 	})
 }
 
-// Seeking a time goes to the first message that was stored then.
+// Seeking a time goes to the first message that was stored then. Brokers of
+// RocketMQ 4.9 go to the one before.
 func testSeekTime(t *testing.T, c *cluster) {
 	topic := c.topic(t, "topic", 1)
 	p := c.producer(t)
@@ -148,7 +150,11 @@ func testSeekTime(t *testing.T, c *cluster) {
 	if err := consumer.SeekTime(rig.Context(t), q, border); err != nil {
 		t.Fatal(err)
 	}
-	if have := poll(t, consumer, 3); !slices.Equal(have, recent) {
+	have := poll(t, consumer, 3)
+	if os.Getenv(namesrvVariable) != "" && have[0] == old[2] {
+		have = append(have[1:], poll(t, consumer, 1)...)
+	}
+	if !slices.Equal(have, recent) {
 		t.Errorf("polled %q", have)
 	}
 }
