@@ -48,7 +48,7 @@ func run(ctx context.Context, dir string) error {
 
 // open opens a database, which gets the tables of sqltx besides its own.
 func open(ctx context.Context, file, schema string) (*sql.DB, *sqltx.DB, error) {
-	db, err := sql.Open("sqlite", file)
+	db, err := sql.Open("sqlite", "file:"+file+"?_txlock=immediate&_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)")
 	if err != nil {
 		return nil, nil, err
 	}
