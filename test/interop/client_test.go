@@ -24,8 +24,6 @@ func TestClient(t *testing.T) {
 		{"SQL92", testSQL92},
 		{"LargeProperties", testLargeProperties},
 		{"RequestReply", testRequestReply},
-		{"RequestOfOurClient", testRequestOfOurClient},
-		{"ReplyOfOurClient", testReplyOfOurClient},
 		{"Trace", testTrace},
 		{"Namespaces", testNamespaces},
 		{"Delay", testDelay},
