@@ -4,6 +4,7 @@
 package sdk
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/twostage/twostage/internal/proctest"
 	"github.com/twostage/twostage/test/rig"
 )
 
@@ -97,30 +99,41 @@ func TestMigrationNames(t *testing.T) {
 	check("## Names: rocketmq-clients golang v5", 20)
 }
 
-// The programs of the quick start do what it says.
+// The programs of the quick start do what it says, and so do its commands.
 func TestExamples(t *testing.T) {
 	t.Parallel()
 	if foreign(t) {
 		return
 	}
-	c := start(t)
+	c, dir := start(t), t.TempDir()
+	build := exec.Command("go", "build", "-o", dir, "github.com/twostage/twostage/examples/hello", "github.com/twostage/twostage/examples/orders")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
 	for name, want := range map[string]string{"hello": `^sent (\w+)\nreceived (\w+): hello, world\n$`, "orders": `^billed 2995 cents\n$`} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			dir := t.TempDir()
-			bin := filepath.Join(dir, name)
-			if out, err := exec.Command("go", "build", "-o", bin, "github.com/twostage/twostage/examples/"+name).CombinedOutput(); err != nil {
-				t.Fatalf("%v\n%s", err, out)
+		for range 2 { // the second run finds the group where the first left it
+			cmd := exec.Command(filepath.Join(dir, name))
+			cmd.Dir, cmd.Env = dir, append(os.Environ(), "NAMESRV_ADDR="+c.namesrv)
+			out, err := cmd.CombinedOutput()
+			m := regexp.MustCompile(want).FindSubmatch(out)
+			if err != nil || m == nil || len(m) == 3 && string(m[1]) != string(m[2]) {
+				t.Fatalf("%s: %v\n%s", name, err, out)
 			}
-			for range 2 { // the second run finds the group where the first left it
-				cmd := exec.Command(bin)
-				cmd.Dir, cmd.Env = dir, append(os.Environ(), "NAMESRV_ADDR="+c.namesrv)
-				out, err := cmd.CombinedOutput()
-				m := regexp.MustCompile(want).FindSubmatch(out)
-				if err != nil || m == nil || len(m) == 3 && string(m[1]) != string(m[2]) {
-					t.Fatalf("%v\n%s", err, out)
-				}
-			}
-		})
+		}
+	}
+	_, looks, _ := strings.Cut(read(t, "../../docs/quickstart.md"), "\n## 4. ")
+	looks, _, _ = strings.Cut(looks, "\n## 5. ")
+	commands := regexp.MustCompile(`(?m)^    bin/twostage (.*)$`).FindAllStringSubmatch(looks, -1)
+	shown := []string{"greetings", "2995", "TRIES", ""}
+	if len(commands) != len(shown) {
+		t.Fatalf("the quick start looks with %d commands", len(commands))
+	}
+	for i, m := range commands {
+		ctx, cancel := context.WithTimeout(t.Context(), patient)
+		out, err := exec.CommandContext(ctx, proctest.Binary(t), append(strings.Fields(m[1]), "--namesrv", c.namesrv)...).CombinedOutput()
+		cancel()
+		if err != nil || !strings.Contains(string(out), shown[i]) {
+			t.Errorf("%s: %v\n%s", m[1], err, out)
+		}
 	}
 }
