@@ -21,8 +21,7 @@ import (
 // keeps requests where they can be consumed.
 func relay(t *testing.T, w *world, cluster string) *broker {
 	var requester *remoting.Conn
-	var a *broker
-	a = w.broker("a", 10001, func(r *remoting.Request) bool {
+	a := w.broker("a", 10001, func(r *remoting.Request) bool {
 		switch r.Code {
 		case wire.ReqHeartBeat:
 			requester = r.Conn
