@@ -6,12 +6,12 @@ FUZZTIME  ?= 10s
 UNIT       = all=$$($(GO) list ./...) && pkgs=$$(echo "$$all" | grep -v /test/)
 BLACKBOX   = TWOSTAGE_BIN=$(abspath $(BIN)) $(GO) test -count=1
 
-.PHONY: build test unit race lint fuzz interop crash databases hostile bench soak deps
+.PHONY: build test unit race lint fuzz interop crash databases shop hostile bench soak deps
 
 build: ## the one binary, static
 	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN) ./cmd/twostage
 
-test: deps lint unit fuzz interop crash databases hostile ## everything, bounded: under 15 minutes on two cores
+test: deps lint unit fuzz interop crash databases shop hostile ## everything, bounded: under 15 minutes on two cores
 
 unit: ## all but test/, whose targets follow; go test ./... runs those too
 	$(UNIT) && $(GO) test $$pkgs
@@ -40,10 +40,14 @@ crash: build ## kill -9 and restart, bounded, also with retention, a full and a 
 databases: deps build ## transactions over a database and a message on SQLite, PostgreSQL and MariaDB: processes that die at each step
 	$(BLACKBOX) ./test/sqltx
 
+shop: deps ## examples/shop under half a minute of chaos on each database, and broken
+	$(GO) test -count=1 -parallel 6 ./test/shop -duration 30s
+
 hostile: build ## what no client should send
 	$(BLACKBOX) ./test/hostile
 
-soak: build ## crash for an hour, the bank for another, consumption for a third
+soak: build ## crash for an hour, the bank for another, consumption for a third, the shop for five minutes
+	$(GO) test -count=1 -timeout 0 -parallel 6 ./test/shop -run TestBooksBalance -duration 5m
 	$(BLACKBOX) -timeout 0 ./test/crash -rounds 2000
 	$(BLACKBOX) -timeout 0 ./test/bank -duration 1h -kills 200 -transactions 500000
 	$(BLACKBOX) -timeout 0 -parallel 32 ./test/consume -run TestConsume -duration 1h

@@ -118,6 +118,14 @@ var table = []row{
 
 	{path: "cmd/*", layer: 7},
 	{path: "examples/*", layer: 7},
+	{path: "examples/shop/event", layer: 7, never: []string{"internal", "message", "client", "sqltx"}, pure: true},
+	{path: "examples/shop/service", layer: 7},
+	{path: "examples/shop/books", layer: 7, also: []string{"examples/shop/*"}},
+	{path: "examples/shop/*", layer: 7, also: []string{"examples/shop/event", "examples/shop/service"}},
+	{
+		path: "examples/shop", layer: 7, also: []string{"examples/shop/*", "examples/shop/event", "examples/shop/service", "examples/shop/books"},
+		goroutines: "buyers and chaos, waited for before a run returns; the end of each child process; a child's standard input, to its end",
+	},
 	{path: "test/*", forTests: true},
 	{path: "test/bank/*", forTests: true, goroutines: "connections of a producer process, until it ends"},
 }

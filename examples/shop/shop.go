@@ -1,0 +1,259 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/twostage/twostage/examples/shop/accounts"
+	"github.com/twostage/twostage/examples/shop/coupons"
+	"github.com/twostage/twostage/examples/shop/event"
+	"github.com/twostage/twostage/examples/shop/service"
+	"github.com/twostage/twostage/examples/shop/stock"
+	"github.com/twostage/twostage/internal/cli"
+)
+
+// services are how many instances there are of each.
+var services = []struct {
+	name     string
+	replicas int
+}{{"accounts", 1}, {"stock", 1}, {"coupons", 1}, {"payments", 1}, {"orders", 2}, {"notifications", 1}}
+
+// What the shop opens with.
+const (
+	products = 6
+	quantity = 20     // of each product for each second; the last has a tenth, and runs out
+	pocket   = 12_000 // cents of a buyer for each second
+	coins    = 40     // coupons
+	discount = 150    // of each, cents
+)
+
+// world is the shop while it runs.
+type world struct {
+	*flags
+	out     io.Writer
+	dir     string
+	http    *http.Client
+	broker  *process
+	by      map[string][]*process // instances by service
+	dbs     map[string]*sql.DB    // by service, for the books
+	drop    []func(context.Context) error
+	buying  tally
+	mu      sync.Mutex
+	told    []string     // orders that buyers were told are placed
+	kills   atomic.Int64 // of services
+	crashes atomic.Int64 // of the broker
+}
+
+// open starts everything.
+func open(ctx context.Context, f *flags, out io.Writer) (*world, error) {
+	w := &world{flags: f, out: out, dir: f.dir, by: map[string][]*process{}, dbs: map[string]*sql.DB{}}
+	w.http = &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: f.buyers}}
+	if err := w.begin(ctx); err != nil {
+		return nil, errors.Join(err, w.close(false))
+	}
+	return w, nil
+}
+
+func (w *world) begin(ctx context.Context) (err error) {
+	if w.dir == "" {
+		w.dir, err = os.MkdirTemp("", "shop-")
+	} else {
+		w.keep = true
+		err = os.MkdirAll(w.dir, 0o755)
+	}
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	if err := w.startBroker(ctx); err != nil {
+		return err
+	}
+	for _, s := range services {
+		if err := w.startService(ctx, s.name, s.replicas); err != nil {
+			return err
+		}
+	}
+	if err := w.stockUp(ctx); err != nil {
+		return err
+	}
+	fmt.Fprintf(w.out, "open after %.1fs: %d processes, databases and logs in %s\n", time.Since(began).Seconds(), len(w.all()), w.dir)
+	return nil
+}
+
+// startBroker starts the broker with times of seconds where it has minutes, and
+// makes the topics.
+func (w *world) startBroker(ctx context.Context) (err error) {
+	w.broker, err = newProcess(w.dir, "broker", func(known map[string]string) []string {
+		return []string{"broker", "--data", filepath.Join(w.dir, "broker"), "--log-level", "warn",
+			"--namesrv-set", "bindAddress=127.0.0.1", "--set", "bindAddress=127.0.0.1", "--set", "brokerIP1=127.0.0.1",
+			"--namesrv-set", "listenPort=" + port(known["namesrv"]), "--set", "listenPort=" + port(known["broker"]), "--set", "httpListenPort=0",
+			"--set", "mappedFileSizeCommitLog=67108864", "--set", "transactionTimeOut=1000", "--set", "transactionCheckInterval=1000",
+			"--set", "diskMaxUsedSpaceRatio=100"}
+	})
+	if err != nil {
+		return err
+	}
+	if err := w.broker.start(ctx); err != nil {
+		return err
+	}
+	for _, topic := range event.Topics() {
+		var said bytes.Buffer
+		code := cli.Run(ctx, cli.Process{Args: []string{"topic", "create", topic, "--queues", "4", "--namesrv", w.broker.addr("namesrv")}, Stdout: &said, Stderr: &said})
+		if code != 0 {
+			return fmt.Errorf("making topic %s: %s", topic, said.String())
+		}
+	}
+	return nil
+}
+
+// port is that of an address, 0 of none: any that is free.
+func port(addr string) string {
+	if addr == "" {
+		return "0"
+	}
+	return addr[strings.LastIndexByte(addr, ':')+1:]
+}
+
+func (w *world) startService(ctx context.Context, name string, replicas int) error {
+	at, err := w.database(ctx, name)
+	if err != nil {
+		return err
+	}
+	if w.dbs[name], _, err = at.Open(); err != nil {
+		return err
+	}
+	for n := 1; n <= replicas; n++ {
+		p, err := newProcess(w.dir, name+"-"+strconv.Itoa(n), func(known map[string]string) []string {
+			return []string{"service", "--name", name, "--replica", strconv.Itoa(n), "--db", string(at), "--namesrv", w.broker.addr("namesrv"),
+				"--listen", "127.0.0.1:" + port(known["http"]), "--pay-within", w.payWithin.String(), "--chaos=" + strconv.FormatBool(w.chaos), "--break", w.broken}
+		})
+		if err != nil {
+			return err
+		}
+		w.by[name] = append(w.by[name], p)
+		if err := p.start(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// database makes the database of a service: a file, or one on the server of --db
+// with a name that no other run has.
+func (w *world) database(ctx context.Context, name string) (service.Database, error) {
+	if w.db == "" {
+		return service.Database("sqlite:" + filepath.Join(w.dir, name+".db")), nil
+	}
+	server, _, err := service.Database(w.db).Open()
+	if err != nil {
+		return "", err
+	}
+	own := fmt.Sprintf("shop_%s_%s", strconv.FormatInt(time.Now().UnixMilli(), 36), name)
+	if _, err := server.ExecContext(ctx, "CREATE DATABASE "+own); err != nil {
+		return "", errors.Join(fmt.Errorf("--db: making database %s: %w", own, err), server.Close())
+	}
+	w.drop = append(w.drop, func(ctx context.Context) error {
+		defer server.Close() //nolint:errcheck // nothing is kept in it
+		if w.keep {
+			return nil
+		}
+		if _, err := server.ExecContext(ctx, "DROP DATABASE "+own); err != nil {
+			return fmt.Errorf("--db: dropping database %s: %w", own, err)
+		}
+		return nil
+	})
+	return service.Database(w.db).Named(own)
+}
+
+// stockUp fills shelves, pockets and the drawer of coupons.
+func (w *world) stockUp(ctx context.Context) error {
+	seconds := int64(w.duration/time.Second) + 1
+	for i := range products {
+		p := stock.Product{ID: product(i), Quantity: quantity * seconds, Price: int64(500 * (i + 1))}
+		if i == products-1 {
+			p.Quantity /= 10
+		}
+		if err := w.must(ctx, "stock", "/products", p); err != nil {
+			return err
+		}
+	}
+	for i := range coins {
+		if err := w.must(ctx, "coupons", "/coupons", coupons.Coupon{ID: coupon(i), Discount: discount}); err != nil {
+			return err
+		}
+	}
+	if err := w.must(ctx, "accounts", "/accounts", accounts.Account{ID: accounts.Shop}); err != nil {
+		return err
+	}
+	for i := range w.buyers {
+		if err := w.must(ctx, "accounts", "/accounts", accounts.Account{ID: buyer(i), Balance: pocket * seconds}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func product(i int) string { return "product-" + strconv.Itoa(i) }
+func coupon(i int) string  { return "coupon-" + strconv.Itoa(i) }
+func buyer(i int) string   { return "buyer-" + strconv.Itoa(i) }
+
+// all are the processes, the broker first.
+func (w *world) all() []*process {
+	var all []*process
+	if w.broker != nil {
+		all = append(all, w.broker)
+	}
+	for _, s := range services {
+		all = append(all, w.by[s.name]...)
+	}
+	return all
+}
+
+// failed names the processes that ended though nobody killed them.
+func (w *world) failed() error {
+	var errs []error
+	for _, p := range w.all() {
+		errs = append(errs, p.failed())
+	}
+	return errors.Join(errs...)
+}
+
+// close stops everything, the broker last, and removes what was written unless it is
+// to be kept.
+func (w *world) close(remove bool) error {
+	var errs []error
+	all := w.all()
+	for i := len(all) - 1; i >= 0; i-- {
+		errs = append(errs, all[i].stop())
+	}
+	for _, db := range w.dbs {
+		errs = append(errs, db.Close())
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	for _, drop := range w.drop {
+		errs = append(errs, drop(ctx))
+	}
+	switch {
+	case remove:
+		errs = append(errs, os.RemoveAll(w.dir))
+	case w.dir != "":
+		fmt.Fprintf(w.out, "logs and data are kept in %s\n", w.dir)
+	}
+	return errors.Join(errs...)
+}
