@@ -24,6 +24,10 @@ import (
 	"github.com/twostage/twostage/internal/cli"
 )
 
+// databaseVariable tells a service where its database is: it may hold a password,
+// and arguments are for everybody to see.
+const databaseVariable = "SHOP_DATABASE"
+
 // child is the broker or a service, in a process of its own, until the parent
 // closes its standard input.
 func child(role string, args []string) error {
@@ -48,7 +52,6 @@ func child(role string, args []string) error {
 func serve(ctx context.Context, args []string) error {
 	set := flag.NewFlagSet("shop service", flag.ContinueOnError)
 	c := service.Config{Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelInfo}))}
-	db := set.String("db", "", "")
 	payWithin := set.Duration("pay-within", time.Minute, "")
 	set.StringVar(&c.Name, "name", "", "")
 	set.IntVar(&c.Replica, "replica", 1, "")
@@ -59,7 +62,7 @@ func serve(ctx context.Context, args []string) error {
 	if err := set.Parse(args); err != nil {
 		return err
 	}
-	c.Database = service.Database(*db)
+	c.Database = service.Database(os.Getenv(databaseVariable))
 	if err := c.Faults.Check(); err != nil {
 		return err
 	}

@@ -59,7 +59,7 @@ func parse(args []string) (*flags, error) {
 	set.DurationVar(&f.duration, "duration", 20*time.Second, "how long buyers buy")
 	set.IntVar(&f.buyers, "buyers", 8, "how many of them")
 	set.DurationVar(&f.think, "think", 50*time.Millisecond, "how long a buyer thinks between two steps")
-	set.Uint64Var(&f.seed, "seed", 1, "of what buyers and chaos do")
+	set.Uint64Var(&f.seed, "seed", 1, "of what buyers do and which processes chaos kills")
 	set.BoolVar(&f.chaos, "chaos", false, "kill services and the broker, fail transactions, deliver messages twice")
 	set.StringVar(&f.db, "db", "", "`server` for the databases, postgres://… or mysql://…, instead of SQLite files; they are made, and dropped at the end")
 	set.StringVar(&f.dir, "dir", "", "`directory` for data and logs, which is kept; default a temporary one")
@@ -78,6 +78,13 @@ func parse(args []string) (*flags, error) {
 	case f.buyers < 1:
 		return nil, fmt.Errorf("--buyers %d: at least 1", f.buyers)
 	}
+	if f.db != "" {
+		db, _, err := service.Database(f.db).Open() // it does not connect yet
+		if err != nil {
+			return nil, err
+		}
+		_ = db.Close()
+	}
 	return f, service.Faults{Break: f.broken}.Check()
 }
 
@@ -87,9 +94,11 @@ func run(ctx context.Context, f *flags, out io.Writer) (failed error) {
 	if err != nil {
 		return err
 	}
-	defer func() { failed = errors.Join(failed, w.close(failed == nil && !f.keep)) }()
-	if err := w.load(ctx); err != nil {
-		return err
+	if failed = w.load(ctx); failed == nil {
+		failed = w.settle(ctx)
 	}
-	return w.settle(ctx)
+	if ctx.Err() != nil {
+		failed = errors.New("interrupted")
+	}
+	return errors.Join(failed, w.close(failed == nil || ctx.Err() != nil))
 }

@@ -28,6 +28,7 @@ const startTime = time.Minute
 type process struct {
 	name string
 	args func(known map[string]string) []string // with the addresses that it had before
+	env  []string                               // beside ours
 	log  *os.File
 
 	mu    sync.Mutex
@@ -39,12 +40,12 @@ type process struct {
 	lost  error             // it ended by itself
 }
 
-func newProcess(dir, name string, args func(known map[string]string) []string) (*process, error) {
+func newProcess(dir, name string, args func(known map[string]string) []string, env ...string) (*process, error) {
 	log, err := os.OpenFile(filepath.Join(dir, name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return nil, err
 	}
-	return &process{name: name, args: args, log: log}, nil
+	return &process{name: name, args: args, env: env, log: log}, nil
 }
 
 // start has it run, if it does not, and waits until it is ready. It tries again: what
@@ -76,6 +77,7 @@ func (p *process) once(ctx context.Context) error {
 		return err
 	}
 	cmd := exec.Command(self, p.args(p.known)...)
+	cmd.Env = append(os.Environ(), p.env...)
 	cmd.Stderr = p.log
 	out, err := cmd.StdoutPipe()
 	if err != nil {

@@ -49,9 +49,9 @@ type world struct {
 	dir     string
 	http    *http.Client
 	broker  *process
-	by      map[string][]*process // instances by service
-	dbs     map[string]*sql.DB    // by service, for the books
-	drop    []func(context.Context) error
+	by      map[string][]*process               // instances by service
+	dbs     map[string]*sql.DB                  // by service, for the books
+	drop    []func(context.Context, bool) error // of databases on a server, or its connection only
 	buying  tally
 	mu      sync.Mutex
 	told    []string     // orders that buyers were told are placed
@@ -64,7 +64,7 @@ func open(ctx context.Context, f *flags, out io.Writer) (*world, error) {
 	w := &world{flags: f, out: out, dir: f.dir, by: map[string][]*process{}, dbs: map[string]*sql.DB{}}
 	w.http = &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: f.buyers}}
 	if err := w.begin(ctx); err != nil {
-		return nil, errors.Join(err, w.close(false))
+		return nil, errors.Join(err, w.close(w.broker == nil || ctx.Err() != nil))
 	}
 	return w, nil
 }
@@ -80,11 +80,17 @@ func (w *world) begin(ctx context.Context) (err error) {
 		return err
 	}
 	began := time.Now()
+	at := map[string]service.Database{}
+	for _, s := range services {
+		if at[s.name], err = w.database(ctx, s.name); err != nil {
+			return err
+		}
+	}
 	if err := w.startBroker(ctx); err != nil {
 		return err
 	}
 	for _, s := range services {
-		if err := w.startService(ctx, s.name, s.replicas); err != nil {
+		if err := w.startService(ctx, s.name, s.replicas, at[s.name]); err != nil {
 			return err
 		}
 	}
@@ -129,19 +135,15 @@ func port(addr string) string {
 	return addr[strings.LastIndexByte(addr, ':')+1:]
 }
 
-func (w *world) startService(ctx context.Context, name string, replicas int) error {
-	at, err := w.database(ctx, name)
-	if err != nil {
-		return err
-	}
+func (w *world) startService(ctx context.Context, name string, replicas int, at service.Database) (err error) {
 	if w.dbs[name], _, err = at.Open(); err != nil {
 		return err
 	}
 	for n := 1; n <= replicas; n++ {
 		p, err := newProcess(w.dir, name+"-"+strconv.Itoa(n), func(known map[string]string) []string {
-			return []string{"service", "--name", name, "--replica", strconv.Itoa(n), "--db", string(at), "--namesrv", w.broker.addr("namesrv"),
+			return []string{"service", "--name", name, "--replica", strconv.Itoa(n), "--namesrv", w.broker.addr("namesrv"),
 				"--listen", "127.0.0.1:" + port(known["http"]), "--pay-within", w.payWithin.String(), "--chaos=" + strconv.FormatBool(w.chaos), "--break", w.broken}
-		})
+		}, databaseVariable+"="+string(at))
 		if err != nil {
 			return err
 		}
@@ -167,9 +169,10 @@ func (w *world) database(ctx context.Context, name string) (service.Database, er
 	if _, err := server.ExecContext(ctx, "CREATE DATABASE "+own); err != nil {
 		return "", errors.Join(fmt.Errorf("--db: making database %s: %w", own, err), server.Close())
 	}
-	w.drop = append(w.drop, func(ctx context.Context) error {
+	w.drop = append(w.drop, func(ctx context.Context, remove bool) error {
 		defer server.Close() //nolint:errcheck // nothing is kept in it
-		if w.keep {
+		if !remove {
+			fmt.Fprintf(w.out, "database %s is kept\n", own)
 			return nil
 		}
 		if _, err := server.ExecContext(ctx, "DROP DATABASE "+own); err != nil {
@@ -233,10 +236,11 @@ func (w *world) failed() error {
 	return errors.Join(errs...)
 }
 
-// close stops everything, the broker last, and removes what was written unless it is
-// to be kept.
+// close stops everything, the broker last, and removes what was written, unless
+// --keep says otherwise.
 func (w *world) close(remove bool) error {
 	var errs []error
+	remove = remove && !w.keep
 	all := w.all()
 	for i := len(all) - 1; i >= 0; i-- {
 		errs = append(errs, all[i].stop())
@@ -247,7 +251,7 @@ func (w *world) close(remove bool) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	for _, drop := range w.drop {
-		errs = append(errs, drop(ctx))
+		errs = append(errs, drop(ctx, remove))
 	}
 	switch {
 	case remove:

@@ -94,6 +94,7 @@ func (s *Service) start(ctx context.Context, group *lifecycle.Group, ln net.List
 		return err
 	}
 	group.Go("outbox", s.outbox.Run)
+	group.Go("clean", s.clean)
 	stop, err := s.consumers(ctx)
 	group.Defer("consumers", stop)
 	if err != nil {

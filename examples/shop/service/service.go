@@ -171,6 +171,22 @@ func (s *Service) Read(ctx context.Context, query string, args ...any) *sql.Row 
 	return s.db.QueryRowContext(ctx, Rebind(s.dialect, query), args...)
 }
 
+// clean deletes every hour what sqltx need not remember any more.
+func (s *Service) clean(ctx context.Context) error {
+	tick := time.NewTicker(time.Hour)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if n, err := s.tx.Clean(ctx); err != nil {
+			s.Log.Warn("markers and records are not cleaned up; again in an hour", "deleted", n, "err", err)
+		}
+	}
+}
+
 // close ends what Open began.
 func (s *Service) close() {
 	if s.producer != nil {
