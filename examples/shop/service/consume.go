@@ -65,9 +65,12 @@ func once[E any](s *Service, fn func(ctx context.Context, tx Tx, e E) error) cli
 	}
 }
 
+// errUnreadable: a message will be no better the next time.
+var errUnreadable = errors.New("not what is sent to this topic")
+
 func decode[E any](m *message.Received) (e E, err error) {
 	if err := json.Unmarshal(m.Body, &e); err != nil {
-		return e, client.GiveUp(fmt.Errorf("message %s of %s: %w", m.ID(), m.Topic, err))
+		return e, fmt.Errorf("%w: %w", errUnreadable, err)
 	}
 	return e, nil
 }
@@ -114,23 +117,25 @@ func (s *Service) consumers(ctx context.Context) (stop func() error, err error) 
 	return stop, nil
 }
 
-// handler calls that of a message's tag. A failure is tried again after the
-// shortest delay: here it is a database that is busy.
+// handler calls that of a message's tag. What fails comes again, later each time: a
+// database may be away for hours.
 func (s *Service) handler(by map[string]client.Handler) client.Handler {
 	return func(ctx context.Context, m *message.Received) error {
-		h := by[m.Tags()]
-		if h == nil {
-			return client.GiveUp(fmt.Errorf("message %s of %s: nobody asked for tag %q", m.ID(), m.Topic, m.Tags()))
-		}
-		err := h(ctx, m)
-		if err == nil && s.Faults.again() {
-			err = h(ctx, m) // as if the answer to the broker had been lost
+		err := fmt.Errorf("%w: tag %q", errUnreadable, m.Tags())
+		if h := by[m.Tags()]; h != nil {
+			err = h(ctx, m)
+			if err == nil && s.Faults.again() {
+				err = h(ctx, m) // as if the answer to the broker had been lost
+			}
 		}
 		s.outbox.Wake()
-		if err != nil {
-			s.Log.Warn("a message has to come again", "topic", m.Topic, "tag", m.Tags(), "message", m.ID(), "times", m.ReconsumeTimes, "err", err)
-			return client.RetryLater(err, 1)
+		if err == nil {
+			return nil
 		}
-		return nil
+		s.Log.Warn("a message is not consumed", "topic", m.Topic, "tag", m.Tags(), "message", m.ID(), "times", m.ReconsumeTimes, "err", err)
+		if errors.Is(err, errUnreadable) {
+			return client.GiveUp(err)
+		}
+		return client.RetryLater(err, 1+int(m.ReconsumeTimes))
 	}
 }
