@@ -54,7 +54,7 @@ func (w *world) load(ctx context.Context) error {
 func (w *world) buy(ctx context.Context, r *rand.Rand, who, id string) {
 	o := orders.Order{ID: id, Buyer: who, Product: product(r.IntN(products)), Quantity: 1 + r.Int64N(3)}
 	if r.IntN(4) == 0 {
-		o.Coupon = coupon(r.IntN(coins))
+		o.Coupon = coupon(r.IntN(coins * w.seconds()))
 	}
 	var st orders.Status
 	patient := r.IntN(4) != 0 // others do not ask again when something went wrong

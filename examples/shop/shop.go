@@ -36,9 +36,9 @@ var services = []struct {
 // What the shop opens with.
 const (
 	products = 6
-	quantity = 20     // of each product for each second; the last has a tenth, and runs out
-	pocket   = 12_000 // cents of a buyer for each second
-	coins    = 40     // coupons
+	quantity = 40     // of each product for each second; the last has a tenth, and runs out
+	pocket   = 30_000 // cents of a buyer for each second
+	coins    = 2      // coupons for each second
 	discount = 150    // of each, cents
 )
 
@@ -185,9 +185,9 @@ func (w *world) database(ctx context.Context, name string) (service.Database, er
 
 // stockUp fills shelves, pockets and the drawer of coupons.
 func (w *world) stockUp(ctx context.Context) error {
-	seconds := int64(w.duration/time.Second) + 1
+	seconds := w.seconds()
 	for i := range products {
-		p := stock.Product{ID: product(i), Quantity: quantity * seconds, Price: int64(500 * (i + 1))}
+		p := stock.Product{ID: product(i), Quantity: int64(quantity * seconds), Price: int64(500 * (i + 1))}
 		if i == products-1 {
 			p.Quantity /= 10
 		}
@@ -195,7 +195,7 @@ func (w *world) stockUp(ctx context.Context) error {
 			return err
 		}
 	}
-	for i := range coins {
+	for i := range coins * seconds {
 		if err := w.must(ctx, "coupons", "/coupons", coupons.Coupon{ID: coupon(i), Discount: discount}); err != nil {
 			return err
 		}
@@ -204,12 +204,15 @@ func (w *world) stockUp(ctx context.Context) error {
 		return err
 	}
 	for i := range w.buyers {
-		if err := w.must(ctx, "accounts", "/accounts", accounts.Account{ID: buyer(i), Balance: pocket * seconds}); err != nil {
+		if err := w.must(ctx, "accounts", "/accounts", accounts.Account{ID: buyer(i), Balance: int64(pocket * seconds)}); err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+// seconds are those of the load: for each there is so much more of everything.
+func (w *world) seconds() int { return int(w.duration/time.Second) + 1 }
 
 func product(i int) string { return "product-" + strconv.Itoa(i) }
 func coupon(i int) string  { return "coupon-" + strconv.Itoa(i) }
