@@ -62,9 +62,7 @@ func (w *world) buy(ctx context.Context, r *rand.Rand, who, id string) {
 		w.buying.failed.Add(1)
 		return
 	}
-	w.mu.Lock()
-	w.told = append(w.told, id)
-	w.mu.Unlock()
+	w.remember(&w.told.Placed, id)
 	w.buying.placed.Add(1)
 	mood := r.IntN(100)
 	if mood < 3 { // at once
@@ -96,6 +94,7 @@ func (w *world) buy(ctx context.Context, r *rand.Rand, who, id string) {
 		for n := range times {
 			pay := payments.Payment{ID: fmt.Sprintf("%s-payment-%d", id, n), Order: id, Buyer: who, Amount: st.Amount}
 			if w.insist(ctx, patient, "payments", "/payments", pay, nil) {
+				w.remember(&w.told.Paid, pay.ID)
 				w.buying.paid.Add(1)
 			}
 		}
@@ -107,8 +106,16 @@ func (w *world) buy(ctx context.Context, r *rand.Rand, who, id string) {
 
 func (w *world) cancel(ctx context.Context, id string) {
 	if w.insist(ctx, true, "orders", "/orders/"+id+"/cancel", nil, nil) {
+		w.remember(&w.told.Cancelled, id)
 		w.buying.cancelled.Add(1)
 	}
+}
+
+// remember keeps what a buyer was told.
+func (w *world) remember(what *[]string, id string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	*what = append(*what, id)
 }
 
 // setPrices changes a price now and then.

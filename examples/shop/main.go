@@ -11,6 +11,8 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
+	"syscall"
 	"time"
 
 	"github.com/twostage/twostage/examples/shop/service"
@@ -34,7 +36,7 @@ func main() {
 	if len(os.Args) > 1 && (os.Args[1] == "broker" || os.Args[1] == "service") {
 		exit(child(os.Args[1], os.Args[2:]))
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	f, err := parse(os.Args[1:])
 	if errors.Is(err, flag.ErrHelp) {
@@ -61,7 +63,7 @@ func parse(args []string) (*flags, error) {
 	set.DurationVar(&f.think, "think", 50*time.Millisecond, "how long a buyer thinks between two steps")
 	set.Uint64Var(&f.seed, "seed", 1, "of what buyers do and which processes chaos kills")
 	set.BoolVar(&f.chaos, "chaos", false, "kill services and the broker, fail transactions, deliver messages twice")
-	set.StringVar(&f.db, "db", "", "`server` for the databases, postgres://… or mysql://…, instead of SQLite files; they are made, and dropped at the end")
+	set.StringVar(&f.db, "db", "", "`server` for the databases, postgres://… or mysql://…, instead of SQLite files; they are made, and dropped at the end unless --keep or --dir keeps them")
 	set.StringVar(&f.dir, "dir", "", "`directory` for data and logs, which is kept; default a temporary one")
 	set.DurationVar(&f.payWithin, "pay-within", 5*time.Second, "orders that are not paid by then expire")
 	set.DurationVar(&f.patience, "patience", 2*time.Minute, "how long what is under way may take at the end")
@@ -77,6 +79,9 @@ func parse(args []string) (*flags, error) {
 		return nil, errors.New("--duration, --patience and --pay-within are above 0, --think is not below")
 	case f.buyers < 1:
 		return nil, fmt.Errorf("--buyers %d: at least 1", f.buyers)
+	}
+	if strings.HasPrefix(f.db, "sqlite:") {
+		return nil, errors.New("--db is for database servers: without it databases are SQLite files, in --dir")
 	}
 	if f.db != "" {
 		db, _, err := service.Database(f.db).Open() // it does not connect yet

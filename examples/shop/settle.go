@@ -14,6 +14,7 @@ import (
 
 	"github.com/twostage/twostage/examples/shop/books"
 	"github.com/twostage/twostage/examples/shop/orders"
+	"github.com/twostage/twostage/examples/shop/service"
 )
 
 // progress prints a line every second.
@@ -34,13 +35,17 @@ func (w *world) progress(ctx context.Context) {
 	}
 }
 
-// settle waits for the end of what is under way, and prints the books.
-func (w *world) settle(ctx context.Context) error {
+// settle waits for the end of what is under way, and prints the books. They have to
+// balance twice, so far apart that a message which is not needed for that, such as the
+// expiry of an order that is paid or one that is delivered again, has come in between.
+func (w *world) settle(outer context.Context) error {
 	fmt.Fprintln(w.out, "closed; waiting for what is under way")
-	ctx, cancel := context.WithTimeout(ctx, w.patience)
+	ctx, cancel := context.WithTimeout(outer, w.patience)
 	defer cancel()
 	began := time.Now()
+	quiet := max(w.payWithin, service.Undecided) + time.Second
 	var last []string
+	var since time.Time // the books balance; zero: they don't
 	for {
 		state, err := w.read(ctx)
 		if failed := w.failed(); failed != nil {
@@ -51,10 +56,18 @@ func (w *world) settle(ctx context.Context) error {
 		} else if last == nil {
 			last = []string{err.Error()}
 		}
-		if err == nil && len(last) == 0 {
+		if err != nil || len(last) != 0 {
+			since = time.Time{}
+		} else if since.IsZero() {
+			since = time.Now()
+		}
+		if !since.IsZero() && time.Since(since) >= quiet {
 			fmt.Fprintf(w.out, "settled after %.1fs\n", time.Since(began).Seconds())
 			w.print(state, nil)
 			return nil
+		}
+		if outer.Err() != nil {
+			return outer.Err()
 		}
 		if ctx.Err() != nil {
 			if state != nil {
@@ -68,7 +81,7 @@ func (w *world) settle(ctx context.Context) error {
 
 // read asks all databases, and the instances of orders for the prices they know.
 func (w *world) read(ctx context.Context) (*books.State, error) {
-	s := &books.State{Told: w.told, Prices: map[string]map[string]int64{}}
+	s := &books.State{Told: w.told, PayWithin: w.payWithin, Prices: map[string]map[string]int64{}}
 	ctx = context.WithoutCancel(ctx)
 	for name, db := range w.dbs {
 		if err := s.Read(ctx, name, db); err != nil {

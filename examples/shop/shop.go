@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/twostage/twostage/examples/shop/accounts"
+	"github.com/twostage/twostage/examples/shop/books"
 	"github.com/twostage/twostage/examples/shop/coupons"
 	"github.com/twostage/twostage/examples/shop/event"
 	"github.com/twostage/twostage/examples/shop/service"
@@ -54,7 +55,7 @@ type world struct {
 	drop    []func(context.Context, bool) error // of databases on a server, or its connection only
 	buying  tally
 	mu      sync.Mutex
-	told    []string     // orders that buyers were told are placed
+	told    books.Told   // guarded by mu
 	kills   atomic.Int64 // of services
 	crashes atomic.Int64 // of the broker
 }
@@ -74,7 +75,7 @@ func (w *world) begin(ctx context.Context) (err error) {
 		w.dir, err = os.MkdirTemp("", "shop-")
 	} else {
 		w.keep = true
-		err = os.MkdirAll(w.dir, 0o755)
+		err = emptyDir(w.dir)
 	}
 	if err != nil {
 		return err
@@ -98,6 +99,20 @@ func (w *world) begin(ctx context.Context) (err error) {
 		return err
 	}
 	fmt.Fprintf(w.out, "open after %.1fs: %d processes, databases and logs in %s\n", time.Since(began).Seconds(), len(w.all()), w.dir)
+	return nil
+}
+
+// emptyDir makes a directory, or takes one with nothing in it.
+func emptyDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	switch there, err := os.ReadDir(dir); {
+	case err != nil:
+		return err
+	case len(there) > 0:
+		return fmt.Errorf("--dir %s is not empty: each run needs a directory of its own", dir)
+	}
 	return nil
 }
 

@@ -119,7 +119,7 @@ var table = []row{
 	{path: "cmd/*", layer: 7},
 	{path: "examples/*", layer: 7},
 	{path: "examples/shop/event", layer: 7, never: []string{"internal", "message", "client", "sqltx"}, pure: true},
-	{path: "examples/shop/service", layer: 7},
+	{path: "examples/shop/service", layer: 7, never: []string{"internal"}, goroutines: "what runs beside requests, which Serve waits for: it is to be copied, and internal packages can't be"},
 	{path: "examples/shop/books", layer: 7, also: []string{"examples/shop/*"}},
 	{path: "examples/shop/*", layer: 7, also: []string{"examples/shop/event", "examples/shop/service"}},
 	{

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/twostage/twostage/examples/shop/accounts"
+	"github.com/twostage/twostage/examples/shop/coupons"
 	"github.com/twostage/twostage/examples/shop/orders"
 	"github.com/twostage/twostage/examples/shop/payments"
 	"github.com/twostage/twostage/examples/shop/stock"
@@ -25,11 +27,14 @@ func (p *problems) add(rule, format string, args ...any) {
 // when the books balance.
 func Check(s *State) []string {
 	var p problems
-	for _, rule := range []func(*State, *problems){agreement, lives, goods, money, discounts, notices, caches} {
+	for _, rule := range []func(*State, *problems){agreement, answers, lives, goods, money, discounts, notices, caches} {
 		rule(s, &p)
 	}
 	return p
 }
+
+// early is by how much the time of a message may be rounded.
+const early = time.Second
 
 // sold tells whether an order is one that the buyer pays and gets.
 func sold(o Order) bool { return o.Status == orders.Paid || o.Status == orders.Shipped }
@@ -38,9 +43,19 @@ func sold(o Order) bool { return o.Status == orders.Paid || o.Status == orders.S
 // stock, and stock knows of no order that orders does not. It is what sqltx.Run is
 // there for.
 func agreement(s *State, p *problems) {
-	for _, id := range s.Told {
+	for _, id := range s.Told.Placed {
 		if _, ok := s.Orders[id]; !ok {
 			p.add("agreement", "a buyer was told that order %s is placed; there is no such order", id)
+		}
+	}
+	for _, id := range s.Told.Cancelled {
+		if o := s.Orders[id]; o.Status != orders.Cancelled {
+			p.add("agreement", "a buyer was told that order %s is cancelled; it is %q", id, o.Status)
+		}
+	}
+	for _, id := range s.Told.Paid {
+		if _, ok := s.Payments[id]; !ok {
+			p.add("agreement", "a buyer was told that payment %s is taken; there is no such payment", id)
 		}
 	}
 	for _, id := range sorted(s.Orders) {
@@ -69,7 +84,22 @@ func agreement(s *State, p *problems) {
 	}
 }
 
-// lives: every order has come to an end, by steps that there are.
+// answers: orders has heard what stock and coupons have decided.
+func answers(s *State, p *problems) {
+	for _, id := range sorted(s.Orders) {
+		o, r, claim := s.Orders[id], s.Reservations[id], s.Claims[id]
+		if reserved := r.Product != "" && r.Status != stock.Refused; reserved != (o.Stock == 1) {
+			p.add("answers", "order %s is for goods that are %s, and orders has heard %d", id, r.Status, o.Stock)
+		}
+		asked := claim == coupons.Granted || claim == coupons.Refused
+		if o.Coupon != "" && claim == "" || o.Coupon == "" && asked || claim == coupons.Granted && o.Discount < 0 || claim == coupons.Refused && sold(o) {
+			p.add("answers", "order %s with coupon %q, whose claim is %q, has a discount of %d", id, o.Coupon, claim, o.Discount)
+		}
+	}
+}
+
+// lives: every order has come to an end, by steps that there are; it did not expire
+// before its time.
 func lives(s *State, p *problems) {
 	for _, id := range sorted(s.Orders) {
 		o := s.Orders[id]
@@ -83,6 +113,9 @@ func lives(s *State, p *problems) {
 		}
 		if !slices.ContainsFunc(ways, func(w []string) bool { return slices.Equal(w, o.Story) }) {
 			p.add("orders", "%s is %s by %v", id, o.Status, o.Story)
+		}
+		if lived := time.Duration(o.Ended-o.Began) * time.Millisecond; o.Status == orders.Cancelled && o.Reason == orders.NotPaid && lived < s.PayWithin-early {
+			p.add("orders", "%s expired after %v, and was good for %v", id, lived, s.PayWithin)
 		}
 	}
 }
@@ -111,15 +144,12 @@ func goods(s *State, p *problems) {
 }
 
 // money: none is made or lost; each account is its opening and its ledger; the shop
-// has been paid once for what it sold, and for nothing else.
+// has been paid once for what it sold, by who bought it, and for nothing else.
 func money(s *State, p *problems) {
 	var opened, now int64
-	moved, paid := map[string]int64{}, map[string]int64{}
+	moved := map[string]int64{}
 	for _, e := range s.Ledger {
 		moved[e.Account] += e.Amount
-		if e.Account == accounts.Shop {
-			paid[e.Order] += e.Amount
-		}
 	}
 	for _, id := range sorted(s.Accounts) {
 		a := s.Accounts[id]
@@ -131,25 +161,58 @@ func money(s *State, p *problems) {
 	if opened != now {
 		p.add("money", "there were %d cents and now there are %d", opened, now)
 	}
-	accepted := map[string]int64{}
+	charges(s, p)
+}
+
+// charges: an accepted payment has gone from the buyer of its order to the shop, once
+// and in full; of any other nothing has stayed. What is sold has one that is accepted.
+func charges(s *State, p *problems) {
+	moved := map[string]map[string]int64{} // by payment and account
+	for _, e := range s.Ledger {
+		if _, ok := s.Accounts[e.Account]; !ok {
+			p.add("money", "payment %s moved %d cents of account %q, which does not exist", e.Payment, e.Amount, e.Account)
+		}
+		if moved[e.Payment] == nil {
+			moved[e.Payment] = map[string]int64{}
+		}
+		moved[e.Payment][e.Account] += e.Amount
+	}
+	accepted := map[string]string{} // by order
 	for _, id := range sorted(s.Payments) {
-		switch pay := s.Payments[id]; pay.Status {
-		case payments.Accepted:
-			accepted[pay.Order]++
-		case payments.Requested, payments.Refunding:
+		pay := s.Payments[id]
+		o, ok := s.Orders[pay.Order]
+		due := map[string]int64{}
+		switch {
+		case !ok:
+			p.add("money", "payment %s is for order %s, which does not exist", id, pay.Order)
+		case pay.Status == payments.Requested || pay.Status == payments.Refunding:
 			p.add("money", "payment %s of order %s is still %s", id, pay.Order, pay.Status)
+			continue
+		case pay.Status == payments.Accepted:
+			due = map[string]int64{o.Buyer: -pay.Amount, accounts.Shop: pay.Amount}
+			if other := accepted[pay.Order]; other != "" {
+				p.add("money", "order %s is paid by %s and by %s", pay.Order, other, id)
+			}
+			accepted[pay.Order] = id
+		}
+		for account, cents := range moved[id] {
+			if cents != due[account] {
+				p.add("money", "payment %s (%s) of order %s has moved %d cents of %s, which should be %d", id, pay.Status, pay.Order, cents, account, due[account])
+			}
+		}
+		for account, cents := range due {
+			if _, ok := moved[id][account]; !ok {
+				p.add("money", "payment %s is accepted, and has not moved the %d cents of %s", id, cents, account)
+			}
 		}
 	}
 	for _, id := range sorted(s.Orders) {
-		o, due, times := s.Orders[id], int64(0), int64(0)
-		if sold(o) {
-			due, times = o.Amount, 1
-		}
-		if paid[id] != due {
-			p.add("money", "the shop has %d cents for order %s, which is %s and costs %d", paid[id], id, o.Status, o.Amount)
-		}
-		if accepted[id] != times {
-			p.add("money", "order %s is %s with %d payments", id, o.Status, accepted[id])
+		o := s.Orders[id]
+		switch by := accepted[id]; {
+		case !sold(o) && by != "":
+			p.add("money", "order %s is %s, and payment %s is accepted", id, o.Status, by)
+		case sold(o) && (by == "" || by != o.Payment || s.Payments[by].Amount != o.Amount):
+			p.add("money", "order %s is %s for %d cents by payment %q, accepted is %q of %d", id, o.Status, o.Amount, o.Payment, by, s.Payments[by].Amount)
 		}
 	}
 }
@@ -169,7 +232,11 @@ func discounts(s *State, p *problems) {
 		}
 	}
 	for _, id := range sorted(s.Orders) {
-		if o := s.Orders[id]; sold(o) && o.Amount != o.Price*o.Quantity-had[id] {
+		o := s.Orders[id]
+		if _, used := had[id]; sold(o) && used != (o.Coupon != "") {
+			p.add("coupons", "order %s is sold with coupon %q, which was not used for it", id, o.Coupon)
+		}
+		if sold(o) && o.Amount != o.Price*o.Quantity-had[id] {
 			p.add("coupons", "order %s costs %d cents: %d times %d, %d less", id, o.Amount, o.Quantity, o.Price, had[id])
 		}
 	}

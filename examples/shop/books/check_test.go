@@ -8,8 +8,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/twostage/twostage/examples/shop/accounts"
+	"github.com/twostage/twostage/examples/shop/coupons"
 	"github.com/twostage/twostage/examples/shop/orders"
 	"github.com/twostage/twostage/examples/shop/payments"
 	"github.com/twostage/twostage/examples/shop/stock"
@@ -20,10 +22,11 @@ import (
 func balanced() *State {
 	return &State{
 		Orders: map[string]Order{
-			"a": {Buyer: "ann", Product: "tea", Coupon: "c1", Quantity: 2, Price: 300, Amount: 500, Status: orders.Shipped, Payment: "pa",
+			"a": {Buyer: "ann", Product: "tea", Coupon: "c1", Quantity: 2, Price: 300, Amount: 500, Status: orders.Shipped, Payment: "pa", Stock: 1, Discount: 100,
 				Story: []string{orders.Placed, orders.Confirmed, orders.Paid, orders.Shipped}},
-			"b": {Buyer: "bob", Product: "tea", Quantity: 1, Price: 300, Status: orders.Cancelled, Story: []string{orders.Placed, orders.Cancelled}},
-			"c": {Buyer: "bob", Product: "tea", Coupon: "c2", Quantity: 1, Price: 300, Amount: 200, Status: orders.Cancelled,
+			"b": {Buyer: "bob", Product: "tea", Quantity: 1, Price: 300, Status: orders.Cancelled, Reason: "by the buyer", Ended: 1, Story: []string{orders.Placed, orders.Cancelled}},
+			"c": {Buyer: "bob", Product: "tea", Coupon: "c2", Quantity: 1, Price: 300, Amount: 200, Status: orders.Cancelled, Stock: 1, Discount: 100,
+				Reason: orders.NotPaid, Began: 7000, Ended: 12_000,
 				Story: []string{orders.Placed, orders.Confirmed, orders.Cancelled}},
 		},
 		Products: map[string]Product{"tea": {Opening: 10, OnHand: 8, Price: 310}},
@@ -31,6 +34,7 @@ func balanced() *State {
 			"a": {Product: "tea", Quantity: 2, Status: stock.Shipped}, "b": {Status: stock.Released}, "c": {Product: "tea", Quantity: 1, Status: stock.Released},
 		},
 		Coupons:  map[string]Coupon{"c1": {Discount: 100, Order: "a", Used: 1}, "c2": {Discount: 100}},
+		Claims:   map[string]string{"a": coupons.Granted, "b": coupons.Cancelled, "c": coupons.Granted},
 		Accounts: map[string]Account{accounts.Shop: {Balance: 500}, "ann": {Opening: 1000, Balance: 500}, "bob": {Opening: 1000, Balance: 1000}},
 		Ledger: []Entry{
 			{"ann", "pa", "a", -500}, {accounts.Shop, "pa", "a", 500},
@@ -43,9 +47,10 @@ func balanced() *State {
 			"a": {orders.Placed, orders.Confirmed, orders.Paid, orders.Shipped}, "b": {orders.Placed, orders.Cancelled},
 			"c": {orders.Placed, orders.Confirmed, orders.Cancelled},
 		},
-		Outboxes: map[string]int64{"orders": 0},
-		Told:     []string{"a", "b"},
-		Prices:   map[string]map[string]int64{"orders-1": {"tea": 310}},
+		Outboxes:  map[string]int64{"orders": 0},
+		Told:      Told{Placed: []string{"a", "b"}, Cancelled: []string{"b"}, Paid: []string{"pa", "pd"}},
+		PayWithin: 5 * time.Second,
+		Prices:    map[string]map[string]int64{"orders-1": {"tea": 310}},
 	}
 }
 
@@ -69,13 +74,43 @@ func TestCheckBites(t *testing.T) {
 		rule   string
 		damage func(s *State)
 	}{
-		"an order that a buyer was told of is gone":   {"agreement", func(s *State) { s.Told = append(s.Told, "z") }},
-		"the message of an order is lost":             {"agreement", func(s *State) { delete(s.Reservations, "b") }},
-		"the message of a rolled back order went out": {"agreement", func(s *State) { s.Reservations["z"] = Reservation{"tea", 1, stock.Refused} }},
-		"a message waits in an outbox":                {"agreement", func(s *State) { s.Outboxes["stock"] = 1 }},
-		"money for a payment that was rolled back":    {"agreement", func(s *State) { delete(s.Payments, "pc") }},
-		"an order never ends":                         {"orders", func(s *State) { edit(s.Orders, "b", func(o *Order) { o.Status = orders.Confirmed }) }},
-		"a step is missing":                           {"orders", func(s *State) { edit(s.Orders, "a", func(o *Order) { o.Story = slices.Delete(o.Story, 1, 2) }) }},
+		"an order that a buyer was told of is gone":      {"agreement", func(s *State) { s.Told.Placed = append(s.Told.Placed, "z") }},
+		"the message of an order is lost":                {"agreement", func(s *State) { delete(s.Reservations, "b") }},
+		"the message of a rolled back order went out":    {"agreement", func(s *State) { s.Reservations["z"] = Reservation{"tea", 1, stock.Refused} }},
+		"a message waits in an outbox":                   {"agreement", func(s *State) { s.Outboxes["stock"] = 1 }},
+		"money for a payment that was rolled back":       {"agreement", func(s *State) { delete(s.Payments, "pc") }},
+		"a payment that a buyer was told of is gone":     {"agreement", func(s *State) { delete(s.Payments, "pd") }},
+		"a cancellation that a buyer was told of is not": {"agreement", func(s *State) { s.Told.Cancelled = append(s.Told.Cancelled, "a") }},
+		"stock's answer is lost":                         {"answers", func(s *State) { edit(s.Orders, "c", func(o *Order) { o.Stock = 0 }) }},
+		"coupons' answer is lost":                        {"answers", func(s *State) { edit(s.Orders, "c", func(o *Order) { o.Discount = -1 }) }},
+		"the order never came to coupons":                {"answers", func(s *State) { delete(s.Claims, "c") }},
+		"a coupon was refused and the order is sold":     {"answers", func(s *State) { s.Claims["a"] = coupons.Refused }},
+		"an order expires before its time":               {"orders", func(s *State) { edit(s.Orders, "c", func(o *Order) { o.Ended = 10_000 }) }},
+		"somebody else is charged": {"money", func(s *State) {
+			charge(s, "ann", "a", "pa", -500)
+			charge(s, "bob", "a", "pa", 500)
+		}},
+		"somebody else gets the refund": {"money", func(s *State) {
+			charge(s, "ann", "c", "pc", -200)
+			charge(s, "bob", "c", "pc", 200)
+		}},
+		"another payment is charged than is accepted": {"money", func(s *State) {
+			charge(s, "ann", "a", "pa", -500)
+			charge(s, "ann", "a", "pd", 500)
+		}},
+		"money for an order that does not exist": {"money", func(s *State) {
+			s.Payments["pz"] = Payment{"z", "ann", 100, payments.Accepted}
+			charge(s, "ann", "z", "pz", 100)
+		}},
+		"money of nobody":                {"money", func(s *State) { s.Ledger = append(s.Ledger, Entry{"zoe", "pa", "a", 1}) }},
+		"less is paid than agreed":       {"money", func(s *State) { edit(s.Payments, "pa", func(p *Payment) { p.Amount = 400 }) }},
+		"another payment is the order's": {"money", func(s *State) { edit(s.Orders, "a", func(o *Order) { o.Payment = "pd" }) }},
+		"sold at the full price, the coupon unused": {"coupons", func(s *State) {
+			edit(s.Coupons, "c1", func(c *Coupon) { *c = Coupon{Discount: 100} })
+			edit(s.Orders, "a", func(o *Order) { o.Amount = 600 })
+		}},
+		"an order never ends": {"orders", func(s *State) { edit(s.Orders, "b", func(o *Order) { o.Status = orders.Confirmed }) }},
+		"a step is missing":   {"orders", func(s *State) { edit(s.Orders, "a", func(o *Order) { o.Story = slices.Delete(o.Story, 1, 2) }) }},
 		"an order is cancelled after the payment": {"orders", func(s *State) {
 			edit(s.Orders, "c", func(o *Order) { o.Story = []string{"placed", "confirmed", "paid", "cancelled"} })
 		}},

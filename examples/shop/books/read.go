@@ -49,10 +49,11 @@ func rows(ctx context.Context, db *sql.DB, query string, scan func(*sql.Rows) er
 
 func (s *State) readOrders(ctx context.Context, db *sql.DB) error {
 	s.Orders = map[string]Order{}
-	err := rows(ctx, db, "SELECT id, buyer, product, coupon, quantity, price, amount, status, payment FROM orders", func(r *sql.Rows) error {
+	err := rows(ctx, db, "SELECT id, buyer, product, coupon, quantity, price, amount, status, payment, reason, stock, discount, began, ended FROM orders", func(r *sql.Rows) error {
 		var id string
 		var o Order
-		err := r.Scan(&id, &o.Buyer, &o.Product, &o.Coupon, &o.Quantity, &o.Price, &o.Amount, &o.Status, &o.Payment)
+		err := r.Scan(&id, &o.Buyer, &o.Product, &o.Coupon, &o.Quantity, &o.Price, &o.Amount, &o.Status, &o.Payment,
+			&o.Reason, &o.Stock, &o.Discount, &o.Began, &o.Ended)
 		s.Orders[id] = o
 		return err
 	})
@@ -91,12 +92,21 @@ func (s *State) readStock(ctx context.Context, db *sql.DB) error {
 }
 
 func (s *State) readCoupons(ctx context.Context, db *sql.DB) error {
-	s.Coupons = map[string]Coupon{}
-	return rows(ctx, db, "SELECT id, discount, order_id, used FROM coupons", func(r *sql.Rows) error {
+	s.Coupons, s.Claims = map[string]Coupon{}, map[string]string{}
+	err := rows(ctx, db, "SELECT id, discount, order_id, used FROM coupons", func(r *sql.Rows) error {
 		var id string
 		var c Coupon
 		err := r.Scan(&id, &c.Discount, &c.Order, &c.Used)
 		s.Coupons[id] = c
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return rows(ctx, db, "SELECT order_id, status FROM claims", func(r *sql.Rows) error {
+		var id, status string
+		err := r.Scan(&id, &status)
+		s.Claims[id] = status
 		return err
 	})
 }

@@ -23,9 +23,16 @@ var schema = []string{
 	)`,
 	`CREATE TABLE IF NOT EXISTS claims (
 		order_id VARCHAR(64) PRIMARY KEY,
-		status   VARCHAR(16) NOT NULL -- asked, cancelled
+		status   VARCHAR(16) NOT NULL -- granted, refused, or cancelled before it was asked for
 	)`,
 }
+
+// The states of a claim to a coupon.
+const (
+	Granted   = "granted"
+	Refused   = "refused"
+	Cancelled = "cancelled"
+)
 
 type coupons struct{ *service.Service }
 
@@ -67,11 +74,15 @@ func (cp *coupons) claim(ctx context.Context, tx service.Tx, o event.OrderPlaced
 	if err != nil || known {
 		return err // cancelled already
 	}
-	if _, err := tx.Do(ctx, "INSERT INTO claims (order_id, status) VALUES (?, 'asked')", o.Order); err != nil {
-		return err
-	}
 	n, err := tx.Do(ctx, "UPDATE coupons SET order_id = ? WHERE id = ? AND order_id = ''", o.Order, o.Coupon)
 	if err != nil {
+		return err
+	}
+	status := Refused
+	if n == 1 {
+		status = Granted
+	}
+	if _, err := tx.Do(ctx, "INSERT INTO claims (order_id, status) VALUES (?, ?)", o.Order, status); err != nil {
 		return err
 	}
 	a := event.Answer{Order: o.Order, OK: n == 1}
@@ -94,7 +105,7 @@ func (cp *coupons) release(ctx context.Context, tx service.Tx, e event.OrderRef)
 		return err
 	}
 	if !known {
-		_, err := tx.Do(ctx, "INSERT INTO claims (order_id, status) VALUES (?, 'cancelled')", e.Order)
+		_, err := tx.Do(ctx, "INSERT INTO claims (order_id, status) VALUES (?, ?)", e.Order, Cancelled)
 		return err
 	}
 	_, err = tx.Do(ctx, "UPDATE coupons SET order_id = '' WHERE order_id = ?", e.Order)

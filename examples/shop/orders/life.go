@@ -5,6 +5,7 @@ package orders
 
 import (
 	"context"
+	"time"
 
 	"github.com/twostage/twostage/examples/shop/event"
 	"github.com/twostage/twostage/examples/shop/service"
@@ -65,9 +66,12 @@ func (o *orders) shipped(ctx context.Context, tx service.Tx, e event.OrderRef) e
 	return o.tell(ctx, tx, e.Order, Shipped)
 }
 
+// NotPaid is the reason of an order that has expired.
+const NotPaid = "not paid in time"
+
 // expire comes when the time to pay is over.
 func (o *orders) expire(ctx context.Context, tx service.Tx, e event.OrderRef) error {
-	return o.giveUp(ctx, tx, e.Order, "not paid in time")
+	return o.giveUp(ctx, tx, e.Order, NotPaid)
 }
 
 // giveUp cancels an order that is not paid, and has what was set aside given back.
@@ -81,7 +85,8 @@ func (o *orders) giveUp(ctx context.Context, tx service.Tx, id, reason string) e
 
 // end cancels an order; false when it is paid, or cancelled already.
 func (o *orders) end(ctx context.Context, tx service.Tx, id, reason string) (bool, error) {
-	n, err := tx.Do(ctx, "UPDATE orders SET status = ?, reason = ? WHERE id = ? AND status IN (?, ?)", Cancelled, reason, id, Placed, Confirmed)
+	n, err := tx.Do(ctx, "UPDATE orders SET status = ?, reason = ?, ended = ? WHERE id = ? AND status IN (?, ?)",
+		Cancelled, reason, time.Now().UnixMilli(), id, Placed, Confirmed)
 	if err != nil || n == 0 {
 		return false, err
 	}

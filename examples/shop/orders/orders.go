@@ -85,14 +85,15 @@ func (o *orders) place(ctx context.Context, _ *http.Request, in Order) (any, err
 	if in.Coupon == "" {
 		discount = 0
 	}
+	began := time.Now()
 	placed := event.OrderPlaced{Order: in.ID, Product: in.Product, Quantity: in.Quantity, Coupon: in.Coupon}
 	err := o.Transact(ctx, event.Orders, event.Placed, in.ID, placed, func(ctx context.Context, tx service.Tx) error {
-		_, err := tx.Do(ctx, "INSERT INTO orders (id, buyer, product, quantity, price, coupon, amount, status, reason, stock, discount, payment, steps)"+
-			" VALUES (?, ?, ?, ?, ?, ?, 0, ?, '', 0, ?, '', 0)", in.ID, in.Buyer, in.Product, in.Quantity, price, in.Coupon, Placed, discount)
+		_, err := tx.Do(ctx, "INSERT INTO orders (id, buyer, product, quantity, price, coupon, amount, status, reason, stock, discount, payment, steps, began, ended)"+
+			" VALUES (?, ?, ?, ?, ?, ?, 0, ?, '', 0, ?, '', 0, ?, 0)", in.ID, in.Buyer, in.Product, in.Quantity, price, in.Coupon, Placed, discount, began.UnixMilli())
 		if err != nil {
 			return err
 		}
-		if err := o.SendAt(ctx, tx, time.Now().Add(o.payWithin), event.Expiry, "", in.ID, event.OrderRef{Order: in.ID}); err != nil {
+		if err := o.SendAt(ctx, tx, began.Add(o.payWithin), event.Expiry, "", in.ID, event.OrderRef{Order: in.ID}); err != nil {
 			return err
 		}
 		return o.tell(ctx, tx, in.ID, Placed)

@@ -17,7 +17,9 @@ var schema = []string{
 		stock    BIGINT      NOT NULL, -- answer of stock: 0 none yet, 1 reserved
 		discount BIGINT      NOT NULL, -- answer of coupons: -1 none yet, else cents
 		payment  VARCHAR(64) NOT NULL, -- that paid it
-		steps    BIGINT      NOT NULL  -- how many there are in story
+		steps    BIGINT      NOT NULL, -- how many there are in story
+		began    BIGINT      NOT NULL, -- when it was placed, Unix milliseconds
+		ended    BIGINT      NOT NULL  -- when it was cancelled, Unix milliseconds; 0 else
 	)`,
 	`CREATE TABLE IF NOT EXISTS story (
 		order_id VARCHAR(64) NOT NULL,

@@ -6,6 +6,7 @@ package service
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"net/url"
 	"path/filepath"
@@ -27,9 +28,9 @@ func (d Database) Named(name string) (Database, error) {
 	if file, ok := strings.CutPrefix(string(d), "sqlite:"); ok {
 		return Database("sqlite:" + filepath.Join(filepath.Dir(file), name+".db")), nil
 	}
-	u, err := url.Parse(string(d))
+	u, err := d.url()
 	if err != nil {
-		return "", fmt.Errorf("--db: %w", err)
+		return "", err
 	}
 	u.Path = "/" + name
 	return Database(u.String()), nil
@@ -45,6 +46,9 @@ func (d Database) Open() (*sql.DB, sqltx.Dialect, error) {
 		db, err := sql.Open("sqlite", "file:"+rest+"?_txlock=immediate&_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)")
 		return db, sqltx.SQLite, err
 	case "postgres", "postgresql":
+		if _, err := d.url(); err != nil {
+			return nil, 0, err
+		}
 		db, err := sql.Open("pgx", string(d))
 		return db, sqltx.PostgreSQL, err
 	case "mysql", "mariadb":
@@ -55,14 +59,28 @@ func (d Database) Open() (*sql.DB, sqltx.Dialect, error) {
 		db, err := sql.Open("mysql", dsn)
 		return db, sqltx.MySQL, err
 	}
-	return nil, 0, fmt.Errorf("--db %s: accepted are sqlite:FILE, postgres://USER:PASSWORD@HOST:PORT/DATABASE and mysql://USER:PASSWORD@HOST:PORT/DATABASE", d)
+	return nil, 0, errors.New("--db: accepted are postgres://USER:PASSWORD@HOST:PORT/DATABASE and mysql://USER:PASSWORD@HOST:PORT/DATABASE")
+}
+
+// url is the database's, if it has one. The error does not show it: it may hold a
+// password.
+func (d Database) url() (*url.URL, error) {
+	u, err := url.Parse(string(d))
+	if err != nil {
+		var bad *url.Error
+		if errors.As(err, &bad) {
+			err = bad.Err
+		}
+		return nil, fmt.Errorf("--db is no URL: %w", err)
+	}
+	return u, nil
 }
 
 // mysql is the URL in the form of the driver.
 func (d Database) mysql() (string, error) {
-	u, err := url.Parse(string(d))
+	u, err := d.url()
 	if err != nil {
-		return "", fmt.Errorf("--db: %w", err)
+		return "", err
 	}
 	c := mysql.NewConfig()
 	c.Net, c.Addr, c.DBName, c.User = "tcp", u.Host, strings.TrimPrefix(u.Path, "/"), u.User.Username()

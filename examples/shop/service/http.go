@@ -11,14 +11,17 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync"
 	"time"
-
-	"github.com/twostage/twostage/internal/lifecycle"
 )
 
 // requestTime is how long a request may take, and so the time limit of the
 // transaction in it.
 const requestTime = 3 * time.Second
+
+// Undecided is how long the message of a transaction may stand without an outcome when
+// its process has died: the limit, and two rounds of check-backs each second.
+const Undecided = requestTime + 2*time.Second
 
 // Refusal is an error that a caller gets with an HTTP status, and that is no
 // failure of the service.
@@ -76,41 +79,56 @@ func (s *Service) Serve(ctx context.Context, topics []string, ready io.Writer) e
 	if err != nil {
 		return err
 	}
-	group := lifecycle.NewGroup(ctx, s.Log)
-	if err := s.start(ctx, group, ln, topics); err != nil {
-		_ = ln.Close()
-		return errors.Join(fmt.Errorf("%s: %w", s.Name, err), group.Stop())
+	ctx, fail := context.WithCancelCause(ctx)
+	// What runs beside the requests goes on until they have ended.
+	beside, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var running sync.WaitGroup
+	run := func(name string, fn func(context.Context) error) {
+		running.Go(func() {
+			if err := fn(beside); err != nil && beside.Err() == nil {
+				fail(fmt.Errorf("%s: %s: %w", s.Name, name, err))
+			}
+		})
 	}
-	if _, err := fmt.Fprintf(ready, "ready http=%s\n", ln.Addr()); err != nil {
-		return errors.Join(err, group.Stop())
+	end, err := s.start(ctx, ln, topics, run)
+	if err == nil {
+		_, err = fmt.Fprintf(ready, "ready http=%s\n", ln.Addr())
 	}
-	return group.Wait()
+	if err == nil {
+		<-ctx.Done()
+		if why := context.Cause(ctx); !errors.Is(why, context.Canceled) {
+			err = why
+		}
+	}
+	err = errors.Join(err, end())
+	stop()
+	running.Wait()
+	return err
 }
 
-func (s *Service) start(ctx context.Context, group *lifecycle.Group, ln net.Listener, topics []string) error {
+// start gives what ends requests and consumers, also when it fails.
+func (s *Service) start(ctx context.Context, ln net.Listener, topics []string, run func(name string, fn func(context.Context) error)) (end func() error, err error) {
 	// Known to the broker before anything is sent: it may ask about transactions of
 	// an instance that is no more.
 	if err := s.producer.Start(ctx, topics...); err != nil {
-		return err
+		return ln.Close, err
 	}
-	group.Go("outbox", s.outbox.Run)
-	group.Go("clean", s.clean)
+	run("outbox", s.outbox.Run)
+	run("clean", s.clean)
 	stop, err := s.consumers(ctx)
-	group.Defer("consumers", stop)
 	if err != nil {
-		return err
+		return func() error { return errors.Join(ln.Close(), stop()) }, err
 	}
 	server := &http.Server{Handler: s.mux, ReadHeaderTimeout: requestTime}
-	group.Go("http", func(context.Context) error {
+	run("http", func(context.Context) error {
 		if err := server.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
 			return err
 		}
 		return nil
 	})
-	group.Defer("http", func() error {
+	return func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*requestTime)
 		defer cancel()
-		return server.Shutdown(ctx)
-	})
-	return nil
+		return errors.Join(server.Shutdown(ctx), stop())
+	}, nil
 }
