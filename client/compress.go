@@ -60,7 +60,7 @@ func newCompressor(kind message.CompressionType, above int) (*compressor, error)
 			return &stream{w: w}
 		}
 	case message.CompressionZstd:
-		c.zstd, err = zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true))
+		c.zstd, err = zstd.NewWriter(nil, zstd.WithLowerEncoderMem(true)) // compresses GOMAXPROCS bodies at a time
 	default:
 		err = fmt.Errorf("client: %s is no compression that producers have: zlib, lz4 or zstd (WithCompression)", kind)
 	}

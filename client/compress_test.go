@@ -5,8 +5,10 @@ package client
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -63,6 +65,37 @@ func TestCompressionsThatThereAreNot(t *testing.T) {
 	}
 }
 
+// zstdFrame is a body as it is, in a frame of Zstandard with a window of 2^window
+// bytes.
+func zstdFrame(window int, body []byte) *message.Received {
+	frame := []byte{0x28, 0xb5, 0x2f, 0xfd, 0, byte(window-10) << 3}
+	for blocks := slices.Collect(slices.Chunk(body, 1<<17)); len(blocks) > 0; blocks = blocks[1:] {
+		head := len(blocks[0]) << 3
+		if len(blocks) == 1 {
+			head |= 1
+		}
+		frame = append(frame, byte(head), byte(head>>8), byte(head>>16))
+		frame = append(frame, blocks[0]...)
+	}
+	return &message.Received{Message: message.Message{Body: frame}, SysFlag: message.SysFlag(0).WithCompression(message.CompressionZstd)}
+}
+
+// A small body can't have the decoder take much memory before it gives a byte.
+func TestDecompressKeepsTheWindowSmall(t *testing.T) {
+	small, large := []byte("hello"), bytes.Repeat([]byte("x"), 600<<10)
+	for _, tt := range []struct {
+		window int
+		body   []byte
+		taken  bool
+	}{{23, small, true}, {24, small, false}, {26, small, false}, {25, large, true}, {26, large, false}} {
+		m := zstdFrame(tt.window, tt.body)
+		err := Decompress(m, MaxBody)
+		if tt.taken && (err != nil || !bytes.Equal(m.Body, tt.body)) || !tt.taken && !errors.Is(err, message.ErrTooLarge) {
+			t.Errorf("a window of 2^%d bytes for %d: %v", tt.window, len(tt.body), err)
+		}
+	}
+}
+
 func BenchmarkCompress(b *testing.B) {
 	var text bytes.Buffer
 	for i := 0; text.Len() < 16<<10; i++ {
@@ -76,11 +109,14 @@ func BenchmarkCompress(b *testing.B) {
 			}
 			b.SetBytes(int64(text.Len()))
 			b.ReportAllocs()
-			for b.Loop() {
-				if _, _, err := c.compress(text.Bytes()); err != nil {
-					b.Fatal(err)
+			b.RunParallel(func(pb *testing.PB) { // senders do not wait for each other
+				for pb.Next() {
+					if _, _, err := c.compress(text.Bytes()); err != nil {
+						b.Error(err)
+						return
+					}
 				}
-			}
+			})
 		})
 	}
 }
