@@ -60,7 +60,7 @@ func (c *common) secured() func(addr string) (*tls.Config, error) {
 }
 
 // Credentials are the access key and the secret that a server with access control
-// knows the client by. They print without the secret.
+// knows the client by. They print, and go into logs and JSON, without the secret.
 type Credentials struct {
 	AccessKey     string
 	SecretKey     string
@@ -72,6 +72,10 @@ func (c Credentials) String() string { return "credentials of " + c.AccessKey }
 
 // GoString does not show the secret.
 func (c Credentials) GoString() string { return c.String() }
+
+// MarshalText is String, for JSON and the like, which a structured log is written
+// in. It does not fail.
+func (c Credentials) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 
 // instances counts the clients of this process, for their ids.
 var instances atomic.Uint64

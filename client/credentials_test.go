@@ -4,7 +4,9 @@
 package client
 
 import (
+	"encoding/json"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -62,7 +64,15 @@ func TestCredentialsAreWholeAndPrintNoSecret(t *testing.T) {
 		t.Error("credentials without a secret were taken")
 	}
 	k.SecretKey = "top-secret"
-	if s := fmt.Sprintf("%v %+v %#v", k, WithCredentials(k), &k); strings.Contains(s, "top-secret") {
+	var out strings.Builder
+	fmt.Fprintf(&out, "%v %+v %#v", k, WithCredentials(k), &k)
+	if err := json.NewEncoder(&out).Encode(map[string]any{"of": k, "at": &k}); err != nil {
+		t.Error(err)
+	}
+	for _, h := range []slog.Handler{slog.NewJSONHandler(&out, nil), slog.NewTextHandler(&out, nil)} {
+		slog.New(h).Info("connecting", "with", k, "in", struct{ Login Credentials }{k})
+	}
+	if s := out.String(); strings.Contains(s, "top-secret") || strings.Count(s, "someone") < 8 {
 		t.Error(s)
 	}
 }
