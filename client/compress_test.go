@@ -65,6 +65,26 @@ func TestCompressionsThatThereAreNot(t *testing.T) {
 	}
 }
 
+// What no frame holds is too large, whatever bound the producer was given.
+func TestBodyLargerThanAFrame(t *testing.T) {
+	w := newWorld(t)
+	w.topic("T", 1, w.broker("a", 10001, nil))
+	p := newTestProducer(t, w, WithMaxMessageSize(MaxBody), WithCompression(message.CompressionZlib, -1))
+	m := message.New("T", make([]byte, wire.MaxFrame))
+	_, sendErr := p.Send(t.Context(), m)
+	_, toErr := p.SendTo(t.Context(), Queue{Topic: "T", Broker: "a"}, m)
+	told := make(chan error, 1)
+	p.SendAsync(t.Context(), m, func(_ *SendResult, err error) { told <- err })
+	for _, err := range []error{sendErr, toErr, <-told, p.SendOneway(t.Context(), m)} {
+		if !errors.Is(err, message.ErrTooLarge) || Retriable(err) {
+			t.Errorf("a body of %d bytes: %v", len(m.Body), err)
+		}
+	}
+	if _, err := NewProducer("g", WithNameServers(nameServer), WithMaxMessageSize(MaxBody+1)); err == nil || !strings.Contains(err.Error(), "WithMaxMessageSize") {
+		t.Errorf("a bound above what consumers decompress: %v", err)
+	}
+}
+
 // zstdFrame is a body as it is, in a frame of Zstandard with a window of 2^window
 // bytes.
 func zstdFrame(window int, body []byte) *message.Received {

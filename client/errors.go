@@ -12,6 +12,7 @@ import (
 	"github.com/twostage/twostage/internal/remoting"
 	"github.com/twostage/twostage/internal/rpc"
 	"github.com/twostage/twostage/internal/wire"
+	"github.com/twostage/twostage/message"
 )
 
 // Errors. Match them with errors.Is; they come wrapped with the cause. Whether it
@@ -101,6 +102,8 @@ func public(err error) error {
 		return &AnswerError{Code: answer.Code, Remark: answer.Remark, Addr: answer.Addr, err: err}
 	case errors.Is(err, remoting.ErrClosed):
 		return fmt.Errorf("client: %w", err)
+	case errors.Is(err, remoting.ErrTooLarge):
+		return fmt.Errorf("%w: %w", message.ErrTooLarge, err)
 	}
 	return err
 }

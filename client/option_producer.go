@@ -30,8 +30,8 @@ func (c *producerConfig) check() error {
 	switch {
 	case c.attempts < 1:
 		return fmt.Errorf("client: %d attempts, at least 1", c.attempts)
-	case c.maxMessageSize < 1:
-		return fmt.Errorf("client: messages of at most %d bytes, at least 1", c.maxMessageSize)
+	case c.maxMessageSize < 1 || c.maxMessageSize > MaxBody:
+		return fmt.Errorf("client: messages of at most %d bytes; WithMaxMessageSize takes 1 to %d", c.maxMessageSize, MaxBody)
 	case c.checkWorkers < 1:
 		return fmt.Errorf("client: %d check workers, at least 1", c.checkWorkers)
 	}
@@ -53,8 +53,9 @@ func WithCompression(kind message.CompressionType, above int) Option {
 }
 
 // WithMaxMessageSize says how many bytes a body may have, before it is compressed,
-// and a batch in all; brokers have a bound of their own (maxMessageSize). Default
-// 4 MiB.
+// and a batch in all: 4 MiB by default, at most MaxBody. Brokers have a bound of
+// their own (maxMessageSize), and no request may have more than 16 MiB: what is
+// larger as it goes out fails with message.ErrTooLarge too.
 func WithMaxMessageSize(bytes int) Option {
 	return Option{"WithMaxMessageSize", anyProducer, func(c *config) { c.producer.maxMessageSize = bytes }}
 }
