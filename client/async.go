@@ -110,11 +110,7 @@ func (d *delivery) call() error {
 	if at, ok := a.ctx.Deadline(); ok && at.Before(deadline) {
 		deadline = at
 	}
-	conn, err := p.link.net.Conn(a.ctx, d.addr)
-	if err != nil {
-		return err
-	}
-	return conn.CallWhenRoom(a.ctx, &d.req, deadline, a.answered)
+	return p.link.net.CallWhenRoom(a.ctx, d.addr, &d.req, deadline, a.answered)
 }
 
 // answered takes the end of an attempt, on the goroutine that reads the connection.

@@ -171,6 +171,21 @@ func (cl *Client) Exchange(ctx context.Context, addr string, req *wire.Request, 
 	}
 }
 
+// CallWhenRoom sends a request to addr as Conn.CallWhenRoom does, and again as Invoke
+// does. The deadline is also that of a dial.
+func (cl *Client) CallWhenRoom(ctx context.Context, addr string, req *wire.Request, deadline time.Time, done func(*wire.Command, error)) error {
+	for again := true; ; again = false {
+		c, err := cl.connUntil(ctx, addr, deadline)
+		if err != nil {
+			return err
+		}
+		if err = c.CallWhenRoom(ctx, req, deadline, done); err != nil && again && errors.Is(err, ErrClosed) {
+			continue
+		}
+		return err
+	}
+}
+
 // connUntil is Conn with a deadline, which may be zero.
 func (cl *Client) connUntil(ctx context.Context, addr string, deadline time.Time) (*Conn, error) {
 	l, err := cl.link(addr)

@@ -217,6 +217,50 @@ func TestInvokeFailsWhenTheConnectionCloses(t *testing.T) {
 	})
 }
 
+// What waits for room on a connection that ends was not sent, and goes out on the
+// next one.
+func TestCallWhenRoomTakesANewConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		mem := NewMemNetwork()
+		_, addr := serve(t, mem, ServerConfig{Routes: table(map[int32]Route{codeEcho: {Handler: echo}})})
+		deaf, peer := net.Pipe()
+		defer peer.Close()
+		var dials atomic.Int32
+		cl := newClient(t, ClientConfig{Limits: Limits{MaxBacklog: 1000}, Dial: func(ctx context.Context, addr string) (net.Conn, error) {
+			if dials.Add(1) == 1 {
+				return deaf, nil
+			}
+			return mem.Dial(ctx, addr)
+		}})
+		var lost, e ends
+		first, err := cl.Conn(t.Context(), addr)
+		for err == nil {
+			err = first.Call(pushed(strings.Repeat("x", 500)), time.Hour, lost.done)
+		}
+		if !errors.Is(err, ErrBacklog) {
+			t.Fatal(err)
+		}
+		call := func() error {
+			return cl.CallWhenRoom(t.Context(), addr, &wire.Request{Code: codeEcho, Body: []byte("sent")}, time.Now().Add(time.Second), e.done)
+		}
+		went := make(chan error)
+		go func() { went <- call() }()
+		synctest.Wait()
+		first.Close()
+		if err := <-went; err != nil || dials.Load() != 2 {
+			t.Errorf("%v, after %d dials", err, dials.Load())
+		}
+		e.want(t, "sent")
+		if err := cl.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := call(); !errors.Is(err, ErrClosed) {
+			t.Errorf("a closed client: %v", err)
+		}
+		e.want(t, "sent")
+	})
+}
+
 func TestClientIdleClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		mem := NewMemNetwork()
