@@ -107,7 +107,9 @@ func NewTransactionProducer(group string, check Checker, opts ...Option) (*Trans
 
 // Start makes the producer known to the brokers of topics, so that they ask it
 // about half messages of its group though it has sent none itself. Topics that
-// are sent to need no Start.
+// are sent to need no Start. One broker that knows the producer is enough: Start
+// fails when there is none, or a topic has no route. Others are told with the
+// heartbeats, within 30 s of their being there.
 func (p *TransactionProducer) Start(ctx context.Context, topics ...string) error {
 	for _, topic := range topics {
 		if _, err := p.link.route(ctx, topic, false, true); err != nil {
@@ -115,12 +117,25 @@ func (p *TransactionProducer) Start(ctx context.Context, topics ...string) error
 		}
 	}
 	p.link.begin()
-	for _, addr := range p.link.masters() {
-		if err := p.link.beatTo(ctx, addr); err != nil {
-			return fmt.Errorf("client: heartbeat to %s: %w", addr, public(err))
+	masters := p.link.masters()
+	errs := make([]error, len(masters))
+	var all sync.WaitGroup
+	for i, addr := range masters {
+		all.Go(func() { errs[i] = p.link.beatTo(ctx, addr) })
+	}
+	all.Wait()
+	failed := 0
+	for i, addr := range masters {
+		if errs[i] != nil {
+			failed++
+			errs[i] = fmt.Errorf("client: heartbeat to %s: %w", addr, public(errs[i]))
+			p.log.Warn("client: heartbeat failed", "broker", addr, "err", errs[i])
 		}
 	}
-	return nil
+	if failed < len(masters) {
+		return nil
+	}
+	return errors.Join(errs...)
 }
 
 // Close is Producer.Close, after the answers to check-backs that run. Checker
@@ -233,6 +248,17 @@ func (p *TransactionProducer) tryHalf(ctx context.Context, d *delivery) (begun b
 	return true, d.try(ctx, connCaller{conn})
 }
 
+// knownMaster is the address of a queue's broker by the route that is known.
+func (l *link) knownMaster(q Queue) (addr string, ok bool) {
+	l.mu.Lock()
+	k, ok := l.routes[q.Topic]
+	l.mu.Unlock()
+	if !ok {
+		return "", false
+	}
+	return k.route.MasterAddr(q.Broker)
+}
+
 // end tells the broker the outcome. Brokers do not answer Unknown.
 func (p *TransactionProducer) end(ctx context.Context, res *TransactionResult) error {
 	ctx, cancel := p.link.request(context.WithoutCancel(ctx))
@@ -245,7 +271,11 @@ func (p *TransactionProducer) end(ctx context.Context, res *TransactionResult) e
 	if res.Outcome != Commit && res.Outcome != Rollback {
 		send = rpc.EndTransactionOneWay
 	}
-	if err := send(ctx, p.link.net, res.BrokerAddr, h); err != nil {
+	addr := res.BrokerAddr
+	if master, ok := p.link.knownMaster(res.Queue); ok {
+		addr = master // which may have moved while the local transaction ran
+	}
+	if err := send(ctx, p.link.net, addr, h); err != nil {
 		return fmt.Errorf("telling broker %s to %s: %w", res.Queue.Broker, res.Outcome, public(err))
 	}
 	return nil

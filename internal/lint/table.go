@@ -105,7 +105,7 @@ var table = []row{
 	{
 		path: "client", layer: 5, never: []string{"internal/store", "internal/broker", "internal/namesrv", "internal/controller", "internal/replica", "internal/session"},
 		thirdParty: []string{"github.com/klauspost/compress", "github.com/pierrec/lz4/v4"},
-		goroutines: "the parts of a lifecycle.Group; pops, pulls, handlers, callbacks and further attempts of SendAsync; Close waits for all of them",
+		goroutines: "the parts of a lifecycle.Group; pops, pulls, handlers, callbacks and further attempts of SendAsync; heartbeats that Start waits for; Close waits for all of them",
 	},
 
 	{path: "internal/sqltxtest", forTests: true, goroutines: "servers, until the test ends, which waits"},
