@@ -82,7 +82,7 @@ func (d *delivery) launch(err error) {
 		if err = d.call(); err == nil {
 			return // d belongs to answered
 		}
-		d.note(err)
+		d.note(d.of.ctx, err)
 	}
 }
 
@@ -118,7 +118,7 @@ func (d *delivery) answered(answer *wire.Command, err error) {
 	if err == nil {
 		err = d.readAnswer(answer)
 	}
-	d.note(err)
+	d.note(d.of.ctx, err)
 	if err == nil {
 		d.end(nil)
 		return

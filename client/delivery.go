@@ -5,6 +5,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -133,7 +134,7 @@ func (d *delivery) to(q Queue, addr string) {
 func (d *delivery) try(ctx context.Context, c exchanger) error {
 	d.begin = time.Now()
 	err := c.Exchange(ctx, d.addr, &d.req, d.begin.Add(d.p.link.cfg.timeout), d.read)
-	d.note(err)
+	d.note(ctx, err)
 	if err != nil {
 		return fmt.Errorf("sending to broker %s: %w", d.queue.Broker, err)
 	}
@@ -141,8 +142,19 @@ func (d *delivery) try(ctx context.Context, c exchanger) error {
 }
 
 // note has the broker be avoided when it was slow or failed.
-func (d *delivery) note(err error) {
-	d.p.faults.note(d.queue.Broker, d.begin, time.Since(d.begin), err != nil && elsewhere(err))
+func (d *delivery) note(ctx context.Context, err error) {
+	d.p.faults.note(d.queue.Broker, d.begin, time.Since(d.begin), err != nil && elsewhere(err) && !d.abandoned(ctx, err))
+}
+
+// fairTime is what a broker is given to answer: that it did not in less says nothing
+// of it.
+const fairTime = 100 * time.Millisecond
+
+// abandoned says that an attempt failed by its caller, who cancelled it or had no
+// time for it.
+func (d *delivery) abandoned(ctx context.Context, err error) bool {
+	until, ok := ctx.Deadline()
+	return errors.Is(err, context.Canceled) || ok && until.Sub(d.begin) < fairTime && errors.Is(err, context.DeadlineExceeded)
 }
 
 // readAnswer takes the answer over.

@@ -4,6 +4,7 @@
 package client
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -81,5 +82,49 @@ func TestSendAvoidsABrokerThatFailed(t *testing.T) {
 				t.Errorf("avoidance %v: not tried again after 10 s", on)
 			}
 		})
+	}
+}
+
+// A caller that gives up says nothing of the broker, unless that had its time.
+func TestSendGivenUpIsNotTheBrokersFault(t *testing.T) {
+	const never = time.Hour
+	for _, tt := range []struct {
+		wait    time.Duration // then the context is cancelled; an attempt of SendAsync goes on
+		timeout time.Duration // of the context
+		avoided bool
+	}{
+		{5 * time.Millisecond, never, false}, {300 * time.Millisecond, never, false}, {time.Second, never, true}, // slow, not failed
+		{never, 0, false}, {never, 99 * time.Millisecond, false}, {never, 100 * time.Millisecond, true}, {never, time.Second, true},
+	} {
+		for _, way := range []string{"Send", "SendAsync"} {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				a := w.broker("a", 10001, mute(wire.ReqSendMessageV2))
+				w.topic("T", 1, a)
+				p := newTestProducer(t, w, WithTimeout(time.Minute))
+				if _, err := p.link.route(t.Context(), "T", false, true); err != nil {
+					t.Fatal(err)
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), tt.timeout)
+				defer cancel()
+				defer time.AfterFunc(tt.wait, cancel).Stop()
+				err := error(nil)
+				if way == "Send" {
+					_, err = p.Send(ctx, message.New("T", []byte("x")))
+				} else {
+					told := make(chan error, 1)
+					p.SendAsync(ctx, message.New("T", []byte("x")), func(_ *SendResult, err error) { told <- err })
+					err = <-told
+				}
+				if avoided := p.faults.avoided("a", time.Now()); err == nil || avoided != tt.avoided && (way == "Send" || tt.wait == never) {
+					t.Errorf("%s with %v, cancelled after %v: avoided %v, %v", way, tt.timeout, tt.wait, avoided, err)
+				}
+				a.stop()
+				if err := p.Close(); err != nil {
+					t.Error(err)
+				}
+				w.stopNames()
+			})
+		}
 	}
 }

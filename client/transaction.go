@@ -242,7 +242,7 @@ func (p *TransactionProducer) tryHalf(ctx context.Context, d *delivery) (begun b
 	defer cancel()
 	conn, err := p.link.greetedConn(ctx, d.addr)
 	if err != nil {
-		d.note(err)
+		d.note(ctx, err)
 		return false, fmt.Errorf("reaching broker %s: %w", d.queue.Broker, err)
 	}
 	return true, d.try(ctx, connCaller{conn})
