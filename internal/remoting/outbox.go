@@ -282,10 +282,32 @@ func (c *Conn) writeFailed(err error) {
 // drainOut is the short-lived writer goroutine.
 func (c *Conn) drainOut() {
 	deepStack(0)
-	if !c.ep.server {
-		runtime.Gosched() // others that can run may have requests for the same write
+	if c.ep.server {
+		for c.write(time.Now(), 1<<30) {
+		}
+		return
 	}
-	for c.write(time.Now(), 1<<30) {
+	for c.gather(); c.write(time.Now(), 1); c.gather() {
+	}
+}
+
+// Bounds of gather: how often it looks, and the bytes that it does not add to.
+const (
+	gatherLooks = 8
+	gatherBytes = 96 << 10
+)
+
+// gather lets others that can run add requests to what is about to be written, as
+// long as some do: a write costs both ends more than many requests in it.
+func (c *Conn) gather() {
+	before := c.pending.Load()
+	for range gatherLooks {
+		runtime.Gosched()
+		now := c.pending.Load()
+		if now == before || now >= gatherBytes {
+			return
+		}
+		before = now
 	}
 }
 
