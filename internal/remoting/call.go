@@ -167,10 +167,7 @@ func (c *Conn) CallWhenRoom(ctx context.Context, req *wire.Request, deadline tim
 // expect notes a request that is being sent; c.mu is held and c is not dead, so that
 // its reader goroutine still is to end.
 func (c *Conn) expect(k *call) {
-	if c.calls == nil {
-		c.calls = make(map[int32]*call)
-	}
-	c.calls[k.req.Opaque] = k
+	c.calls.add(k)
 	if !k.deadline.IsZero() {
 		c.arm(k.deadline)
 	}
@@ -180,9 +177,7 @@ func (c *Conn) expect(k *call) {
 func (c *Conn) take(opaque int32) *call {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	k := c.calls[opaque]
-	delete(c.calls, opaque)
-	return k
+	return c.calls.take(opaque)
 }
 
 // deliver hands an answer to who waits for it.
@@ -237,20 +232,16 @@ func (c *Conn) tell(k *call, cmd *wire.Command, err error) {
 // are told later, by the reader goroutine (loseCalls): who closes a connection may
 // hold locks that their done takes.
 func (c *Conn) loseInvokes() {
-	for opaque, k := range c.calls {
-		if k.done == nil {
-			delete(c.calls, opaque)
-			k.err = errNoAnswer
-			k.ended <- struct{}{}
-		}
+	for _, k := range c.calls.takeIf(func(k *call) bool { return k.done == nil }) {
+		k.err = errNoAnswer
+		k.ended <- struct{}{}
 	}
 }
 
 // loseCalls ends what still waits for an answer when the connection has ended.
 func (c *Conn) loseCalls() {
 	c.mu.Lock()
-	calls, timer := c.calls, c.timer
-	c.calls = nil
+	calls, timer := c.calls.takeIf(func(*call) bool { return true }), c.timer
 	c.mu.Unlock()
 	if timer != nil && timer.Stop() {
 		c.ep.wg.Done()
@@ -263,5 +254,5 @@ func (c *Conn) loseCalls() {
 func (c *Conn) hasCalls() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.calls) > 0
+	return c.calls.n > 0
 }

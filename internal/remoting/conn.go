@@ -75,7 +75,7 @@ type Conn struct {
 	slots       []slot
 	freeSlot    int32
 	slotSeq     uint32
-	calls       map[int32]*call
+	calls       calls
 	timer       *time.Timer // of the deadlines of calls, see arm
 	due         time.Time   // when it fires; zero: it is not set
 }

@@ -36,20 +36,19 @@ func (c *Conn) arm(deadline time.Time) {
 func (c *Conn) expire() {
 	defer c.ep.wg.Done()
 	now := time.Now()
-	var late []*call
 	var next time.Time
 	c.mu.Lock()
 	c.due = time.Time{}
-	for opaque, k := range c.calls {
+	late := c.calls.takeIf(func(k *call) bool {
 		switch {
 		case k.deadline.IsZero():
 		case !k.deadline.After(now):
-			delete(c.calls, opaque)
-			late = append(late, k)
+			return true
 		case next.IsZero() || k.deadline.Before(next):
 			next = k.deadline
 		}
-	}
+		return false
+	})
 	if !next.IsZero() && !c.dead {
 		if soon := now.Add(expireEvery); len(late) > 0 && next.Before(soon) {
 			next = soon
