@@ -50,7 +50,7 @@ func (p *Producer) SendAsync(ctx context.Context, m *message.Message, done func(
 	if err != nil {
 		d = p.deliveries.Get().(*delivery)
 	} else {
-		err = p.underWay.enter(ctx)
+		err = d.enter(ctx)
 	}
 	d.of = async{ctx: ctx, done: done, span: span, err: err, answered: d.of.answered}
 	if err != nil {
@@ -78,7 +78,6 @@ func (d *delivery) launch(err error) {
 			return
 		}
 		a.try++
-		d.begin = time.Now()
 		if err = d.call(); err == nil {
 			return // d belongs to answered
 		}
@@ -159,8 +158,9 @@ func (u *underWay) init(most int) {
 	u.room, u.left = make(chan struct{}, most), make(chan struct{})
 }
 
-// enter waits until a message may be under way.
-func (u *underWay) enter(ctx context.Context) error {
+// enter waits until d may be under way.
+func (d *delivery) enter(ctx context.Context) error {
+	u := &d.p.underWay
 	select {
 	case u.room <- struct{}{}:
 	default:
@@ -171,6 +171,7 @@ func (u *underWay) enter(ctx context.Context) error {
 		case <-u.left:
 			return ErrClosed
 		}
+		d.begin = time.Now()
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()

@@ -27,7 +27,7 @@ type delivery struct {
 	req    wire.Request
 	queue  Queue
 	addr   string    // of queue's broker
-	begin  time.Time // of the attempt
+	begin  time.Time // of the attempt: set by prepare and aim, and by who waits after them
 
 	result *SendResult
 
@@ -132,7 +132,6 @@ func (d *delivery) to(q Queue, addr string) {
 // try sends d and waits for the answer, which becomes d.result. c has d's
 // connection, or finds it.
 func (d *delivery) try(ctx context.Context, c exchanger) error {
-	d.begin = time.Now()
 	err := c.Exchange(ctx, d.addr, &d.req, d.begin.Add(d.p.link.cfg.timeout), d.read)
 	d.note(ctx, err)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twostage/twostage/internal/auth"
@@ -40,9 +41,11 @@ type link struct {
 	mu      sync.Mutex
 	closed  bool
 	server  int // index of the name server that answered last
-	routes  map[string]known
+	routes  map[string]*known
 	greeted map[string]*remoting.Conn // by address: brokers know the client on these
 	stale   map[string]bool           // brokers in greeted that are to be greeted again
+
+	last atomic.Pointer[known] // that route gave last; nil once the link is closed
 }
 
 // known is a route and when it was looked up.
@@ -50,6 +53,12 @@ type known struct {
 	route   *route.Snapshot
 	at      time.Time
 	standIn bool // the topic does not exist yet
+}
+
+// isNew says whether k need not be looked up again.
+func (k *known) isNew(now time.Time) bool {
+	age := now.Sub(k.at)
+	return age < routeAge && (!k.standIn || age < standInAge)
 }
 
 // newLink makes a link that serves requests of brokers by routes, which may be
@@ -63,7 +72,7 @@ func newLink(cfg *common, routes func(code int32) (remoting.Route, bool)) *link 
 		}),
 		parts:   lifecycle.NewGroup(context.Background(), cfg.log),
 		beats:   lifecycle.NewGroup(context.Background(), cfg.log),
-		routes:  map[string]known{},
+		routes:  map[string]*known{},
 		greeted: map[string]*remoting.Conn{}, stale: map[string]bool{},
 	}
 }
@@ -74,6 +83,7 @@ func (l *link) close() error {
 	l.mu.Lock()
 	first := !l.closed
 	l.closed = true
+	l.last.Store(nil)
 	l.mu.Unlock()
 	if !first {
 		return l.parts.Wait()
@@ -151,28 +161,40 @@ func (l *link) ask(ctx context.Context, fn func(ctx context.Context, addr string
 // create it.
 func (l *link) route(ctx context.Context, topic string, fresh, standIn bool) (*route.Snapshot, error) {
 	l.mu.Lock()
-	k, ok := l.routes[topic]
-	closed := l.closed
+	k, closed := l.routes[topic], l.closed
+	good := k != nil && !fresh && (standIn || !k.standIn) && k.isNew(time.Now())
+	if good && !closed {
+		l.last.Store(k)
+	}
 	l.mu.Unlock()
-	age := time.Since(k.at)
 	switch {
 	case closed:
 		return nil, ErrClosed
-	case ok && !fresh && (!k.standIn && age < routeAge || k.standIn && standIn && age < standInAge):
+	case good:
 		return k.route, nil
 	}
 	found, err := l.lookUp(ctx, topic, standIn)
 	switch {
 	case err == nil:
 		l.mu.Lock()
-		l.routes[topic] = found
+		l.routes[topic] = &found
 		l.mu.Unlock()
 		return found.route, nil
-	case ok && (standIn || !k.standIn) && errors.Is(err, ErrNameServer):
+	case k != nil && (standIn || !k.standIn) && errors.Is(err, ErrNameServer):
 		l.cfg.log.Warn("client: going on with the route known before", "topic", topic, "err", err)
 		return k.route, nil
 	}
 	return nil, err
+}
+
+// recent is the route of a topic, or those that would create it, if it is the one
+// that was asked for last, and new at that time: route without its lock. nil: ask
+// route.
+func (l *link) recent(topic string, now time.Time) *route.Snapshot {
+	if k := l.last.Load(); k != nil && k.route.Topic() == topic && k.isNew(now) {
+		return k.route
+	}
+	return nil
 }
 
 func (l *link) lookUp(ctx context.Context, topic string, standIn bool) (k known, err error) {

@@ -179,6 +179,7 @@ func (p *Producer) sendTo(ctx context.Context, m *message.Message, choose func(r
 		return nil, fmt.Errorf("%w: %q has no master %q", ErrNotWritable, q.Topic, q.Broker)
 	}
 	d.to(q, addr)
+	d.begin = time.Now()
 	err = d.try(ctx, p.link.net)
 	return d.result, public(err)
 }

@@ -195,11 +195,13 @@ func (p *Producer) Reply(ctx context.Context, request *message.Received, body []
 	if r, err := p.link.route(ctx, m.Topic, false, false); err == nil {
 		if q, addr, ok := sameBroker(r, request.BrokerName); ok { // which the requester is known to
 			d.to(q, addr)
+			d.begin = time.Now()
 			if err := d.try(ctx, p.link.net); err == nil || !elsewhere(err) || ctx.Err() != nil {
 				return public(err)
 			}
 		}
 	}
+	d.begin = time.Now()
 	_, err = p.send(ctx, d)
 	return err
 }

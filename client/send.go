@@ -97,11 +97,18 @@ func (c connCaller) Exchange(ctx context.Context, _ string, req *wire.Request, d
 // aim directs d to the next queue of its topic: best of a broker that is not to be
 // avoided and is not last, which failed just now.
 func (p *Producer) aim(ctx context.Context, d *delivery, fresh bool, last string) error {
-	r, err := p.link.route(ctx, d.topic, fresh, true)
-	if err != nil {
-		return err
+	var r *route.Snapshot
+	if !fresh {
+		r = p.link.recent(d.topic, d.begin)
 	}
-	q, addr, err := p.choose(r, last)
+	if r == nil {
+		var err error
+		if r, err = p.link.route(ctx, d.topic, fresh, true); err != nil {
+			return err
+		}
+		d.begin = time.Now() // that may have taken long
+	}
+	q, addr, err := p.choose(r, last, d.begin)
 	if err != nil {
 		return err
 	}
@@ -110,12 +117,9 @@ func (p *Producer) aim(ctx context.Context, d *delivery, fresh bool, last string
 }
 
 // choose takes the next queue, see aim.
-func (p *Producer) choose(r *route.Snapshot, last string) (q body.MessageQueue, addr string, err error) {
+func (p *Producer) choose(r *route.Snapshot, last string, now time.Time) (q body.MessageQueue, addr string, err error) {
 	queues := r.WriteQueues()
-	first, now := p.turn.Add(1), time.Time{}
-	if p.faults.any.Load() {
-		now = time.Now()
-	}
+	first := p.turn.Add(1)
 	const worst = 3
 	best := worst
 	for i := range queues {

@@ -245,6 +245,7 @@ func (p *TransactionProducer) tryHalf(ctx context.Context, d *delivery) (begun b
 		d.note(ctx, err)
 		return false, fmt.Errorf("reaching broker %s: %w", d.queue.Broker, err)
 	}
+	d.begin = time.Now()
 	return true, d.try(ctx, connCaller{conn})
 }
 

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twostage/twostage/internal/wire"
@@ -31,10 +32,13 @@ type Client struct {
 	closing bool
 	links   map[string]*link
 	err     error
+
+	last atomic.Pointer[link] // that was asked for last; nil when the client closes
 }
 
 // link is the connection to one address, or the dial that will give it.
 type link struct {
+	addr  string
 	ready chan struct{} // closed when conn or err is set
 	conn  *Conn
 	err   error
@@ -81,6 +85,9 @@ func (cl *Client) Conn(ctx context.Context, addr string) (*Conn, error) {
 
 // link gives the link to addr, and begins to dial if there is none.
 func (cl *Client) link(addr string) (*link, error) {
+	if l := cl.last.Load(); l != nil && l.addr == addr && !l.dropped() {
+		return l, nil
+	}
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
 	if cl.closing {
@@ -88,11 +95,12 @@ func (cl *Client) link(addr string) (*link, error) {
 	}
 	l := cl.links[addr]
 	if l == nil || l.dropped() {
-		l = &link{ready: make(chan struct{})}
+		l = &link{addr: addr, ready: make(chan struct{})}
 		cl.links[addr] = l
 		cl.dials.Add(1)
 		go cl.dial(addr, l)
 	}
+	cl.last.Store(l)
 	return l, nil
 }
 
@@ -230,6 +238,7 @@ func (cl *Client) Close() error {
 		return cl.err
 	}
 	cl.closing = true
+	cl.last.Store(nil)
 	cl.mu.Unlock()
 	cl.cancel()
 	cl.dials.Wait()

@@ -151,18 +151,35 @@ func (s *Snapshot) Brokers() []Broker { return s.brokers }
 
 // Broker finds a broker by name.
 func (s *Snapshot) Broker(name string) (Broker, bool) {
-	i, ok := s.index[name]
-	if !ok {
-		return Broker{}, false
+	if b := s.broker(name); b != nil {
+		return *b, true
 	}
-	return s.brokers[i], true
+	return Broker{}, false
+}
+
+// broker finds a broker by name, nil if it is not there. A few are compared more
+// quickly than looked up.
+func (s *Snapshot) broker(name string) *Broker {
+	const few = 4
+	if len(s.brokers) > few {
+		if i, ok := s.index[name]; ok {
+			return &s.brokers[i]
+		}
+		return nil
+	}
+	for i := range s.brokers {
+		if s.brokers[i].Name == name {
+			return &s.brokers[i]
+		}
+	}
+	return nil
 }
 
 // MasterAddr is the address, as host:port, of a broker's master. Publishing,
 // transactions, offsets to be committed and locks go there.
 func (s *Snapshot) MasterAddr(broker string) (addr string, ok bool) {
-	b, ok := s.Broker(broker)
-	if !ok {
+	b := s.broker(broker)
+	if b == nil {
 		return "", false
 	}
 	return b.Addr(0)
