@@ -165,8 +165,8 @@ func newStatements(g grammar, t tables) statements {
 		beat:      r("UPDATE " + t.state + " SET value = value + 1 WHERE name = ? AND value = ? AND holder = ?"),
 
 		insertOutbox: r("INSERT INTO " + t.outbox + " (id, topic, flag, properties, body) VALUES (?, ?, ?, ?, ?)"),
-		firstOutbox:  r("SELECT seq, topic, flag, properties, body FROM " + t.outbox + " ORDER BY seq LIMIT ?"),
-		deleteOutbox: r("DELETE FROM " + t.outbox + " WHERE seq = ?"),
+		firstOutbox:  r("SELECT seq, id, topic, flag, properties, body FROM " + t.outbox + " ORDER BY seq LIMIT ?"),
+		deleteOutbox: r("DELETE FROM " + t.outbox + " WHERE seq = ? AND id = ?"), // a number may be given again
 		countOutbox:  "SELECT COUNT(*) FROM " + t.outbox,
 	}
 }

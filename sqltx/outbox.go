@@ -183,6 +183,7 @@ func (o *Outbox) wait(ctx context.Context, d time.Duration, wake <-chan struct{}
 // parcel is a message in the outbox.
 type parcel struct {
 	seq int64
+	id  string // as it stands in the column
 	m   *message.Message
 }
 
@@ -218,7 +219,7 @@ func (o *Outbox) forward(ctx context.Context, l *lease) (sent int, err error) {
 	defer cancel()
 	deleteErr := o.d.shortly(after, func(q querier) error {
 		for _, p := range batch[:sent] {
-			if _, err := q.ExecContext(after, o.d.stmt.deleteOutbox, p.seq); err != nil {
+			if _, err := q.ExecContext(after, o.d.stmt.deleteOutbox, p.seq, p.id); err != nil {
 				return err
 			}
 		}
@@ -255,7 +256,7 @@ func (o *Outbox) first(ctx context.Context) ([]parcel, error) {
 	for rows.Next() {
 		p := parcel{m: &message.Message{}}
 		var props []byte
-		if err := rows.Scan(&p.seq, &p.m.Topic, &p.m.Flag, &props, &p.m.Body); err != nil {
+		if err := rows.Scan(&p.seq, &p.id, &p.m.Topic, &p.m.Flag, &props, &p.m.Body); err != nil {
 			return nil, err
 		}
 		p.m.Properties = message.ParseProperties(props)
