@@ -238,41 +238,6 @@ func TestOutboxRefusesBadInput(t *testing.T) {
 	}
 }
 
-// One forwarder at a time, by their own clocks.
-func TestLease(t *testing.T) {
-	w := newWorld(t)
-	p := w.process()
-	start := time.Now()
-	at := time.Duration(0)
-	newLease := func(holder string) *lease {
-		return &lease{d: p.DB, span: 15 * time.Second, now: func() time.Time { return start.Add(at) }, holder: holder}
-	}
-	a, b := newLease("a"), newLease("b")
-	want := func(after time.Duration, l *lease, held bool) {
-		t.Helper()
-		at = after
-		if got, err := l.hold(t.Context()); err != nil || got != held {
-			t.Errorf("at %v: %s holds it: %v, %v", after, l.holder, got, err)
-		}
-	}
-	want(0, a, true)
-	want(0, b, false)
-	want(4*time.Second, a, true) // not due
-	want(14*time.Second, a, true)
-	want(16*time.Second, b, false) // it has seen a change
-	if until := a.until().Sub(start); until != 24*time.Second {
-		t.Errorf("until %v", until)
-	}
-	want(30*time.Second, b, false)
-	want(31*time.Second, b, true) // a stands still
-	want(31*time.Second, a, false)
-	b.release(t.Context())
-	want(32*time.Second, a, true)
-	a.release(t.Context())
-	b.release(t.Context()) // not its own
-	want(33*time.Second, newLease("c"), true)
-}
-
 // Numbers may be given again: by InnoDB before MySQL 8.0 after a restart, or
 // after a TRUNCATE. What has the number of a sent message is not taken for it.
 func TestOutboxDeletesOnlyWhatItSent(t *testing.T) {
