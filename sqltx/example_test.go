@@ -36,7 +36,7 @@ func open() (d *sqltx.DB, db *sql.DB, done func(), err error) {
 	if _, err = db.Exec("CREATE TABLE stock (item TEXT PRIMARY KEY, n INTEGER); INSERT INTO stock VALUES ('lamp', 3)"); err != nil {
 		return nil, nil, done, err
 	}
-	d, err = sqltx.Open(context.Background(), db, sqltx.SQLite)
+	d, err = sqltx.Open(context.Background(), db, sqltx.SQLite, sqltx.WithConsumer("billing"))
 	return d, db, done, err
 }
 

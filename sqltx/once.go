@@ -16,6 +16,8 @@ import (
 // errDone: a message was consumed before.
 var errDone = errors.New("sqltx: the message was consumed before")
 
+var errNoConsumer = errors.New("sqltx: nobody is named who consumes, and of two groups on one database each message would reach only one: give Open WithConsumer, with the name of the group")
+
 // Once consumes m exactly once in effect: it runs fn in a transaction of d in
 // which it also records the message's id, and commits. If m was consumed before,
 // by this process or another, it returns nil and does not call fn; if that is
@@ -25,6 +27,11 @@ var errDone = errors.New("sqltx: the message was consumed before")
 // that m is to be delivered again: it may be committed all the same, where the
 // database did not answer, and then is not done a second time. fn must not end tx
 // itself.
+//
+// m is known by the consumer's name (WithConsumer, which d needs) and its unique
+// key, in whatever topic it comes. Who sends a message on to another topic that
+// the same consumer reads has to give it a key of its own, by deleting
+// message.PropertyUniqueKey: with the old one it counts as consumed.
 func Once(ctx context.Context, d *DB, m *message.Received, fn func(ctx context.Context, tx *sql.Tx) error) error {
 	switch {
 	case d == nil:
@@ -33,6 +40,8 @@ func Once(ctx context.Context, d *DB, m *message.Received, fn func(ctx context.C
 		return errors.New("sqltx: Once without a message")
 	case fn == nil:
 		return errors.New("sqltx: Once without a function")
+	case d.cfg.consumer == "":
+		return errNoConsumer
 	}
 	claimed := false
 	_, err := d.within(ctx, func(ctx context.Context, tx *sql.Tx) error {
@@ -57,8 +66,12 @@ func Once(ctx context.Context, d *DB, m *message.Received, fn func(ctx context.C
 // as the function of a Run: if Claim returns false, the work is done and tx has to
 // be rolled back. It waits for other transactions that claim the same message.
 //
-// An error that matches ErrForgotten says that m is so old that nobody knows.
+// An error that matches ErrForgotten says that m is so old that nobody knows. d
+// needs WithConsumer.
 func (d *DB) Claim(ctx context.Context, tx *sql.Tx, m *message.Received) (first bool, err error) {
+	if d.cfg.consumer == "" {
+		return false, errNoConsumer
+	}
 	id := identity(m)
 	now := d.now()
 	born := m.BornTime
@@ -90,12 +103,7 @@ func (d *DB) consumed(ctx context.Context, m *message.Received) bool {
 	return d.db.QueryRowContext(ctx, d.stmt.findConsumed, d.consumer(), word(identity(m))).Scan(&seen) == nil
 }
 
-func (d *DB) consumer() string {
-	if d.cfg.consumer == "" {
-		return "-"
-	}
-	return word(d.cfg.consumer)
-}
+func (d *DB) consumer() string { return word(d.cfg.consumer) }
 
 // identity is what stays the same however often a message is stored: its unique
 // key, or the id that it had before it was sent back or became a dead letter.

@@ -100,15 +100,23 @@ func TestClaimInsideARun(t *testing.T) {
 	if _, err := p.run(t.Context(), handle); !errors.Is(err, errWork) || w.work(p) != 1 {
 		t.Errorf("%v, %d rows", err, w.work(p))
 	}
+	nobody := w.process(WithConsumer(""))
+	_, err := nobody.run(t.Context(), func(ctx context.Context, tx *sql.Tx) error {
+		_, err := nobody.Claim(ctx, tx, received("other", 0))
+		return err
+	})
+	wantError(t, err, "WithConsumer")
 }
 
 func TestOnceRefusesBadInput(t *testing.T) {
 	w := newWorld(t)
 	p := w.process()
+	nobody := w.process(WithConsumer(""))
 	for want, err := range map[string]error{
 		"without a database": Once(t.Context(), nil, received("K", 0), writes("a")),
 		"without a message":  Once(t.Context(), p.DB, nil, writes("a")),
 		"without a function": Once(t.Context(), p.DB, received("K", 0), nil),
+		"WithConsumer":       Once(t.Context(), nobody.DB, received("K", 0), writes("a")),
 	} {
 		wantError(t, err, want)
 	}

@@ -70,8 +70,9 @@ func WithLockWait(d time.Duration) Option { return func(c *config) { c.lockWait 
 // message may be delivered again. Default: 240 h.
 func WithRetention(d time.Duration) Option { return func(c *config) { c.retention = d } }
 
-// WithConsumer names who consumes with Once. Consumers of different names in one
-// database each get a message. Default: "".
+// WithConsumer names who consumes with Once and Claim, which need it: the consumer
+// group, for example. Of consumers of one name and database one gets a message, of
+// different names each. At most 128 bytes.
 func WithConsumer(name string) Option { return func(c *config) { c.consumer = name } }
 
 // WithLogger gets what no call can return. Default: nothing is logged.

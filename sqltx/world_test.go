@@ -62,7 +62,7 @@ func (w *world) process(opts ...Option) *process {
 
 func (w *world) processOn(db *sql.DB, opts ...Option) *process {
 	w.t.Helper()
-	d, err := Open(w.t.Context(), db, SQLite, append([]Option{WithLockWait(50 * time.Millisecond)}, opts...)...)
+	d, err := Open(w.t.Context(), db, SQLite, append([]Option{WithLockWait(50 * time.Millisecond), WithConsumer("g")}, opts...)...)
 	if err != nil {
 		w.t.Fatal(err)
 	}

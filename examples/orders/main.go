@@ -35,7 +35,7 @@ func run(ctx context.Context, dir string) error {
 		return err
 	}
 	defer shopDB.Close()
-	billingDB, billing, err := open(ctx, filepath.Join(dir, "billing.db"), `CREATE TABLE IF NOT EXISTS bills (message TEXT, cents TEXT)`)
+	billingDB, billing, err := open(ctx, filepath.Join(dir, "billing.db"), `CREATE TABLE IF NOT EXISTS bills (message TEXT, cents TEXT)`, sqltx.WithConsumer("billing"))
 	if err != nil {
 		return err
 	}
@@ -47,14 +47,14 @@ func run(ctx context.Context, dir string) error {
 }
 
 // open opens a database, which gets the tables of sqltx besides its own.
-func open(ctx context.Context, file, schema string) (*sql.DB, *sqltx.DB, error) {
+func open(ctx context.Context, file, schema string, opts ...sqltx.Option) (*sql.DB, *sqltx.DB, error) {
 	db, err := sql.Open("sqlite", "file:"+file+"?_txlock=immediate&_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)")
 	if err != nil {
 		return nil, nil, err
 	}
 	if _, err = db.ExecContext(ctx, schema); err == nil {
 		var d *sqltx.DB
-		if d, err = sqltx.Open(ctx, db, sqltx.SQLite); err == nil {
+		if d, err = sqltx.Open(ctx, db, sqltx.SQLite, opts...); err == nil {
 			return db, d, nil
 		}
 	}

@@ -68,7 +68,7 @@ type plan struct {
 
 // options are those of the database of a cell.
 func (p *plan) options() []sqltx.Option {
-	o := []sqltx.Option{sqltx.WithTables(p.Prefix), sqltx.WithLimit(p.Limit), sqltx.WithLockWait(lockWait)}
+	o := []sqltx.Option{sqltx.WithTables(p.Prefix), sqltx.WithLimit(p.Limit), sqltx.WithLockWait(lockWait), sqltx.WithConsumer(p.Group)}
 	if p.Retention != 0 {
 		o = append(o, sqltx.WithRetention(p.Retention))
 	}

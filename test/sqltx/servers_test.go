@@ -100,7 +100,7 @@ func newShop(t *testing.T, s server, opts ...sqltx.Option) *shop {
 		return nil
 	}
 	w := &shop{Broker: sqltxtest.NewBroker(t), t: t, db: db}
-	opts = append([]sqltx.Option{sqltx.WithLockWait(300 * time.Millisecond), sqltx.WithIsolation(s.level)}, opts...)
+	opts = append([]sqltx.Option{sqltx.WithLockWait(300 * time.Millisecond), sqltx.WithIsolation(s.level), sqltx.WithConsumer("g")}, opts...)
 	for _, d := range []**sqltx.DB{&w.d, &w.far} {
 		var err error
 		if *d, err = sqltx.Open(t.Context(), db, s.dialect, opts...); err != nil {

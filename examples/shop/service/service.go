@@ -76,7 +76,7 @@ func (s *Service) begin(ctx context.Context, schema []string) (err error) {
 			return fmt.Errorf("%s: %w", statement, err)
 		}
 	}
-	if s.tx, err = sqltx.Open(ctx, s.db, s.dialect, sqltx.WithLogger(s.Log), sqltx.WithLockWait(lockWait)); err != nil {
+	if s.tx, err = sqltx.Open(ctx, s.db, s.dialect, sqltx.WithLogger(s.Log), sqltx.WithLockWait(lockWait), sqltx.WithConsumer(s.group())); err != nil {
 		return err
 	}
 	s.producer, err = client.NewTransactionProducer(s.group(), s.Faults.checker(s.tx.Check), s.options()...)
