@@ -12,7 +12,8 @@
 // before the database's (the marker's INSERT, COMMIT), by the connections of
 // client.WithDialer (the half message's frame, the frame that ends it), and in the
 // function itself. The test process is another member of the group, which the
-// broker asks.
+// broker asks. A second broker discards what is undecided after some seconds, for
+// the cells of what is discarded and resumed.
 //
 // What holds in every cell: the message is in its topic once, or nowhere, and the
 // same is true of what the function wrote; the account has what both say. Where

@@ -38,6 +38,7 @@ const (
 	brief    = 4 * time.Second   // a limit that cells wait for
 
 	forgetful = brief + time.Second // a retention that cells wait for
+	maxAge    = 2 * brief           // after which a broker parks what is undecided, where cells wait for it
 )
 
 // buy is the local transaction: an order, and what it costs.
@@ -53,23 +54,24 @@ func buy(ctx context.Context, tx *sql.Tx, prefix, order string) error {
 	return nil
 }
 
-// world is a broker, and databases for cells.
+// world is a broker for cells.
 type world struct {
 	server *proctest.Server
 	net    *remoting.Client
-	cells  atomic.Int32
+	cells  *atomic.Int32 // of all worlds
 }
 
-func newWorld(t *testing.T) *world {
+// newWorld starts a broker with more settings.
+func newWorld(t *testing.T, cells *atomic.Int32, more ...string) *world {
 	t.Helper()
 	args := []string{"server", "--data", t.TempDir(), "--log-level", "error", "--namesrv-set", "listenPort=0", "--namesrv-set", "bindAddress=127.0.0.1"}
-	for _, kv := range []string{
+	for _, kv := range append([]string{
 		"listenPort=0", "httpListenPort=0", "bindAddress=127.0.0.1", "brokerIP1=127.0.0.1", "brokerName=broker-a",
 		"mappedFileSizeCommitLog=4194304", "maxHashSlotNum=1000", "maxIndexNum=4000", "transactionCheckInterval=300", "transactionCheckMax=1000",
-	} {
+	}, more...) {
 		args = append(args, "--set", kv)
 	}
-	return &world{server: proctest.Start(t, args...), net: rig.Client(t)}
+	return &world{server: proctest.Start(t, args...), net: rig.Client(t), cells: cells}
 }
 
 // database is one for many cells, or one for each.
@@ -82,11 +84,16 @@ type database struct {
 // TestMatrix runs all cells on each database, side by side. Where a server is not
 // installed it logs that.
 func TestMatrix(t *testing.T) {
-	w := newWorld(t)
-	t.Run("on", func(t *testing.T) { // ends before the broker
+	cells := new(atomic.Int32)
+	patientOne, hasty := newWorld(t, cells), newWorld(t, cells, fmt.Sprint("transactionMaxAge=", maxAge.Milliseconds()))
+	both := func(t *testing.T, d *database) {
+		matrix(t, patientOne, d, rows)
+		matrix(t, hasty, d, rowsOfParked)
+	}
+	t.Run("on", func(t *testing.T) { // ends before the brokers
 		t.Run("SQLite", func(t *testing.T) {
 			t.Parallel()
-			matrix(t, w, &database{sqltx.SQLite, "sqlite", func(t *testing.T) string {
+			both(t, &database{sqltx.SQLite, "sqlite", func(t *testing.T) string {
 				return "file:" + filepath.Join(t.TempDir(), "db") + "?_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)"
 			}})
 		})
@@ -94,7 +101,7 @@ func TestMatrix(t *testing.T) {
 			t.Run(dialect.String(), func(t *testing.T) {
 				t.Parallel()
 				if d, ok := open(t); ok {
-					matrix(t, w, &database{dialect, d.Driver, func(*testing.T) string { return d.DSN }})
+					both(t, &database{dialect, d.Driver, func(*testing.T) string { return d.DSN }})
 				}
 			})
 		}
@@ -102,7 +109,7 @@ func TestMatrix(t *testing.T) {
 }
 
 // matrix makes a cell for each point of each test.
-func matrix(t *testing.T, w *world, d *database) {
+func matrix(t *testing.T, w *world, d *database, rows []row) {
 	for _, row := range rows {
 		for _, at := range row.points {
 			t.Run(row.name+"/"+string(at), func(t *testing.T) {
@@ -115,14 +122,16 @@ func matrix(t *testing.T, w *world, d *database) {
 	}
 }
 
-// rows are the tests, with their points and what their children have in common.
-// Where a clock is an hour behind, no refusal is held back by the limit.
-var rows = []struct {
+// row is a test, with its points and what its children have in common.
+type row struct {
 	name   string
 	test   func(t *testing.T, c *cell)
 	points []point
 	plan   plan
-}{
+}
+
+// Where a clock is an hour behind, no refusal is held back by the limit.
+var rows = []row{
 	{"killed", killedAtEachStep, points, plan{Limit: brief}},
 	{"refuser killed", refuserIsKilled, []point{markerBefore, markerAfter, commitBefore, commitAfter}, plan{Limit: brief}},
 	{"asked in the same process", askedInTheSameProcess, []point{functionAfter, markerAfter, commitBefore}, plan{Waits: true, Limit: patient, Shift: -time.Hour}},
@@ -138,6 +147,12 @@ var rows = []struct {
 	{"consumer killed", consumerKilled, []point{markerBefore, markerAfter, functionBefore, functionAfter, commitBefore, commitAfter}, plan{Consumes: true, Limit: brief}},
 	{"forwarder killed", forwarderKilled, []point{commitBefore, commitAfter, sendBefore, sendAfter, deleteBefore, deleteAfter}, plan{Forwards: true, Limit: brief}},
 	{"consumed twice at a time", consumedTwiceAtATime, []point{markerBefore, markerAfter, functionAfter, commitBefore}, plan{Consumes: true, Waits: true, Limit: brief}},
+}
+
+// rowsOfParked are for a broker that has transactions wait for maxAge only.
+var rowsOfParked = []row{
+	{"discarded, then resumed", parkedAndResumed, []point{commitBefore, commitAfter}, plan{Limit: brief}},
+	{"discarded, forgotten, then resumed", resumedTooLate, []point{commitBefore, commitAfter}, plan{Limit: brief, Retention: forgetful}},
 }
 
 // cell is a topic with its group, and tables.
@@ -236,13 +251,14 @@ func (m *member) given() (answers []answer, busy bool) {
 	return slices.Clone(m.answers), m.asked > len(m.answers)
 }
 
-// halves are the transactions of the cell, as the broker knows them.
+// halves are the transactions of the cell, as the broker knows them. Of one that
+// was resumed the last half message stands for all.
 func (c *cell) halves(ctx context.Context) ([]body.Transaction, error) {
 	list, err := rpc.Transactions(ctx, c.w.net, c.w.server.Broker, &header.TxListRequest{Group: c.Group, Limit: 10})
 	if err != nil {
 		return nil, err
 	}
-	return list.Transactions, nil
+	return slices.DeleteFunc(list.Transactions, func(half body.Transaction) bool { return half.State == body.Resumed }), nil
 }
 
 // half waits for the cell's one transaction in a state, "" for any.
