@@ -60,7 +60,8 @@ type PushConsumer struct {
 	began  time.Time // Start
 	subs   map[string]*subscription
 	queues map[Queue]*assigned
-	err    error // of Close
+	sought time.Time // when a retry topic that is not known was looked for last
+	err    error     // of Close
 }
 
 type consumerState uint8

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/twostage/twostage/internal/rpc"
 	"github.com/twostage/twostage/internal/wire/header"
@@ -65,18 +66,26 @@ func (c *PushConsumer) giveBack(ctx context.Context, q Queue, m *message.Receive
 	return nil
 }
 
-// retryTopic has the consumer look for its retry topic when it does not have it: a
-// broker makes it with the first message that is given back.
+// retryTopic has the consumer look for its retry topic when it does not know it, once
+// a second at most: a broker makes it with the first message that is given back.
 func (c *PushConsumer) retryTopic() {
-	topic := message.RetryTopic(c.group)
+	if c.link.knows(message.RetryTopic(c.group)) {
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for q := range c.queues {
-		if q.Topic == topic {
-			return
-		}
+	if now := time.Now(); now.Sub(c.sought) >= retryPeriod {
+		c.sought = now
+		c.wake()
 	}
-	c.wake()
+}
+
+// knows says whether the route of a topic was ever found.
+func (l *link) knows(topic string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, ok := l.routes[topic]
+	return ok
 }
 
 // returned is a message that is still to be given back.
