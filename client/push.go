@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/twostage/twostage/internal/lifecycle"
+	"github.com/twostage/twostage/internal/rpc"
 	"github.com/twostage/twostage/internal/wire/body"
 	"github.com/twostage/twostage/message"
 )
@@ -218,9 +219,9 @@ func (c *PushConsumer) heartbeat() *body.HeartbeatData {
 
 // Start makes the consumer a member of its group and takes its share of the queues.
 // When it returns, where the group begins is settled for the topics that exist. A
-// topic that does not is looked for again. ctx bounds the call. Errors match
-// ErrNameServer, ErrClosed, an *AnswerError, or those of ctx; Start may then be
-// called again.
+// topic that does not is looked for again, and so are brokers that do not answer, if
+// one does. ctx bounds the call. Errors match ErrNameServer, ErrClosed, an
+// *AnswerError, or those of ctx; Start may then be called again.
 func (c *PushConsumer) Start(ctx context.Context) error {
 	c.turn.Lock()
 	err := c.join(ctx)
@@ -250,10 +251,8 @@ func (c *PushConsumer) join(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, addr := range c.link.masters() {
-		if err := c.link.beatTo(ctx, addr); err != nil {
-			return fmt.Errorf("client: heartbeat to %s: %w", addr, public(err))
-		}
+	if err := c.greetAll(ctx); err != nil {
+		return err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -277,6 +276,32 @@ func (c *PushConsumer) join(ctx context.Context) error {
 	}
 	c.work.start(&c.running) // before the watch, which goes over the workers
 	c.services.Go("watch", c.work.watch)
+	return nil
+}
+
+// greetAll tells the masters of known topics of the consumer. Some may be away, but
+// not all; what comes back is told by the heartbeats. None may refuse.
+func (c *PushConsumer) greetAll(ctx context.Context) error {
+	var silent []error
+	masters := c.link.masters()
+	for _, addr := range masters {
+		err := c.link.beatTo(ctx, addr)
+		if err == nil {
+			continue
+		}
+		_, refused := rpc.CodeOf(err)
+		err = fmt.Errorf("client: heartbeat to %s: %w", addr, public(err))
+		if refused || ctx.Err() != nil {
+			return err
+		}
+		silent = append(silent, err)
+	}
+	if len(silent) == len(masters) {
+		return errors.Join(silent...)
+	}
+	for _, err := range silent {
+		c.log.Warn("client: starting without a broker", "err", err)
+	}
 	return nil
 }
 
