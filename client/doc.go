@@ -47,8 +47,10 @@
 //     the key given to SendOrdered.
 //   - The callback of SendAsync is called once, before Close has returned if the
 //     message was under way then. Callbacks of a producer do not overlap.
-//   - A consumer's message comes at least once. What is stored as consumed has no
-//     gap: a message that is neither consumed nor given back holds it up.
+//   - A consumer's message comes at least once, but for what the broker has damaged:
+//     a push consumer leaves a body that does not match its CRC out, with an error in
+//     the log. What is stored as consumed has no gap: a message that is neither
+//     consumed nor given back holds it up.
 //   - A queue is given up, its handlers ended and its offset stored, before its lock
 //     is given back (orderly), and before the member takes others.
 //   - No goroutine is left after Close.

@@ -233,17 +233,15 @@ func (c *PushConsumer) pull(ctx context.Context, a *assigned, w *window, from in
 	a.mu.Unlock()
 	got.next, got.moved = answer.Header.NextBeginOffset, answer.Code == wire.PullOffsetMoved
 	if answer.Code == wire.Success {
-		got.messages, err = c.decode(a, answer.Records)
+		var all []*message.Received
+		all, err = c.read(a.queue, answer.Records, &got.next)
+		got.messages = c.decode(a, all)
 	}
 	return got, answer.Header.SuggestWhichBrokerID, err
 }
 
 // decode gives the messages of a pull that the subscription wants, as handlers are to see them.
-func (c *PushConsumer) decode(a *assigned, records []byte) ([]*message.Received, error) {
-	all, err := message.TakeReceived(records)
-	if err != nil {
-		return nil, err
-	}
+func (c *PushConsumer) decode(a *assigned, all []*message.Received) []*message.Received {
 	wanted := all[:0]
 	for _, m := range all {
 		if !a.sub.filter.wants(m) {
@@ -260,7 +258,7 @@ func (c *PushConsumer) decode(a *assigned, records []byte) ([]*message.Received,
 		}
 		wanted = append(wanted, m)
 	}
-	return wanted, nil
+	return wanted
 }
 
 // commits stores offsets every five seconds.
