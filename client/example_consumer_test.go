@@ -17,7 +17,7 @@ import (
 // The members of a group share the messages. A handler's error has the message come
 // again.
 func ExamplePushConsumer() {
-	addr, done := cluster()
+	addr, done := cluster("orders")
 	defer done()
 	ctx := context.Background()
 	produce(addr, "orders", "placed", "order 17")
@@ -47,7 +47,7 @@ func ExamplePushConsumer() {
 
 // What can never be handled goes to the dead letters at once.
 func ExampleGiveUp() {
-	addr, done := cluster()
+	addr, done := cluster("orders")
 	defer done()
 	ctx := context.Background()
 	produce(addr, "orders", "", "not an order")
@@ -89,7 +89,7 @@ func ExampleGiveUp() {
 
 // A pull consumer is asked for messages, and commits when it is told to.
 func ExamplePullConsumer() {
-	addr, done := cluster()
+	addr, done := cluster("orders")
 	defer done()
 	ctx := context.Background()
 	queue := produce(addr, "orders", "", "order 17")
@@ -118,7 +118,7 @@ func ExamplePullConsumer() {
 // What is received stays invisible to others for a time, and comes again unless it
 // is acknowledged by then.
 func ExamplePopConsumer() {
-	addr, done := cluster()
+	addr, done := cluster("orders")
 	defer done()
 	ctx := context.Background()
 	produce(addr, "orders", "", "order 17")

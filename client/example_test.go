@@ -135,9 +135,8 @@ func ExampleProducer_Send_timed() {
 
 // A request waits for the reply of whoever consumes it.
 func ExampleProducer_Request() {
-	addr, done := cluster()
+	addr, done := cluster("quotes")
 	defer done()
-	topic(addr, "quotes")
 	ctx := context.Background()
 	answers, err := client.NewProducer("quotes", client.WithNameServers(addr))
 	if err != nil {

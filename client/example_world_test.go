@@ -9,31 +9,24 @@ import (
 	"sync"
 
 	"github.com/twostage/twostage/client"
-	"github.com/twostage/twostage/internal/admin"
-	"github.com/twostage/twostage/internal/remoting"
 	"github.com/twostage/twostage/message"
 	"github.com/twostage/twostage/mqtest"
 )
 
-// cluster starts a cluster in memory.
-func cluster() (addr string, done func()) {
+// cluster starts a cluster in memory, with topics: one that its first message makes
+// comes into the routes a moment later.
+func cluster(topics ...string) (addr string, done func()) {
 	c, err := mqtest.New()
 	if err != nil {
 		log.Fatal(err)
+	}
+	for _, topic := range topics {
+		c.CreateTopic(topic, 1)
 	}
 	return c.NameServer(), func() {
 		if err := c.Close(); err != nil {
 			log.Fatal(err)
 		}
-	}
-}
-
-// topic makes a topic.
-func topic(addr, name string) {
-	net := remoting.NewClient(remoting.ClientConfig{})
-	defer net.Close()
-	if _, err := admin.New(net, []string{addr}).CreateTopic(context.Background(), admin.Topic{Name: name, Queues: 1}); err != nil {
-		log.Fatal(err)
 	}
 }
 
