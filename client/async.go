@@ -24,7 +24,6 @@ type async struct {
 	span func(*SendResult, error) // may be nil
 	try  int                      // attempts that were made
 	errs []error
-	err  error // how it ended
 
 	answered func(*wire.Command, error)
 }
@@ -34,10 +33,12 @@ type async struct {
 // too many messages are under way, as long as ctx says. ctx also bounds the
 // attempts; one that is under way is waited for, for no longer than ctx's deadline.
 //
-// Callbacks of a producer run one after the other, on a goroutine of its own; on
-// that of the caller once the producer is closed. They may send, and should be
-// quick: the results of others wait meanwhile. m must not be changed until done is
-// called.
+// Callbacks of a producer run one after the other, on a goroutine of its own; once
+// the producer is closed, on that of a caller. They may send, and should be quick: the
+// results of others wait meanwhile, in memory and as many as there are, for a message
+// that is answered is not under way any more. One that sends again when it is told of
+// an error must not do so after ErrClosed, which Close would wait for without end. m
+// must not be changed until done is called.
 //
 // For a channel of results: done = func(r *SendResult, err error) { ch <- … },
 // where ch has room for all of them.
@@ -47,16 +48,16 @@ func (p *Producer) SendAsync(ctx context.Context, m *message.Message, done func(
 	}
 	m, span := p.traced(ctx, m)
 	d, err := p.prepare(m)
-	if err != nil {
-		d = p.deliveries.Get().(*delivery)
-	} else {
-		err = d.enter(ctx)
+	if err == nil {
+		if err = d.enter(ctx); err != nil {
+			d.release()
+		}
 	}
-	d.of = async{ctx: ctx, done: done, span: span, err: err, answered: d.of.answered}
 	if err != nil {
-		p.underWay.refuse(d)
+		p.underWay.refuse(outcome{done: done, span: span, err: err})
 		return
 	}
+	d.of = async{ctx: ctx, done: done, span: span, answered: d.of.answered}
 	p.link.begin()
 	d.launch(nil)
 }
@@ -125,20 +126,26 @@ func (d *delivery) answered(answer *wire.Command, err error) {
 	go d.launch(err) // it may have to wait; underWay waits for it
 }
 
-// end has the callback be called.
+// end has the callback be called. d is given back: what waits for callbacks is not
+// to hold bodies.
 func (d *delivery) end(err error) {
-	d.of.err = err
-	d.p.underWay.end(d)
+	u, o := &d.p.underWay, outcome{d.of.done, d.of.span, d.result, err}
+	d.release()
+	u.end(o)
 }
 
-// tell calls the callback, and gives d back.
-func (d *delivery) tell() {
-	res, err, a := d.result, d.of.err, d.of
-	d.release()
-	if a.span != nil {
-		a.span(res, err)
+// outcome is what a callback is to be told.
+type outcome struct {
+	done, span func(*SendResult, error) // span may be nil
+	result     *SendResult
+	err        error
+}
+
+func (o *outcome) tell() {
+	if o.span != nil {
+		o.span(o.result, o.err)
 	}
-	a.done(res, err)
+	o.done(o.result, o.err)
 }
 
 // underWay holds the messages of SendAsync until their callbacks have run.
@@ -148,14 +155,16 @@ type underWay struct {
 
 	mu      sync.Mutex
 	leaving bool
-	running bool           // some goroutine calls callbacks
-	ended   []*delivery    // whose callbacks are to be called
-	spare   []*delivery    // memory
-	all     sync.WaitGroup // messages, and that goroutine
+	running bool      // some goroutine calls callbacks
+	pending int       // messages whose callbacks have not run
+	ended   []outcome // of those messages, for callbacks to be called
+	spare   []outcome // memory
+	idle    sync.Cond // nothing is pending and nobody calls callbacks
 }
 
 func (u *underWay) init(most int) {
 	u.room, u.left = make(chan struct{}, most), make(chan struct{})
+	u.idle.L = &u.mu
 }
 
 // enter waits until d may be under way.
@@ -179,65 +188,90 @@ func (d *delivery) enter(ctx context.Context) error {
 		<-u.room
 		return ErrClosed
 	}
-	u.all.Add(1)
+	u.pending++
 	return nil
 }
 
-// refuse has the callback of d, which has not entered, be called.
-func (u *underWay) refuse(d *delivery) {
+// refuse has the callback of a message that has not entered be called.
+func (u *underWay) refuse(o outcome) {
 	u.mu.Lock()
-	if u.leaving {
+	closed := u.leaving && u.pending == 0 && !u.running // and no goroutine may be left
+	u.pending++
+	if !closed {
+		u.add(o)
 		u.mu.Unlock()
-		d.tell()
 		return
 	}
-	defer u.mu.Unlock()
-	u.all.Add(1)
-	u.add(d)
+	u.running, u.ended = true, append(u.ended, o)
+	u.mu.Unlock()
+	u.tell()
 }
 
-// end has the callback of d, which has entered, be called.
-func (u *underWay) end(d *delivery) {
+// end has the callback of a message that has entered be called.
+func (u *underWay) end(o outcome) {
 	<-u.room
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.add(d)
+	u.add(o)
 }
 
 // add is called with u.mu held.
-func (u *underWay) add(d *delivery) {
-	u.ended = append(u.ended, d)
+func (u *underWay) add(o outcome) {
+	u.ended = append(u.ended, o)
 	if !u.running {
 		u.running = true
-		u.all.Add(1)
 		go u.tell()
 	}
 }
 
-// tell calls callbacks until there are none.
+// tell calls callbacks until there are none. It is what u.running stands for.
 func (u *underWay) tell() {
-	defer u.all.Done()
+	var now []outcome
+	told, over := 0, false
+	defer func() {
+		if !over { // a callback ended this goroutine, as t.FailNow does
+			u.goOn(now, told)
+		}
+	}()
 	for {
-		u.mu.Lock()
-		now := u.ended
-		if len(now) == 0 {
-			u.running = false
-			u.mu.Unlock()
+		if now, over = u.next(now, told); over {
 			return
 		}
-		u.ended, u.spare = u.spare[:0], nil
-		u.mu.Unlock()
-		for _, d := range now {
-			d.tell()
-			u.all.Done()
-		}
-		clear(now)
-		if cap(now) <= maxUnderWay {
-			u.mu.Lock()
-			u.spare = now
-			u.mu.Unlock()
+		for told = 0; told < len(now); {
+			told++
+			now[told-1].tell()
 		}
 	}
+}
+
+// next gives what is to be told after now, of which all were, and takes now's memory
+// back. over: there is nothing, and u.running is false.
+func (u *underWay) next(now []outcome, told int) (next []outcome, over bool) {
+	clear(now)
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if cap(now) > 0 && cap(now) <= maxUnderWay {
+		u.spare = now[:0]
+	}
+	u.pending -= told
+	if len(u.ended) == 0 {
+		u.running = false
+		if u.pending == 0 {
+			u.idle.Broadcast()
+		}
+		return nil, true
+	}
+	next, u.ended, u.spare = u.ended, u.spare, nil
+	return next, false
+}
+
+// goOn has another goroutine tell what now has after the first told.
+func (u *underWay) goOn(now []outcome, told int) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.pending -= told
+	u.ended = append(now[told:], u.ended...)
+	go u.tell()
 }
 
 // leave lets no more messages enter.
@@ -252,4 +286,10 @@ func (u *underWay) leave() {
 
 // wait waits until all callbacks have run. Everything that is under way must be
 // about to end.
-func (u *underWay) wait() { u.all.Wait() }
+func (u *underWay) wait() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for u.pending > 0 || u.running {
+		u.idle.Wait()
+	}
+}
