@@ -19,22 +19,24 @@ import (
 // and the answer to it. Deliveries are used again, so that a send allocates no
 // more than its result.
 type delivery struct {
-	p      *Producer
-	topic  string
-	id     string // the result's MessageID; "": props[idAt:]
-	idAt   int
-	header header.SendRequest
-	req    wire.Request
-	queue  Queue
-	addr   string    // of queue's broker
+	p *Producer
+
+	// What the answer is made of, together: another goroutine reads it.
+	result     *SendResult
+	topic      string
+	id         string // the result's MessageID; "": props[idAt:]
+	idAt       int
+	queue      Queue
+	addr       string // of queue's broker
+	props, ids []byte // memory
+
 	begin  time.Time // of the attempt: set by prepare and aim, and by who waits after them
+	read   func(*wire.Command) error
+	req    wire.Request
+	header header.SendRequest
+	of     async // of SendAsync
 
-	result *SendResult
-
-	of   async // of SendAsync
-	read func(*wire.Command) error
-
-	names, broker, props, ids []byte // memory
+	names, broker []byte // memory
 }
 
 func (p *Producer) newDelivery() any {

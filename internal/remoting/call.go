@@ -15,15 +15,16 @@ import (
 // call is a request that was sent and is not answered yet. Who takes it out of
 // c.calls ends it, once. It is used again: by who waited for it, or after done.
 type call struct {
-	req      wire.Request // as it goes out
-	deadline time.Time    // zero: who waits gives up by itself
+	opaque int32                      // of req; first comes what the reader goroutine looks at
+	waits  bool                       // for room in the backlog
+	done   func(*wire.Command, error) // a Call's; nil: somebody waits at ended
+	read   func(*wire.Command) error  // an Exchange's
+	ended  chan struct{}              // capacity 1
+	cmd    *wire.Command              // the answer to an Invoke
+	err    error                      // what went wrong
 
-	waits bool                       // for room in the backlog
-	done  func(*wire.Command, error) // a Call's; nil: somebody waits at ended
-	read  func(*wire.Command) error  // an Exchange's
-	ended chan struct{}              // capacity 1
-	cmd   *wire.Command              // the answer to an Invoke
-	err   error                      // what went wrong
+	deadline time.Time    // zero: who waits gives up by itself
+	req      wire.Request // as it goes out
 }
 
 func (ep *endpoint) newCall() *call { return ep.calls.Get().(*call) }
@@ -81,12 +82,13 @@ func (c *Conn) await(ctx context.Context, req *wire.Request, k *call) (sent bool
 		select {
 		case <-k.ended:
 		case <-gone:
-			if c.take(k.req.Opaque) != nil {
+			if c.take(k.opaque) != nil {
 				return true, c.callError(req.Code, ctx.Err())
 			}
 			<-k.ended // it ends at the same moment
 		}
 	}
+	c.awake()
 	if k.err == errNoAnswer {
 		return true, c.closedError()
 	}
@@ -100,6 +102,7 @@ var errNoAnswer = errors.New("no answer")
 func (c *Conn) queue(ctx context.Context, req *wire.Request, k *call) error {
 	k.waits = true
 	c.outgoing(req, &k.req)
+	k.opaque = k.req.Opaque
 	for {
 		space, err := c.send(&k.req, k, nil)
 		if space == nil {
@@ -145,6 +148,7 @@ func (c *Conn) Call(req *wire.Request, timeout time.Duration, done func(*wire.Co
 	k := c.ep.newCall()
 	k.done, k.deadline = done, time.Now().Add(timeout)
 	c.outgoing(req, &k.req)
+	k.opaque = k.req.Opaque
 	_, err := c.send(&k.req, k, nil)
 	if err != nil {
 		c.ep.forget(k)
@@ -204,7 +208,7 @@ func (c *Conn) end(k *call, cmd *wire.Command, err error) {
 	default:
 		k.cmd = cmd.Clone()
 	}
-	k.ended <- struct{}{}
+	c.awaken(k)
 }
 
 // readFor is k.read; a panic costs the answer.
@@ -234,7 +238,7 @@ func (c *Conn) tell(k *call, cmd *wire.Command, err error) {
 func (c *Conn) loseInvokes() {
 	for _, k := range c.calls.takeIf(func(k *call) bool { return k.done == nil }) {
 		k.err = errNoAnswer
-		k.ended <- struct{}{}
+		c.awaken(k)
 	}
 }
 

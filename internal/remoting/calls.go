@@ -31,14 +31,14 @@ func (s *calls) add(k *call) {
 }
 
 func (s *calls) put(k *call) {
-	if at := s.place(k.req.Opaque); *at == nil {
+	if at := s.place(k.opaque); *at == nil {
 		*at = k
 		return
 	}
 	if s.other == nil {
 		s.other = make(map[int32]*call)
 	}
-	s.other[k.req.Opaque] = k
+	s.other[k.opaque] = k
 }
 
 func (s *calls) grow() {
@@ -56,7 +56,7 @@ func (s *calls) take(opaque int32) (k *call) {
 	if len(s.ring) == 0 {
 		return nil
 	}
-	if at := s.place(opaque); *at != nil && (*at).req.Opaque == opaque {
+	if at := s.place(opaque); *at != nil && (*at).opaque == opaque {
 		k, *at = *at, nil
 	} else if k = s.other[opaque]; k != nil {
 		delete(s.other, opaque)

@@ -30,7 +30,7 @@ func TestCallsAreFoundByTheirNumbers(t *testing.T) {
 	for i := range 20_000 {
 		opaque = (opaque + 1) & 0x7fffffff
 		k := &call{}
-		k.req.Opaque = opaque
+		k.opaque = opaque
 		s.add(k)
 		want[opaque] = k
 		for some := range want {
@@ -45,12 +45,12 @@ func TestCallsAreFoundByTheirNumbers(t *testing.T) {
 			t.Fatalf("%d calls, want %d", s.n, len(want))
 		}
 	}
-	odd := s.takeIf(func(k *call) bool { return k.req.Opaque%2 == 1 })
+	odd := s.takeIf(func(k *call) bool { return k.opaque%2 == 1 })
 	for _, k := range odd {
-		if want[k.req.Opaque] != k || k.req.Opaque%2 != 1 {
-			t.Errorf("took call %d", k.req.Opaque)
+		if want[k.opaque] != k || k.opaque%2 != 1 {
+			t.Errorf("took call %d", k.opaque)
 		}
-		delete(want, k.req.Opaque)
+		delete(want, k.opaque)
 	}
 	for some := range want {
 		if some%2 == 1 {

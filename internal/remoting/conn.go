@@ -50,12 +50,16 @@ type Conn struct {
 	state         atomic.Pointer[any]
 	stopping      atomic.Bool
 	closed        chan struct{} // closed by fail
+	isShut        atomic.Bool   // closed is closed
 	wake          chan struct{} // capacity 1: what the reader waits for may have come
 	writeFn       func()        // drainOut, bound once
 	onGone        func()        // the client's bookkeeping, after OnClose
 	opaque        atomic.Int32
 	inflight      atomic.Int32 // changed under mu, as the next two
 	inflightBytes atomic.Int64
+	woken         atomic.Int32 // that waited for an answer, have it, and have not run yet
+	wokeAt        atomic.Int64 // since when there are such, in nanoseconds since made
+	made          time.Time
 	pending       atomic.Int64 // bytes appended and not yet written
 
 	patience patience   // belongs to who owns writing
@@ -90,6 +94,7 @@ func (ep *endpoint) newConn(nc net.Conn) *Conn {
 		closed:   make(chan struct{}),
 		wake:     make(chan struct{}, 1),
 		freeSlot: -1,
+		made:     time.Now(),
 	}
 	c.writeFn = c.drainOut
 	c.inBatch = ep.secure.undecided() // until begin
@@ -174,6 +179,7 @@ func (c *Conn) failWith(cause error, level slog.Level) {
 	c.ep.log.LogAttrs(context.Background(), level, "closing connection",
 		slog.Any("peer", c.remote), slog.Uint64("id", c.id), slog.Any("reason", cause))
 	close(c.closed)
+	c.isShut.Store(true)
 	c.nc.Close() // its error is of no use: the connection is given up
 	if space != nil {
 		close(space)

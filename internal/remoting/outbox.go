@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"runtime"
 	"syscall"
 	"time"
 
@@ -207,8 +206,14 @@ func (c *Conn) appendRequest(r *wire.Request, valid func() bool) error {
 }
 
 // claimWriter says whether the caller has to start a writer goroutine: nobody
-// writes, and the reader is not about to. c.mu is held.
+// writes, the reader is not about to, and no more is awaited. c.mu is held.
 func (c *Conn) claimWriter() bool {
+	return !c.awaitsMore() && c.takeWriting()
+}
+
+// takeWriting makes the caller the owner of c.writing if there is something to do for
+// it. c.mu is held.
+func (c *Conn) takeWriting() bool {
 	if c.writing || c.inBatch || c.out == nil || c.dead {
 		return false
 	}
@@ -223,6 +228,9 @@ func (c *Conn) write(now time.Time, batches int) (owns bool) {
 	defer c.mu.Unlock()
 	for i := 0; c.out != nil && !c.dead; i++ {
 		if i == batches {
+			if c.awaitsMore() {
+				break
+			}
 			return true
 		}
 		b := c.out
@@ -287,27 +295,7 @@ func (c *Conn) drainOut() {
 		}
 		return
 	}
-	for c.gather(); c.write(time.Now(), 1); c.gather() {
-	}
-}
-
-// Bounds of gather: how often it looks, and the bytes that it does not add to.
-const (
-	gatherLooks = 8
-	gatherBytes = 96 << 10
-)
-
-// gather lets others that can run add requests to what is about to be written, as
-// long as some do: a write costs both ends more than many requests in it.
-func (c *Conn) gather() {
-	before := c.pending.Load()
-	for range gatherLooks {
-		runtime.Gosched()
-		now := c.pending.Load()
-		if now == before || now >= gatherBytes {
-			return
-		}
-		before = now
+	for c.write(c.gather(), 1) {
 	}
 }
 

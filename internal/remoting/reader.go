@@ -151,14 +151,7 @@ func (c *Conn) readLoop() error {
 	}
 }
 
-func (c *Conn) isClosed() bool {
-	select {
-	case <-c.closed:
-		return true
-	default:
-		return false
-	}
-}
+func (c *Conn) isClosed() bool { return c.isShut.Load() }
 
 // armRead sees that the read ends when the connection has been idle for too
 // long, when the buffer may shrink, or when stopReading was called. It sets a
@@ -229,6 +222,9 @@ func (c *Conn) handleArrived(now time.Time) error {
 		}
 		if !batch {
 			batch = true
+			if c.woken.Load() == 0 {
+				c.wokeAt.Store(int64(now.Sub(c.made)))
+			}
 			c.beginBatch()
 		}
 		frame := rd.buf[rd.r+4 : rd.r+size]
