@@ -9,6 +9,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -44,16 +45,31 @@ func TestNameServersOfAName(t *testing.T) {
 		w := newWorld(t)
 		a := w.broker("a", 10001, nil)
 		w.topic("T", 1, a)
-		var addrs []string
-		var broken error
-		asked := 0
+		var resolver struct { // heartbeats ask it too
+			sync.Mutex
+			addrs  []string
+			broken error
+			asked  int
+		}
+		answer := func(err error, addrs ...string) {
+			resolver.Lock()
+			defer resolver.Unlock()
+			resolver.addrs, resolver.broken = addrs, err
+		}
+		asked := func() int {
+			resolver.Lock()
+			defer resolver.Unlock()
+			return resolver.asked
+		}
 		lookUp := Option{"test", anyClient, func(c *config) {
 			c.lookUp = func(_ context.Context, host string) ([]string, error) {
-				asked++
+				resolver.Lock()
+				defer resolver.Unlock()
+				resolver.asked++
 				if host != "names.example" {
 					t.Errorf("asked for %s", host)
 				}
-				return addrs, broken
+				return resolver.addrs, resolver.broken
 			}
 		}}
 		p, err := NewProducer("g", WithNameServerDNS("names.example:9876"), WithDialer(w.net.Dial), lookUp)
@@ -67,21 +83,21 @@ func TestNameServersOfAName(t *testing.T) {
 		if err := send("T"); !errors.Is(err, ErrNameServer) {
 			t.Errorf("without an address: %v", err)
 		}
-		addrs = []string{"127.0.0.9"}
+		answer(nil, "127.0.0.9")
 		if err := send("T"); !errors.Is(err, ErrNameServer) || !strings.Contains(err.Error(), "127.0.0.9:9876") {
 			t.Errorf("with an address of nobody: %v", err)
 		}
-		addrs = []string{"127.0.0.9", "127.0.0.1"} // looked up again, since none answered
-		if err := send("T"); err != nil || asked != 3 {
-			t.Errorf("%v, %d look-ups", err, asked)
+		answer(nil, "127.0.0.9", "127.0.0.1") // looked up again, since none answered
+		if err := send("T"); err != nil || asked() != 3 {
+			t.Errorf("%v, %d look-ups", err, asked())
 		}
-		if err := send("U"); !errors.Is(err, ErrNoRoute) || asked != 3 {
-			t.Errorf("%v, %d look-ups", err, asked)
+		if err := send("U"); !errors.Is(err, ErrNoRoute) || asked() != 3 {
+			t.Errorf("%v, %d look-ups", err, asked())
 		}
 		time.Sleep(resolveAge)
-		broken = errors.New("no resolver")
-		if err := send("U"); !errors.Is(err, ErrNoRoute) || asked < 4 {
-			t.Errorf("with those known before: %v, %d look-ups", err, asked)
+		answer(errors.New("no resolver"))
+		if err := send("U"); !errors.Is(err, ErrNoRoute) || asked() < 4 {
+			t.Errorf("with those known before: %v, %d look-ups", err, asked())
 		}
 		if err := p.Close(); err != nil {
 			t.Error(err)
