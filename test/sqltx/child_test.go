@@ -62,6 +62,7 @@ type plan struct {
 	Fails               bool // the connection to the database breaks there, instead of its dying
 	At                  point
 	Waits               bool // there, for a line of standard input, instead of dying
+	Stops               bool // there, by SIGSTOP, before it waits
 	Limit, Retention    time.Duration
 	Shift               time.Duration // of its wall clock
 }
@@ -89,6 +90,7 @@ const (
 	lineAt    = "at"    // a point
 	lineCheck = "check" // the outcome that it answered
 	lineDone  = "done"  // what Run returned
+	lineOver  = "over"  // the limit of who stopped
 )
 
 const childVariable = "SQLTX_CHILD" // a plan as JSON: this process is a child
@@ -127,6 +129,9 @@ func (c *child) at(p point) (err error) {
 		say(lineAt, string(p))
 		switch {
 		case c.Waits:
+			if c.Stops {
+				_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+			}
 			<-c.goOn
 		case c.Fails:
 			err = driver.ErrBadConn
@@ -252,6 +257,9 @@ func (c *child) forward(ctx context.Context, db *sql.DB, d *sqltx.DB) error {
 
 // work is the function of a Run and of Once.
 func (c *child) work(ctx context.Context, tx *sql.Tx) error {
+	if c.Stops {
+		context.AfterFunc(ctx, func() { say(lineOver, "") })
+	}
 	_ = c.at(functionBefore)
 	if err := buy(ctx, tx, c.Prefix, c.Order); err != nil {
 		return err

@@ -138,7 +138,7 @@ var rows = []row{
 	{"asked before the limit", askedBeforeTheLimit, []point{functionBefore, functionAfter, markerBefore}, plan{Waits: true, Limit: patient}},
 	{"asked while the marker is held", askedWhileTheMarkerIsHeld, []point{markerAfter, commitBefore}, plan{Waits: true, Limit: patient, Shift: -time.Hour}},
 	{"refused while it runs", refusedWhileItRuns, []point{functionBefore, functionAfter, markerBefore}, plan{Waits: true, Limit: patient, Shift: -time.Hour}},
-	{"stopped over the limit", stoppedOverTheLimit, []point{functionBefore, functionAfter, markerBefore, markerAfter, commitBefore}, plan{Waits: true, Limit: brief}},
+	{"stopped over the limit", stoppedOverTheLimit, []point{functionBefore, functionAfter, markerBefore, markerAfter, commitBefore}, plan{Waits: true, Stops: true, Limit: brief}},
 	{"clock behind", clockBehind, []point{commitBefore, commitAfter}, plan{Limit: brief, Shift: -time.Hour}},
 	{"clock ahead", clockAhead, []point{commitBefore, commitAfter}, plan{Limit: brief, Shift: time.Hour}},
 	{"below the horizon", belowTheHorizon, []point{commitBefore, commitAfter}, plan{Limit: brief, Retention: forgetful}},
