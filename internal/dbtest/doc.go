@@ -16,5 +16,7 @@
 // at its end the shell stops the server and removes the directory.
 //
 // Where a server is not installed, the test logs DID NOT RUN, and fails if the
-// variable CI is set.
+// variable CI is set. Of a test that passes go test shows the log with -v only,
+// and what it writes to standard error too: make deps, with which make test
+// begins, says it to everybody.
 package dbtest
