@@ -20,7 +20,7 @@ type Dialect uint8
 const (
 	SQLite     Dialect = iota + 1 // modernc.org/sqlite
 	PostgreSQL                    // github.com/jackc/pgx/v5/stdlib
-	MySQL                         // github.com/go-sql-driver/mysql: MySQL 5.7 and later, MariaDB 10.2 and later
+	MySQL                         // github.com/go-sql-driver/mysql: MariaDB 10.11, with InnoDB; written for MySQL 8 too, but not tested there
 )
 
 func (d Dialect) String() string {

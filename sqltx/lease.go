@@ -17,7 +17,9 @@ const outboxLease = "outbox_lease"
 // No clock is compared with another machine's. Who holds it changes the number
 // at least every third of the span, and sends nothing later than two thirds after
 // it began the last change. Who does not, takes it when the row has not changed
-// for the span, by its own clock. A change names the number that it expects, so
+// for the span, by its own clock. That is a monotonic one, which on Linux stands
+// still while its machine is suspended: a holder that wakes up in the middle of a
+// send may finish it, beside whoever has taken the lease. A change names the number that it expects, so
 // that of two that take it one succeeds.
 type lease struct {
 	d      *DB

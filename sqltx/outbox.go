@@ -56,8 +56,10 @@ func WithBatch(n int) OutboxOption { return func(c *outboxConfig) { c.batch = n 
 // 100 ms.
 func WithPoll(d time.Duration) OutboxOption { return func(c *outboxConfig) { c.poll = d } }
 
-// WithLease says for how long a forwarder that is gone keeps others waiting.
-// Default 15 s.
+// WithLease says for how long a forwarder that was killed keeps others waiting, its
+// own next process among them; one whose Run returns keeps nobody. A message has at
+// least a third of it to be sent. A forwarder that stands still for longer than a
+// third of it may send a message twice and out of order. Default 15 s.
 func WithLease(d time.Duration) OutboxOption { return func(c *outboxConfig) { c.lease = d } }
 
 // NewOutbox makes an outbox of the tables of d.
@@ -81,6 +83,9 @@ func NewOutbox(d *DB, s Sender, opts ...OutboxOption) *Outbox {
 // Messages are sent in the order of their Adds. Of two transactions that overlap
 // that is not the order of their commits: call Add after the other statements,
 // when tx holds the locks on what the message is about.
+//
+// Roll tx back after an error of the database, also one of another statement: MySQL
+// and SQLite may have ended tx at it, and then commit what Add writes by itself.
 func (o *Outbox) Add(ctx context.Context, tx *sql.Tx, m *message.Message) error {
 	if m == nil {
 		return errors.New("sqltx: Add without a message")
