@@ -83,6 +83,7 @@ type subscription struct {
 	retry   bool // of the group's retry topic: its messages have the handlers of their own topics
 
 	known   map[Queue]bool // queues that the topic had when it was looked up first; nil: not yet
+	found   atomic.Bool    // the topic exists
 	figures figures
 }
 

@@ -69,23 +69,15 @@ func (c *PushConsumer) giveBack(ctx context.Context, q Queue, m *message.Receive
 // retryTopic has the consumer look for its retry topic when it does not know it, once
 // a second at most: a broker makes it with the first message that is given back.
 func (c *PushConsumer) retryTopic() {
-	if c.link.knows(message.RetryTopic(c.group)) {
-		return
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.subs[message.RetryTopic(c.group)].found.Load() {
+		return
+	}
 	if now := time.Now(); now.Sub(c.sought) >= retryPeriod {
 		c.sought = now
 		c.wake()
 	}
-}
-
-// knows says whether the route of a topic was ever found.
-func (l *link) knows(topic string) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	_, ok := l.routes[topic]
-	return ok
 }
 
 // returned is a message that is still to be given back.

@@ -140,6 +140,7 @@ func (c *PushConsumer) share(ctx context.Context, s *subscription, fresh bool) (
 		}
 		return nil, err
 	}
+	s.found.Store(true)
 	all := make([]Queue, 0, len(r.ReadQueues()))
 	for _, q := range r.ReadQueues() {
 		all = append(all, Queue{Topic: s.topic, Broker: q.BrokerName, ID: q.QueueID})
