@@ -53,7 +53,8 @@
 //     consumed nor given back holds it up.
 //   - A queue is given up, its handlers ended and its offset stored, before its lock
 //     is given back (orderly), and before the member takes others.
-//   - No goroutine is left after Close.
+//   - No goroutine is left after Close, but for handlers that do not end with their
+//     ctx: the error of Close names them.
 //
 // New opens nothing and starts nothing; the first call does. All types may be
 // used from many goroutines, and Close may be called more than once.

@@ -134,7 +134,7 @@ func WithAllocation(s Strategy) Option {
 }
 
 // WithCloseTimeout says how long Close waits for handlers that run before it ends
-// their ctx. Default 30 s.
+// their ctx; 10 s later it leaves them behind. Default 30 s.
 func WithCloseTimeout(d time.Duration) Option {
 	return Option{"WithCloseTimeout", pushConsumers, func(c *config) { c.consumer.closeTimeout = d }}
 }

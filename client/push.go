@@ -24,7 +24,8 @@ import (
 const (
 	rebalancePeriod = 20 * time.Second
 	commitPeriod    = 5 * time.Second
-	handOver        = 3 * time.Second // how long a queue that is given up waits for its handlers
+	handOver        = 3 * time.Second  // how long a queue that is given up waits for its handlers
+	closeGrace      = 10 * time.Second // how long Close waits for handlers whose ctx it has ended
 	retryPeriod     = time.Second
 )
 
@@ -320,8 +321,10 @@ func (c *PushConsumer) pause(on bool) {
 
 // Close gives the queues up: no handler is called any more, those that run are
 // waited for, after WithCloseTimeout with their ctx ended. Then offsets are stored,
-// locks given back, and the brokers told that the consumer goes. Called again it
-// waits for the first call. A handler must not call it.
+// locks given back, and the brokers told that the consumer goes. Handlers that run on
+// for 10 s behind the end of their ctx are left behind: an error names their queues,
+// whose locks run out by themselves, and their messages are delivered again. Called
+// again Close waits for the first call. A handler must not call it.
 func (c *PushConsumer) Close() error {
 	c.mu.Lock()
 	first, started := c.state != consumerClosed, c.state == consumerStarted
@@ -332,16 +335,18 @@ func (c *PushConsumer) Close() error {
 		return c.err
 	}
 	defer close(c.ended)
+	var left error
 	if started {
-		c.leaveGroup()
+		left = c.leaveGroup()
 	}
 	c.cancel(ErrClosed)
-	c.err = errors.Join(c.kept.flush(), c.link.close())
+	c.err = errors.Join(left, c.kept.flush(), c.link.close())
 	return c.err
 }
 
-// leaveGroup ends rebalancing, queues and workers.
-func (c *PushConsumer) leaveGroup() {
+// leaveGroup ends rebalancing, queues and workers. The error says which handlers do
+// not end.
+func (c *PushConsumer) leaveGroup() error {
 	c.closing.Store(true)
 	_ = c.steering.Stop() // nothing of it fails
 	limit := time.AfterFunc(c.cfg.closeTimeout, func() { c.cancel(ErrClosed) })
@@ -354,6 +359,39 @@ func (c *PushConsumer) leaveGroup() {
 	c.mu.Unlock()
 	c.turn.Unlock()
 	c.work.close()
-	c.running.Wait()
+	err := c.waitForHandlers()
 	_ = c.services.Stop()
+	return err
+}
+
+// waitForHandlers waits until queues and workers have ended, but no longer than
+// closeGrace behind the end of their ctx.
+func (c *PushConsumer) waitForHandlers() error {
+	ended := make(chan struct{})
+	go func() { // left behind with the handlers
+		c.running.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+		return nil
+	case <-c.ctx.Done():
+	}
+	grace := time.NewTimer(closeGrace)
+	defer grace.Stop()
+	select {
+	case <-ended:
+		return nil
+	case <-grace.C:
+	}
+	var errs []error
+	for _, a := range c.assignments() {
+		w := a.current()
+		w.shut()
+		c.commitNow(a)
+		if n := w.running(); n > 0 {
+			errs = append(errs, fmt.Errorf("client: handlers of %d messages of %s have not ended %v after their ctx, and are left behind", n, a.queue, closeGrace))
+		}
+	}
+	return errors.Join(errs...)
 }
