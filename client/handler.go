@@ -13,8 +13,11 @@ import (
 
 // Handler consumes a message. nil: it is consumed. An error: it is to be delivered
 // again, later each time, until WithMaxAttempts, and then goes to the group's dead
-// letters; see [RetryLater] and [GiveUp]. A panic counts as an error. m is the
-// handler's own.
+// letters; see [RetryLater] and [GiveUp]. A panic counts as an error, and so does
+// runtime.Goexit, which t.FailNow calls. m is the handler's own.
+//
+// Where the broker refuses to deliver a message again, for about five seconds, the
+// consumer gives it to its handler again itself, with one more in ReconsumeTimes.
 //
 // ctx ends when the consumer is closed and WithCloseTimeout has passed, and when
 // the handler has run for WithHandlerTimeout.
@@ -74,3 +77,6 @@ func exhausted(m *message.Received, most int) bool {
 func panicked(p any) error { return fmt.Errorf("%w: %v", errPanicked, p) }
 
 var errPanicked = errors.New("client: the handler panicked")
+
+// errExited is what a handler says that ends its goroutine, as t.FailNow does.
+var errExited = errors.New("client: the handler ended its goroutine instead of returning")

@@ -6,6 +6,7 @@ package client
 import (
 	"context"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/twostage/twostage/internal/rpc"
@@ -126,7 +127,23 @@ func (c *PushConsumer) holds(a *assigned) bool {
 	return time.Since(a.locked) < lockLife
 }
 
-// consumeInOrder gives the messages of a queue to its handler, until ctx ends.
+// inOrder is consumeInOrder on a goroutine of running, and on a new one a while after
+// a handler has ended it.
+func (c *PushConsumer) inOrder(ctx context.Context, a *assigned, running *sync.WaitGroup) {
+	running.Go(func() {
+		over := false
+		defer func() {
+			if !over && wait(ctx, orderPause) {
+				c.inOrder(ctx, a, running)
+			}
+		}()
+		c.consumeInOrder(ctx, a)
+		over = true
+	})
+}
+
+// consumeInOrder gives the messages of a queue to its handler, until ctx ends; those
+// that fail again and again, until they are consumed or given up.
 func (c *PushConsumer) consumeInOrder(ctx context.Context, a *assigned) {
 	work, cancel := context.WithCancelCause(c.ctx)
 	defer cancel(nil)
@@ -134,7 +151,9 @@ func (c *PushConsumer) consumeInOrder(ctx context.Context, a *assigned) {
 		period := fullPeriod
 		if !c.paused.Load() && c.holds(a) {
 			if b := a.current().front(); b != nil {
-				c.consumeFront(ctx, work, a, b)
+				if !c.consumeFront(ctx, work, a, b) {
+					wait(ctx, orderPause)
+				}
 				continue
 			}
 			period = time.Second
@@ -149,38 +168,62 @@ func (c *PushConsumer) consumeInOrder(ctx context.Context, a *assigned) {
 	}
 }
 
-// consumeFront consumes the next messages of a batch; messages that fail again and
-// again, until they are consumed or given up.
-func (c *PushConsumer) consumeFront(ctx, work context.Context, a *assigned, b *batch) {
+// slot waits for a place among the handlers that run, and takes it if the window may be
+// consumed then: it may be paused, the lock lost, or the queue go on elsewhere by now.
+func (c *PushConsumer) slot(ctx context.Context, a *assigned, w *window) bool {
 	select {
 	case c.slots <- struct{}{}:
-		defer func() { <-c.slots }()
 	case <-ctx.Done():
-		return
+		return false
 	}
+	if ctx.Err() == nil && !c.paused.Load() && c.holds(a) && a.current() == w {
+		return true
+	}
+	<-c.slots
+	return false
+}
+
+// consumeFront consumes the next messages of a batch; false when they failed, and are
+// to be claimed again.
+func (c *PushConsumer) consumeFront(ctx, work context.Context, a *assigned, b *batch) (done bool) {
+	if !c.slot(ctx, a, b.window) {
+		return true
+	}
+	defer func() { <-c.slots }()
 	at, msgs := b.claim(a.sub.most)
 	if msgs == nil {
-		return
+		return true
 	}
-	for {
-		begun := time.Now()
-		err := c.handleWithin(work, a.sub, msgs)
-		a.sub.figures.consumes(len(msgs), time.Since(begun))
-		if err == nil || c.settle(a, msgs, err) {
-			for i := range msgs {
-				b.finish(at + i)
+	j, n, begun := job{b, a}, len(msgs), time.Now()
+	err := errExited
+	defer func() {
+		a.sub.figures.consumes(n, time.Since(begun))
+		done = c.settle(j, at, n, err)
+	}()
+	if msgs, err = c.handOut(j, at, msgs); err == nil {
+		err = errExited
+		err = c.handleWithin(work, a.sub, msgs)
+	}
+	return done
+}
+
+// handOut gives what a handler gets for messages that were claimed: nothing of them is
+// what another attempt has had, or will.
+func (c *PushConsumer) handOut(j job, at int, msgs []*message.Received) ([]*message.Received, error) {
+	if j.entries[at].again > 0 { // later ones were tried as often, or less
+		msgs = make([]*message.Received, len(msgs))
+		for i := range msgs {
+			var err error
+			if msgs[i], err = c.original(j, at+i, false); err != nil {
+				return nil, err
 			}
-			return
 		}
-		<-c.slots // others go on meanwhile
-		next := c.holdOn(ctx, a, b)
-		c.slots <- struct{}{}
-		if !next { // who has the queue next begins with them
-			b.window.shut()
-			b.window.abandon(b, len(msgs))
-			return
-		}
+		return msgs, nil
 	}
+	for _, m := range msgs {
+		m.Body = slices.Clone(m.Body) // a part of the records
+	}
+	return msgs, nil
 }
 
 // handleWithin calls the handler with the time that it may have.
@@ -190,42 +233,47 @@ func (c *PushConsumer) handleWithin(ctx context.Context, s *subscription, msgs [
 	return c.handle(ctx, s, msgs)
 }
 
-// holdOn waits until messages that failed may be tried again; false when the queue
-// is not the consumer's any more, or goes on elsewhere.
-func (c *PushConsumer) holdOn(ctx context.Context, a *assigned, b *batch) bool {
-	for wait(ctx, orderPause) {
-		if a.current() != b.window {
-			return false
+// settle does what a handler's error says; false: messages are to be tried again, those
+// that Close has interrupted by who has the queue next.
+func (c *PushConsumer) settle(j job, at, n int, err error) (done bool) {
+	end := at + n
+	switch {
+	case err == nil:
+		for ; at < end; at++ {
+			j.finish(at)
 		}
-		if c.holds(a) && !c.paused.Load() {
-			return true
+	case c.ctx.Err() == nil:
+		j.queue.sub.figures.fails(n)
+		for at < end && c.bury(j, at, err) {
+			at++
+		}
+		for i := at; i < end; i++ {
+			j.entries[i].again++
 		}
 	}
-	return false
+	j.unclaim(at, end)
+	return at == end
 }
 
-// settle does what a handler's error says; false: the messages are to be tried again.
-func (c *PushConsumer) settle(a *assigned, msgs []*message.Received, err error) (done bool) {
-	a.sub.figures.fails(len(msgs))
-	c.log.Info("client: a handler failed", "queue", a.queue, "message", msgs[0].ID(), "times", msgs[0].ReconsumeTimes, "err", err)
-	dead := levelOf(err) == deadLetter
-	for _, m := range msgs {
-		dead = dead || exhausted(m, c.cfg.attempts)
-		m.ReconsumeTimes++
-	}
-	switch {
-	case !dead:
+// bury ends a message that failed if it is given up, or has had its attempts, with a
+// dead letter; false: it is to be tried again.
+func (c *PushConsumer) bury(j job, at int, cause error) bool {
+	m, err := c.original(j, at, false)
+	if err != nil {
+		c.log.Error("client: a message that failed cannot be read again", "queue", j.queue.queue, "offset", j.entries[at].offset, "err", err)
 		return false
-	case c.cfg.broadcast:
-		return true
 	}
-	for _, m := range msgs {
-		if err := c.giveBack(context.WithoutCancel(c.ctx), a.queue, m, deadLetter); err != nil {
+	c.log.Info("client: a handler failed", "queue", j.queue.queue, "message", m.ID(), "times", m.ReconsumeTimes, "err", cause)
+	if levelOf(cause) != deadLetter && !exhausted(m, c.cfg.attempts) {
+		return false
+	}
+	if !c.cfg.broadcast {
+		if err := c.giveBack(c.ctx, j.queue.queue, m, deadLetter); err != nil {
 			c.log.Warn("client: message not made a dead letter, trying again", "message", m.ID(), "err", err)
 			return false
 		}
 	}
-	return true
+	return j.finish(at)
 }
 
 // front is the first batch with a message that nobody has claimed; nil: none.

@@ -134,3 +134,111 @@ func TestLockIsGivenBackBehindTheHandler(t *testing.T) {
 		}
 	})
 }
+
+// A handler waits for a place among those that run. When it gets one, the consumer may
+// be paused, or another member have the queue: it is not called then.
+func TestNoHandlerBehindPauseOrLostLock(t *testing.T) {
+	for name, meanwhile := range map[string]func(c *PushConsumer, g *groups){
+		"paused": func(c *PushConsumer, _ *groups) { c.Pause() },
+		"lock lost": func(_ *PushConsumer, g *groups) {
+			g.refuseLocks(true)
+			time.Sleep(100 * time.Second)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				b, g := w.groupBroker("a", 10001)
+				w.topic("T", 2, b)
+				b.number("T", 0, 1)
+				b.number("T", 1, 1)
+				c := newPush(t, w, WithOrderly(), WithConcurrency(1))
+				calls, gate := make(chan bool, 9), make(chan bool)
+				startPush(t, c, "T", func(context.Context, *message.Received) error {
+					calls <- true
+					<-gate
+					return nil
+				})
+				<-calls
+				time.Sleep(time.Second)
+				meanwhile(c, g)
+				gate <- true
+				time.Sleep(2 * time.Second)
+				if len(calls) != 0 {
+					t.Error("another handler was called")
+				}
+				close(gate)
+				c.Resume()
+				g.refuseLocks(false)
+				eventually(t, "the other one", func() bool { return len(calls) > 0 })
+				closePush(t, c)
+			})
+		})
+	}
+}
+
+// A message whose handler Close has interrupted becomes no dead letter.
+func TestOrderlyCloseMakesNoDeadLetter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		b, g := w.groupBroker("a", 10001)
+		w.topic("T", 1, b)
+		b.number("T", 0, 3)
+		c := newPush(t, w, WithOrderly(), WithMaxAttempts(1), WithCloseTimeout(5*time.Second))
+		running := make(chan bool, 1)
+		startPush(t, c, "T", func(ctx context.Context, _ *message.Received) error {
+			running <- true
+			<-ctx.Done()
+			return ctx.Err()
+		})
+		<-running
+		closePush(t, c)
+		if back, at := g.given(), g.offset("g", "T", 0); len(back) != 0 || at != 0 {
+			t.Errorf("dead letters %+v, offset %d", back, at)
+		}
+	})
+}
+
+// Of a batch that is given up, what has become a dead letter is not handled again when
+// the broker refuses another one.
+func TestOrderlyBatchIsBuriedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		b, g := w.groupBroker("a", 10001)
+		w.topic("T", 1, b)
+		b.number("T", 0, 3)
+		asked := 0
+		g.before = func(r *remoting.Request) bool {
+			if r.Code != wire.ReqConsumerSendMsgBack {
+				return false
+			}
+			if asked++; asked == 2 {
+				r.Reply(&wire.Response{Code: wire.SystemError, Remark: "on purpose"})
+			}
+			return asked == 2
+		}
+		c := newPush(t, w, WithOrderly(), WithMaxAttempts(1))
+		var seen []string
+		if err := c.SubscribeBatch("T", All, 3, func(_ context.Context, ms []*message.Received) error {
+			all := ""
+			for _, m := range ms {
+				all += string(m.Body)
+			}
+			seen = append(seen, all)
+			return errors.New("no")
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(5 * time.Second)
+		closePush(t, c)
+		if want := []string{"012", "12"}; !slices.Equal(seen, want) || len(g.given()) != 3 {
+			t.Errorf("handled %q, want %q; %d dead letters", seen, want, len(g.given()))
+		}
+		if got := g.offset("g", "T", 0); got != 3 {
+			t.Errorf("offset %d", got)
+		}
+	})
+}

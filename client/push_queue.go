@@ -85,7 +85,7 @@ func (c *PushConsumer) keep(q Queue, s *subscription, next, committed int64, loc
 		defer cancel()
 		var inOrder sync.WaitGroup
 		if c.cfg.orderly {
-			inOrder.Go(func() { c.consumeInOrder(ctx, a) })
+			c.inOrder(ctx, a, &inOrder)
 		}
 		c.pulls(ctx, a)
 		inOrder.Wait()
@@ -101,6 +101,7 @@ func (c *PushConsumer) giveUp(a *assigned) {
 	w.shut()
 	c.commitNow(a)
 	for begun := time.Now(); w.running() > 0 && (c.closing.Load() || time.Since(begun) < handOver); {
+		c.back.abandon(w)
 		time.Sleep(pollPeriod)
 	}
 	c.commitNow(a)
@@ -151,7 +152,7 @@ func (c *PushConsumer) pulls(ctx context.Context, a *assigned) {
 			continue
 		}
 		stuck := got.next == w.position()
-		b := w.add(got.messages, got.next)
+		b := w.add(got.messages, got.records, got.next)
 		if b == nil {
 			if stuck && time.Since(begun) < fullPeriod {
 				wait(ctx, fullPeriod) // the broker does not hold pulls
@@ -184,6 +185,7 @@ func (c *PushConsumer) waitForRoom(ctx context.Context, w *window) {
 // pulled is what a pull brought.
 type pulled struct {
 	messages []*message.Received
+	records  []byte // that they were read from
 	next     int64
 	moved    bool
 }
@@ -233,6 +235,7 @@ func (c *PushConsumer) pull(ctx context.Context, a *assigned, w *window, from in
 	a.mu.Unlock()
 	got.next, got.moved = answer.Header.NextBeginOffset, answer.Code == wire.PullOffsetMoved
 	if answer.Code == wire.Success {
+		got.records = answer.Records
 		var all []*message.Received
 		all, err = c.read(a.queue, answer.Records, &got.next)
 		got.messages = c.decode(a, all)
@@ -247,18 +250,23 @@ func (c *PushConsumer) decode(a *assigned, all []*message.Received) []*message.R
 		if !a.sub.filter.wants(m) {
 			continue
 		}
-		m.BrokerName = a.queue.Broker
-		if a.sub.retry || strings.HasPrefix(m.Topic, message.RetryPrefix) {
-			if topic := m.Property(message.PropertyRetryTopic); topic != "" {
-				m.Topic = topic
-			}
-		}
-		if err := Decompress(m, MaxBody); err != nil {
-			c.log.Warn("client: message with the body as it is", "message", m.ID(), "err", err)
-		}
+		c.prepare(a, m)
 		wanted = append(wanted, m)
 	}
 	return wanted
+}
+
+// prepare makes of a message as its broker gave it what handlers are to see.
+func (c *PushConsumer) prepare(a *assigned, m *message.Received) {
+	m.BrokerName = a.queue.Broker
+	if a.sub.retry || strings.HasPrefix(m.Topic, message.RetryPrefix) {
+		if topic := m.Property(message.PropertyRetryTopic); topic != "" {
+			m.Topic = topic
+		}
+	}
+	if err := Decompress(m, MaxBody); err != nil {
+		c.log.Warn("client: message with the body as it is", "message", m.ID(), "err", err)
+	}
 }
 
 // commits stores offsets every five seconds.

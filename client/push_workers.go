@@ -72,6 +72,13 @@ func (d *dispatcher) close() {
 	d.more.Broadcast()
 }
 
+// wake has a worker look for what is to be done.
+func (d *dispatcher) wake() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.more.Signal()
+}
+
 func (d *dispatcher) wakeAll() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -87,8 +94,9 @@ func (d *dispatcher) help() {
 	}
 }
 
-// next waits for a batch with something to claim; false when there will be none.
-func (d *dispatcher) next() (job, bool) {
+// next waits for a message that is to be handled again, or a batch with something to
+// claim; false when there will be none.
+func (d *dispatcher) next() (again returned, j job, ok bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for {
@@ -96,11 +104,16 @@ func (d *dispatcher) next() (job, bool) {
 			d.jobs[0] = job{}
 			d.jobs = d.jobs[1:]
 		}
-		switch {
-		case d.closed:
-			return job{}, false
-		case len(d.jobs) > 0 && !d.c.paused.Load():
-			return d.jobs[0], true
+		if d.closed {
+			return again, j, false
+		}
+		if !d.c.paused.Load() && !d.c.closing.Load() {
+			if again, ok = d.c.back.nextDue(); ok {
+				return again, j, true
+			}
+			if len(d.jobs) > 0 {
+				return again, d.jobs[0], true
+			}
 		}
 		d.idle.Add(1)
 		d.more.Wait()
@@ -115,9 +128,8 @@ func (d *dispatcher) watch(ctx context.Context) error {
 	for wait(ctx, time.Second) {
 		now := d.tick.Add(1)
 		for _, w := range d.workers {
-			if j, at, msgs := w.late(now - limit); msgs != nil {
-				d.c.log.Warn("client: a handler takes too long, its messages are delivered again", "queue", j.queue.queue, "message", msgs[0].ID())
-				d.c.failed(j, at, msgs, errHandlerTimeout)
+			if j, at, n := w.late(now - limit); n > 0 {
+				d.c.failed(j, at, n, errHandlerTimeout)
 			}
 		}
 	}
@@ -132,10 +144,9 @@ type worker struct {
 	mu      sync.Mutex
 	ctx     context.Context
 	cancel  context.CancelCauseFunc
-	job     job // that it works on
-	at      int
-	msgs    []*message.Received // nil: none, or late
-	since   int64               // second of the watch
+	job     job   // that it works on
+	at, n   int   // messages; none, or late: n is 0
+	since   int64 // second of the watch
 	expired bool
 }
 
@@ -144,51 +155,89 @@ func (w *worker) renew() { w.ctx, w.cancel = context.WithCancelCause(w.c.ctx) }
 
 // late takes what the worker has worked on since a second of the watch or before
 // away from it, and ends the handler's ctx.
-func (w *worker) late(second int64) (j job, at int, msgs []*message.Received) {
+func (w *worker) late(second int64) (j job, at, n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.msgs == nil || w.since > second {
-		return j, 0, nil
+	if w.n == 0 || w.since > second {
+		return j, 0, 0
 	}
-	j, at, msgs = w.job, w.at, w.msgs
-	w.msgs, w.expired = nil, true
+	j, at, n = w.job, w.at, w.n
+	w.n, w.expired = 0, true
 	w.cancel(errHandlerTimeout)
-	return j, at, msgs
+	return j, at, n
 }
 
+// run works until there is nothing left. A handler that ends its goroutine gets the
+// worker a new one.
 func (w *worker) run() {
-	defer func() { w.cancel(nil) }()
-	for {
-		j, ok := w.d.next()
-		if !ok {
+	over := false
+	defer func() {
+		if over {
+			w.cancel(nil)
 			return
 		}
-		begun, n := time.Now(), 0
-		for !w.c.paused.Load() && !w.c.closing.Load() {
-			at, msgs := j.claim(j.queue.sub.most)
-			if msgs == nil {
-				break
-			}
-			if j.unclaimed() > 0 {
-				w.d.help()
-			}
-			w.consume(j, at, msgs)
-			n += len(msgs)
+		w.c.running.Go(w.run)
+	}()
+	for {
+		again, j, ok := w.d.next()
+		switch {
+		case !ok:
+			over = true
+			return
+		case again.message != nil:
+			w.consumeAgain(again)
+		default:
+			w.consumeBatch(j)
 		}
-		j.queue.sub.figures.consumes(n, time.Since(begun))
 	}
 }
 
-// consume calls the handler and does what it says.
+// consumeBatch consumes what it can claim of a batch.
+func (w *worker) consumeBatch(j job) {
+	begun, n := time.Now(), 0
+	defer func() { j.queue.sub.figures.consumes(n, time.Since(begun)) }()
+	for !w.c.paused.Load() && !w.c.closing.Load() {
+		at, msgs := j.claim(j.queue.sub.most)
+		if msgs == nil {
+			return
+		}
+		if j.unclaimed() > 0 {
+			w.d.help()
+		}
+		n += len(msgs)
+		w.consume(j, at, msgs)
+	}
+}
+
+// consumeAgain consumes a message that its broker did not take back.
+func (w *worker) consumeAgain(r returned) {
+	if r.gone() {
+		r.window.abandon(r.batch, 1)
+		return
+	}
+	begun := time.Now()
+	defer func() { r.queue.sub.figures.consumes(1, time.Since(begun)) }()
+	w.consume(r.job, r.at, []*message.Received{r.message})
+}
+
+// consume calls the handler and does what it says, or, when the handler ends its
+// goroutine, what it says of an error.
 func (w *worker) consume(j job, at int, msgs []*message.Received) {
+	n := len(msgs)
 	w.mu.Lock()
-	w.job, w.at, w.msgs, w.since = j, at, msgs, w.d.tick.Load()
+	w.job, w.at, w.n, w.since = j, at, n, w.d.tick.Load()
 	ctx := w.ctx
 	w.mu.Unlock()
-	err := w.c.handle(ctx, j.queue.sub, msgs)
+	err := errExited
+	defer func() { w.settle(j, at, n, err) }()
+	err = w.c.handle(ctx, j.queue.sub, msgs)
+}
+
+// settle does what a handler's error says.
+func (w *worker) settle(j job, at, n int, err error) {
 	w.mu.Lock()
 	expired := w.expired
-	w.msgs = nil
+	w.n = 0
 	if expired {
 		w.expired = false
 		w.renew()
@@ -197,10 +246,10 @@ func (w *worker) consume(j job, at int, msgs []*message.Received) {
 	switch {
 	case expired: // done with
 	case err != nil:
-		w.c.failed(j, at, msgs, err)
+		w.c.failed(j, at, n, err)
 	default:
-		for i := range msgs {
-			j.finish(at + i)
+		for i := at; i < at+n; i++ {
+			j.finish(i)
 		}
 	}
 }
@@ -217,7 +266,7 @@ func (c *PushConsumer) handle(ctx context.Context, s *subscription, msgs []*mess
 	}
 	defer func() {
 		if p := recover(); p != nil {
-			c.log.Error("client: a handler panicked", "message", msgs[0].ID(), "panic", p, "stack", string(debug.Stack()))
+			c.log.Error("client: a handler panicked", "topic", s.topic, "panic", p, "stack", string(debug.Stack()))
 			err = panicked(p)
 		}
 	}()

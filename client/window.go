@@ -17,19 +17,29 @@ const shut = math.MaxInt32
 // batch is the messages of one pull, in the order of their queue. Workers claim
 // them one after the other and finish them in any order, without a lock.
 type batch struct {
-	window *window
-	msgs   []*message.Received
-	end    int64 // where the next pull began
+	window  *window
+	msgs    []*message.Received // one that was handed out is its handler's: entries say what it was
+	entries []entry             // of msgs
+	records []byte              // of msgs, as they came; bodies of msgs may be parts of it
+	end     int64               // where the next pull began
 
 	claimed  atomic.Int32 // also more than there are
 	taken    int32        // of those, once the window is shut
 	left     int32        // of those claimed, that will not be finished
 	finished atomic.Int32
-	done     []atomic.Bool
 }
 
-// claim takes the next messages, at most limit, for the caller alone; from is the
-// place of the first one. None: all are taken.
+// entry is what a window goes by of a message.
+type entry struct {
+	offset   int64 // in the queue
+	physical int64 // in the broker's log
+	size     int32 // of the record, bytes
+	again    int32 // times that the consumer itself has had it handled again
+	done     atomic.Bool
+}
+
+// claim takes the next messages, at most limit, for the caller alone, slice and all;
+// from is the place of the first one. None: all are taken.
 func (b *batch) claim(limit int) (from int, msgs []*message.Received) {
 	for {
 		at := b.claimed.Load()
@@ -38,8 +48,16 @@ func (b *batch) claim(limit int) (from int, msgs []*message.Received) {
 			return 0, nil
 		}
 		if b.claimed.CompareAndSwap(at, at+n) {
-			return int(at), b.msgs[at : at+n]
+			return int(at), b.msgs[at : at+n : at+n]
 		}
+	}
+}
+
+// unclaim has the messages from one place up to another, which were claimed last, to
+// be claimed again; if the window was shut meanwhile, they are abandoned.
+func (b *batch) unclaim(from, to int) {
+	if from < to && !b.claimed.CompareAndSwap(int32(to), int32(from)) {
+		b.window.abandon(b, to-from)
 	}
 }
 
@@ -48,7 +66,7 @@ func (b *batch) unclaimed() int { return max(len(b.msgs)-int(b.claimed.Load()), 
 
 // finish ends one message, once; false when it was ended before.
 func (b *batch) finish(at int) bool {
-	if b.done[at].Swap(true) {
+	if b.entries[at].done.Swap(true) {
 		return false
 	}
 	if b.window.messages.Add(-1) == b.window.low {
@@ -57,7 +75,7 @@ func (b *batch) finish(at int) bool {
 		default:
 		}
 	}
-	b.window.bytes.Add(-int64(b.msgs[at].Size))
+	b.window.bytes.Add(-int64(b.entries[at].size))
 	b.finished.Add(1)
 	return true
 }
@@ -86,12 +104,14 @@ func newWindow(next, low int64) *window {
 	return &window{next: next, low: low, room: make(chan struct{}, 1)}
 }
 
-// add takes the messages of a pull, of which the next one begins at end. With no
-// messages it gives nil.
-func (w *window) add(msgs []*message.Received, end int64) *batch {
-	b := &batch{window: w, msgs: msgs, end: end, done: make([]atomic.Bool, len(msgs))}
+// add takes the messages of a pull and the records that they were read from; the next
+// pull begins at end. With no messages it gives nil.
+func (w *window) add(msgs []*message.Received, records []byte, end int64) *batch {
+	b := &batch{window: w, msgs: msgs, entries: make([]entry, len(msgs)), records: records, end: end}
 	var bytes int64
-	for _, m := range msgs {
+	for i, m := range msgs {
+		p := &b.entries[i]
+		p.offset, p.physical, p.size = m.QueueOffset, m.PhysicalOffset, m.Size
 		bytes += int64(m.Size)
 	}
 	w.mu.Lock()
@@ -162,12 +182,34 @@ func (w *window) consumed() int64 {
 
 // first is the offset of the first message that is not finished, the end when all are.
 func (b *batch) first() int64 {
-	for at := range b.done {
-		if !b.done[at].Load() {
-			return b.msgs[at].QueueOffset
+	for at := range b.entries {
+		if p := &b.entries[at]; !p.done.Load() {
+			return p.offset
 		}
 	}
 	return b.end
+}
+
+// original reads a message anew, whatever its handler has made of it. With checked the
+// body is compared with its CRC: a handler that has part of records may have written there.
+func (b *batch) original(at int, checked bool) (*message.Received, error) {
+	var r message.Record
+	for from := 0; ; {
+		n, err := message.DecodeRecord(b.records[from:], &r, false)
+		found := err == nil && r.PhysicalOffset == b.entries[at].physical
+		if found && checked {
+			_, err = message.DecodeRecord(b.records[from:], &r, true)
+		}
+		switch {
+		case err != nil:
+			return nil, err
+		case found:
+			m := message.NewReceived(&r)
+			m.ReconsumeTimes += b.entries[at].again
+			return m, nil
+		}
+		from += n
+	}
 }
 
 // position is the offset of the next pull.
@@ -201,8 +243,8 @@ func (w *window) held() (first, last int64, messages int, bytes int64) {
 	defer w.mu.Unlock()
 	w.trim()
 	if n := len(w.batches); n > 0 {
-		all := w.batches[n-1].msgs
-		first, last = w.batches[0].first(), all[len(all)-1].QueueOffset
+		all := w.batches[n-1].entries
+		first, last = w.batches[0].first(), all[len(all)-1].offset
 	}
 	return first, last, int(w.messages.Load()), w.bytes.Load()
 }

@@ -33,7 +33,7 @@ func TestWindowCommitsNoGap(t *testing.T) {
 			switch rapid.IntRange(0, 2).Draw(t, "step") {
 			case 0: // messages that a filter leaves out make gaps
 				skipped, n := rapid.Int64Range(0, 3).Draw(t, "skipped"), rapid.Int64Range(0, 5).Draw(t, "pulled")
-				b := w.add(messagesAt(next+skipped, n), next+skipped+n)
+				b := w.add(messagesAt(next+skipped, n), nil, next+skipped+n)
 				next += skipped + n
 				for i := range int(n) {
 					open = append(open, place{b, i})
@@ -64,7 +64,7 @@ func TestWindowCommitsNoGap(t *testing.T) {
 
 func TestWindowIsFull(t *testing.T) {
 	w := newWindow(10, 0)
-	b := w.add(messagesAt(10, 4), 14)
+	b := w.add(messagesAt(10, 4), nil, 14)
 	for _, tt := range []struct {
 		name string
 		l    limits
@@ -87,7 +87,7 @@ func TestWindowIsFull(t *testing.T) {
 }
 
 func TestBatchIsClaimedOnce(t *testing.T) {
-	b := newWindow(0, 0).add(messagesAt(0, 5), 5)
+	b := newWindow(0, 0).add(messagesAt(0, 5), nil, 5)
 	var seen []int64
 	for {
 		_, got := b.claim(2)
@@ -106,12 +106,12 @@ func TestBatchIsClaimedOnce(t *testing.T) {
 // A shut window has nothing more to claim, and commits what was consumed until then.
 func TestShutWindow(t *testing.T) {
 	w := newWindow(100, 0)
-	b := w.add(messagesAt(100, 4), 104)
+	b := w.add(messagesAt(100, 4), nil, 104)
 	at, _ := b.claim(1)
 	b.claim(1)
 	b.finish(at)
 	w.shut()
-	if _, more := b.claim(1); more != nil || w.add(messagesAt(104, 1), 105) != nil {
+	if _, more := b.claim(1); more != nil || w.add(messagesAt(104, 1), nil, 105) != nil {
 		t.Error("a shut window gives messages out")
 	}
 	if got := w.running(); got != 1 {
