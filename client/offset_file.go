@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 
 	"github.com/twostage/twostage/internal/wire/body"
@@ -20,12 +21,14 @@ import (
 //
 //	{"offsetTable":{{"topic":"T","brokerName":"B","queueId":0}:17}}
 //
-// It is replaced whole; what it was before stays beside it with the ending .bak.
+// It is replaced whole, and is what it was or what it is to be whenever the machine
+// stops; what it was before is beside it with the ending .bak.
 type offsetFile struct {
 	path string // empty: none
 
 	mu    sync.Mutex
 	table map[body.MessageQueue]int64
+	last  []byte // what the table was read from, or written to; nil: neither yet
 	dirty bool
 }
 
@@ -58,6 +61,7 @@ func (f *offsetFile) read(path string) error {
 	for q, next := range b.OffsetTable {
 		f.table[q] = next
 	}
+	f.last = text
 	return nil
 }
 
@@ -97,11 +101,50 @@ func (f *offsetFile) write(text []byte) error {
 	if err := os.MkdirAll(filepath.Dir(f.path), 0o755); err != nil {
 		return err
 	}
-	if err := os.WriteFile(f.path+".tmp", text, 0o644); err != nil {
+	if err := writeSynced(f.path+".tmp", text); err != nil {
 		return err
 	}
-	if err := os.Rename(f.path, f.path+".bak"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if f.last != nil {
+		if err := os.WriteFile(f.path+".bak", f.last, 0o644); err != nil {
+			return err
+		}
+	}
+	if err := os.Rename(f.path+".tmp", f.path); err != nil {
 		return err
 	}
-	return os.Rename(f.path+".tmp", f.path)
+	if err := syncDir(filepath.Dir(f.path)); err != nil {
+		return err
+	}
+	if f.last == nil { // the directory may be new
+		if err := syncDir(filepath.Dir(filepath.Dir(f.path))); err != nil {
+			return err
+		}
+	}
+	f.last = text
+	return nil
+}
+
+func writeSynced(path string, text []byte) (err error) {
+	file, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	if _, err := file.Write(text); err != nil {
+		return err
+	}
+	return file.Sync()
+}
+
+// syncDir has renames in a directory outlast a crash. Windows has no such thing.
+func syncDir(path string) (err error) {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	dir, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, dir.Close()) }()
+	return dir.Sync()
 }

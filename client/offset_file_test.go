@@ -73,6 +73,67 @@ func TestOffsetFile(t *testing.T) {
 	check(open(), 99, true)
 }
 
+// While the file is replaced there is always one, and a damaged one does not take the
+// place of the one before it.
+func TestOffsetFileIsReplacedWhole(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "g", "offsets.json")
+	q := Queue{Topic: "T", Broker: "a"}
+	f, err := openOffsetFile(dir, "g")
+	if err != nil {
+		t.Fatal(err)
+	}
+	commit := func(next int64) {
+		t.Helper()
+		if err := f.commit(t.Context(), q, next, true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	commit(1)
+	end, ended := make(chan bool), make(chan error)
+	go func() {
+		for {
+			if _, err := os.ReadFile(path); err != nil {
+				ended <- err
+				return
+			}
+			select {
+			case <-end:
+				ended <- nil
+				return
+			default:
+			}
+		}
+	}()
+	for next := range int64(100) {
+		commit(next)
+	}
+	select {
+	case end <- true:
+		err = <-ended
+	case err = <-ended:
+	}
+	if err != nil {
+		t.Error(err)
+	}
+	if err := os.WriteFile(path, []byte("{"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if f, err = openOffsetFile(dir, "g"); err != nil {
+		t.Fatal(err)
+	}
+	commit(200)
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if f, err = openOffsetFile(dir, "g"); err != nil {
+		t.Fatal(err)
+	}
+	if next, _, _ := f.stored(t.Context(), q); next != 98 {
+		t.Errorf("the file before has %d, want 98", next)
+	}
+}
+
 func TestNoOffsetFile(t *testing.T) {
 	f, err := openOffsetFile("", "g")
 	if err != nil {
