@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/twostage/twostage/internal/remoting"
+	"github.com/twostage/twostage/internal/route"
 	"github.com/twostage/twostage/internal/rpc"
 	"github.com/twostage/twostage/internal/wire/body"
 	"github.com/twostage/twostage/message"
@@ -32,7 +34,7 @@ type brokerOffsets struct {
 }
 
 func (o *brokerOffsets) stored(ctx context.Context, q Queue) (int64, bool, error) {
-	addr, err := o.link.master(ctx, q)
+	addr, err := o.link.readAddr(ctx, q)
 	if err != nil {
 		return 0, false, err
 	}
@@ -43,13 +45,13 @@ func (o *brokerOffsets) stored(ctx context.Context, q Queue) (int64, bool, error
 	case errors.Is(err, rpc.QueryNotFound):
 		return 0, false, nil
 	case err != nil:
-		return 0, false, fmt.Errorf("client: offset of group %s in %s: %w", o.group, q, public(err))
+		return 0, false, fmt.Errorf("client: offset of group %s in %s: %w", o.group, q, o.link.public(err))
 	}
 	return next, true, nil
 }
 
 func (o *brokerOffsets) commit(ctx context.Context, q Queue, next int64, sure bool) error {
-	addr, err := o.link.master(ctx, q)
+	addr, err := o.link.readAddr(ctx, q)
 	if err != nil {
 		return err
 	}
@@ -60,15 +62,47 @@ func (o *brokerOffsets) commit(ctx context.Context, q Queue, next int64, sure bo
 		send = rpc.UpdateOffset
 	}
 	if err := send(ctx, o.link.net, addr, o.group, q.Topic, q.ID, next); err != nil {
-		return fmt.Errorf("client: committing %d in %s: %w", next, q, public(err))
+		return fmt.Errorf("client: committing %d in %s: %w", next, q, o.link.public(err))
 	}
 	return nil
 }
 
 func (o *brokerOffsets) flush() error { return nil }
 
-// master is the address of the master of a queue's broker, which offsets, locks and
-// messages that are given back go to.
+// readAddr is where to read a queue and its offsets: the master of its broker, or a
+// slave while there is none.
+func (l *link) readAddr(ctx context.Context, q Queue) (string, error) {
+	r, err := l.route(ctx, q.Topic, false, false)
+	if err != nil {
+		return "", err
+	}
+	addr, _, ok := r.ReadAddr(q.Broker, 0)
+	if !ok {
+		return "", fmt.Errorf("%w: %s", ErrNotReadable, q)
+	}
+	return addr, nil
+}
+
+// readable are the queues of a route that can be read, in its order.
+func readable(r *route.Snapshot) []Queue {
+	all := make([]Queue, 0, len(r.ReadQueues()))
+	for _, q := range r.ReadQueues() {
+		all = append(all, Queue{Topic: r.Topic(), Broker: q.BrokerName, ID: q.QueueID})
+	}
+	return all
+}
+
+// public is [public] for a request of this link: a connection that it has closed
+// itself is no failure.
+func (l *link) public(err error) error {
+	if errors.Is(err, remoting.ErrClosed) && l.check() != nil {
+		return ErrClosed
+	}
+	return public(err)
+}
+
+// master is the address of the master of a queue's broker, which locks and messages
+// that are given back go to.
 func (l *link) master(ctx context.Context, q Queue) (string, error) {
 	r, err := l.route(ctx, q.Topic, false, false)
 	if err != nil {
@@ -85,13 +119,9 @@ func (l *link) master(ctx context.Context, q Queue) (string, error) {
 // that the queue came into being while the group was there: nothing of it is to be
 // left out.
 func (l *link) beginAt(ctx context.Context, q Queue, s Start, young bool) (int64, error) {
-	r, err := l.route(ctx, q.Topic, false, false)
+	addr, err := l.readAddr(ctx, q)
 	if err != nil {
 		return 0, err
-	}
-	addr, _, ok := r.ReadAddr(q.Broker, 0)
-	if !ok {
-		return 0, fmt.Errorf("%w: %s", ErrNotReadable, q)
 	}
 	ctx, cancel := l.request(ctx)
 	defer cancel()
@@ -105,7 +135,7 @@ func (l *link) beginAt(ctx context.Context, q Queue, s Start, young bool) (int64
 		next, err = rpc.MaxOffset(ctx, l.net, addr, q.Topic, q.ID)
 	}
 	if err != nil {
-		return 0, fmt.Errorf("client: beginning with %s: %w", q, public(err))
+		return 0, fmt.Errorf("client: beginning with %s: %w", q, l.public(err))
 	}
 	return next, nil
 }

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -40,31 +39,35 @@ type PullConsumer struct {
 	link    *link
 	offsets *brokerOffsets
 
-	ctx     context.Context // of pulls; ends with Close
-	cancel  context.CancelFunc
-	running sync.WaitGroup // readers
-	once    sync.Once      // begins the rounds
-	kick    chan struct{}  // capacity 1: the group has changed
-	turn    sync.Mutex     // one change of the queues at a time
+	ctx       context.Context // of pulls; ends with Close
+	cancel    context.CancelFunc
+	stores    context.Context // of commits by themselves; ends behind the last of them
+	endStores context.CancelFunc
+	gone      chan struct{}  // closed behind Close
+	err       error          // of Close
+	running   sync.WaitGroup // readers and rounds
+	once      sync.Once      // begins the rounds
+	kick      chan struct{}  // capacity 1: the group has changed
+	turn      sync.Mutex     // one change of the queues at a time
 
 	mu      sync.Mutex
 	closed  bool
 	manual  bool // queues are assigned by Assign
 	version int64
 	subs    map[string]*pullSubscription
+	known   map[string]map[Queue]bool // by topic: the queues that it was found with first
+	missed  map[Queue]bool            // given up with messages that were polled and not committed
 	readers map[Queue]*reader
 	order   []Queue       // of readers, sorted
 	first   int           // in order: whom the next Poll begins with
 	news    chan struct{} // closed when there is something for Poll
-	refused error         // what a broker refused since the last Poll that told it
-	failed  error         // what failed last
+	failed  failures
 }
 
 // pullSubscription is a topic that the group shares.
 type pullSubscription struct {
 	filter  Filter
 	version int64
-	known   map[Queue]bool // queues that were there from the beginning; nil: not looked up
 }
 
 // NewPullConsumer makes a consumer. It connects with the first call that needs it.
@@ -79,11 +82,13 @@ func NewPullConsumer(group string, opts ...Option) (*PullConsumer, error) {
 	c := &PullConsumer{
 		group: group, cfg: cfg.consumer, hold: cfg.puller.suspend, log: cfg.log, kick: make(chan struct{}, 1),
 		subs: map[string]*pullSubscription{}, readers: map[Queue]*reader{}, news: make(chan struct{}),
+		known: map[string]map[Queue]bool{}, missed: map[Queue]bool{}, gone: make(chan struct{}),
 	}
 	c.link = newLink(&cfg.common, c.routes())
 	c.link.heartbeat = c.heartbeat
 	c.offsets = &brokerOffsets{link: c.link, group: group}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
+	c.stores, c.endStores = context.WithCancel(context.Background())
 	return c, nil
 }
 
@@ -96,11 +101,7 @@ func (c *PullConsumer) Queues(ctx context.Context, topic string) ([]Queue, error
 	if err != nil {
 		return nil, err
 	}
-	all := make([]Queue, 0, len(r.ReadQueues()))
-	for _, q := range r.ReadQueues() {
-		all = append(all, Queue{Topic: topic, Broker: q.BrokerName, ID: q.QueueID})
-	}
-	return all, nil
+	return readable(r), nil
 }
 
 // Subscribe adds a topic, or changes its filter: from the next Poll on the group
@@ -119,11 +120,7 @@ func (c *PullConsumer) Subscribe(topic string, f Filter) error {
 		return errors.New("client: Subscribe after Assign: a consumer does the one or the other")
 	}
 	c.version = max(c.version+1, time.Now().UnixMilli())
-	s := &pullSubscription{filter: f, version: c.version}
-	if old := c.subs[topic]; old != nil {
-		s.known = old.known
-	}
-	c.subs[topic] = s
+	c.subs[topic] = &pullSubscription{filter: f, version: c.version}
 	c.link.forgetGreetings()
 	c.wake()
 	return nil
@@ -134,13 +131,17 @@ func (c *PullConsumer) Unsubscribe(topic string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.subs, topic)
+	delete(c.known, topic)
+	c.failed.clearTopic(topic)
 	c.link.forgetGreetings()
 	c.wake()
 }
 
 // Assign sets the queues that are read, whatever the group's other consumers read.
 // Of those that were assigned before everything stays as it is. The others begin
-// with the group's offset, or where it has none by WithStart. Not after Subscribe.
+// with the group's offset, or where it has none by WithStart, which is stored then.
+// Before it takes queues away it waits for their last commit, up to a second. Not
+// after Subscribe.
 func (c *PullConsumer) Assign(queues ...Queue) error {
 	for _, q := range queues {
 		if err := message.CheckTopic(q.Topic); err != nil || q.Broker == "" || q.ID < 0 {
@@ -163,9 +164,11 @@ func (c *PullConsumer) Assign(queues ...Queue) error {
 	share := slices.Clone(queues)
 	slices.SortFunc(share, cmpQueues)
 	give, take := changes(have, slices.Compact(share))
-	c.giveUp(give)
+	if err := c.giveUp(give); err != nil {
+		c.log.Warn("client: queues were given up without their offsets", "err", err)
+	}
 	for _, q := range take {
-		c.take(q, All, 0, false)
+		c.take(q, &pullSubscription{filter: All}, false)
 	}
 	return nil
 }
@@ -181,7 +184,7 @@ func (c *PullConsumer) Assignment() []Queue {
 // in its order. It says that what earlier Polls gave is consumed: with WithAutoCommit
 // that is committed. Failures of brokers are logged and tried again; when ctx ends
 // the error matches that of ctx and names the last of them. What a broker refuses is
-// an *AnswerError at once.
+// told at once, as an *AnswerError, and so is a topic that does not exist (ErrNoRoute).
 func (c *PullConsumer) Poll(ctx context.Context, max int) ([]*message.Received, error) {
 	if max < 1 {
 		return nil, fmt.Errorf("client: polling for %d messages: at least 1", max)
@@ -244,16 +247,15 @@ func (c *PullConsumer) poll(limit int) (got []*message.Received, news <-chan str
 	if len(got) > 0 {
 		return got, nil, nil
 	}
-	err, c.refused = c.refused, nil
-	return nil, c.news, err
+	return nil, c.news, c.failed.tell()
 }
 
 // late is the error of a Poll whose ctx has ended.
 func (c *PullConsumer) late(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.failed != nil {
-		return fmt.Errorf("client: nothing polled: %w; a broker failed: %w", context.Cause(ctx), c.failed)
+	if err := c.failed.last(); err != nil {
+		return fmt.Errorf("client: nothing polled: %w; a broker failed: %w", context.Cause(ctx), err)
 	}
 	return fmt.Errorf("client: nothing polled: %w", context.Cause(ctx))
 }
@@ -278,13 +280,20 @@ func (c *PullConsumer) at(q Queue, fn func(r *reader)) error {
 
 // Seek goes on with an offset of a queue: the next Poll gives the message there, or
 // if it is outside of the queue the one that the broker has go on with. What was
-// pulled of the queue and not polled is dropped.
+// pulled of the queue and not polled is dropped. The offset is committed as one that a
+// message before it was polled of, once the broker has answered a pull from there: what
+// is outside of the queue is not.
 func (c *PullConsumer) Seek(q Queue, offset int64) error {
 	if offset < 0 {
 		return fmt.Errorf("client: seeking offset %d of %s", offset, q)
 	}
+	return c.moveTo(q, offset, true)
+}
+
+// moveTo goes on with an offset; blindly: the broker was not asked for it.
+func (c *PullConsumer) moveTo(q Queue, offset int64, blindly bool) error {
 	return c.at(q, func(r *reader) {
-		r.pos.seek(offset)
+		r.pos.seek(offset, blindly)
 		r.restart()
 	})
 }
@@ -322,7 +331,7 @@ func (c *PullConsumer) seek(ctx context.Context, q Queue, ask askOffset) error {
 	if err := c.at(q, func(*reader) {}); err != nil {
 		return err
 	}
-	addr, err := c.link.master(ctx, q)
+	addr, err := c.link.readAddr(ctx, q)
 	if err != nil {
 		return err
 	}
@@ -330,9 +339,9 @@ func (c *PullConsumer) seek(ctx context.Context, q Queue, ask askOffset) error {
 	defer cancel()
 	offset, err := ask(one, c.link.net, addr, q.Topic, q.ID)
 	if err != nil {
-		return fmt.Errorf("client: seeking in %s: %w", q, public(err))
+		return fmt.Errorf("client: seeking in %s: %w", q, c.link.public(err))
 	}
-	return c.Seek(q, offset)
+	return c.moveTo(q, offset, false)
 }
 
 // Position is the offset in a queue that the next Poll gives from; known is false
@@ -366,54 +375,27 @@ func (c *PullConsumer) pause(queues []Queue, paused bool) error {
 	return errors.Join(errs...)
 }
 
-// Commit stores, with the brokers, that everything is consumed that Polls have given.
-// The error joins those of all queues; Commit may then be called again.
-func (c *PullConsumer) Commit(ctx context.Context) error {
-	all := map[Queue]int64{}
-	c.mu.Lock()
-	for q, r := range c.readers {
-		if p := r.pos; p.known {
-			p.done = p.at
-			if _, ok := p.due(); ok {
-				all[q] = p.at
-			}
-		}
-	}
-	c.mu.Unlock()
-	return c.commit(ctx, all)
-}
-
-// commit stores offsets and waits for the answers.
-func (c *PullConsumer) commit(ctx context.Context, all map[Queue]int64) error {
-	var errs []error
-	for _, q := range slices.SortedFunc(maps.Keys(all), cmpQueues) {
-		if err := c.offsets.commit(ctx, q, all[q], true); err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		c.mu.Lock()
-		if r := c.readers[q]; r != nil {
-			r.pos.stored = all[q]
-		}
-		c.mu.Unlock()
-	}
-	return errors.Join(errs...)
-}
-
 // Close ends pulls and calls under way, with WithAutoCommit commits what Polls before
-// the last one have given, tells the brokers that the consumer goes, and waits. What
-// the last Poll gave, the group gets again, unless Commit was called.
+// the last one have given, tells the brokers that the consumer goes, and waits, for
+// brokers that are silent a second or so. What the last Poll gave, the group gets
+// again, unless Commit was called. The error joins those of what was not committed;
+// the consumer is closed all the same. Called again it waits for the first call.
 func (c *PullConsumer) Close() error {
 	c.mu.Lock()
 	first := !c.closed
 	c.closed = true
 	c.mu.Unlock()
-	c.cancel()
-	if first {
-		c.turn.Lock()
-		c.giveUp(c.Assignment())
-		c.turn.Unlock()
+	if !first {
+		<-c.gone
+		return c.err
 	}
+	defer close(c.gone)
+	c.cancel()
+	c.turn.Lock()
+	err := c.giveUp(c.Assignment())
+	c.turn.Unlock()
+	c.endStores()
 	c.running.Wait()
-	return c.link.close()
+	c.err = errors.Join(err, c.link.close())
+	return c.err
 }

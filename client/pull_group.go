@@ -5,6 +5,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"time"
@@ -68,23 +69,6 @@ func (c *PullConsumer) rounds() {
 	}
 }
 
-// commitRounds commits what is due.
-func (c *PullConsumer) commitRounds() {
-	for wait(c.ctx, c.cfg.autoCommit) {
-		due := map[Queue]int64{}
-		c.mu.Lock()
-		for q, r := range c.readers {
-			if next, ok := r.pos.due(); ok {
-				due[q] = next
-			}
-		}
-		c.mu.Unlock()
-		if err := c.commit(c.ctx, due); err != nil && c.ctx.Err() == nil {
-			c.log.Warn("client: offsets not committed, trying again", "err", err)
-		}
-	}
-}
-
 // steer shares queues out every 20 s, when a broker says that the group has changed,
 // and sooner while that fails.
 func (c *PullConsumer) steer() {
@@ -111,64 +95,83 @@ func (c *PullConsumer) rebalance(ctx context.Context) (settled bool) {
 	c.mu.Lock()
 	subs := maps.Clone(c.subs)
 	have := slices.Clone(c.order)
-	stale := map[Queue]bool{} // read by another filter than subscribed
 	for q, r := range c.readers {
-		if s := subs[q.Topic]; s == nil || s.version != r.version {
-			stale[q] = true
+		if s := subs[q.Topic]; s != nil && s.version != r.version {
+			r.refilter(s)
 		}
 	}
 	c.mu.Unlock()
 	settled = true
 	var share []Queue
-	for topic, s := range subs {
-		mine, err := c.share(ctx, topic, s)
+	for topic := range subs {
+		mine, err := c.share(ctx, topic)
 		if err != nil {
 			if ctx.Err() == nil {
-				c.fail(Queue{Topic: topic}, err)
+				c.fail(topicItself(topic), err)
 			}
 			settled = false
 			for _, q := range have {
-				if q.Topic == topic && !stale[q] {
+				if q.Topic == topic {
 					share = append(share, q)
 				}
 			}
 			continue
 		}
 		share = append(share, mine...)
+		c.mu.Lock()
+		c.failed.clear(topicItself(topic))
+		c.mu.Unlock()
 	}
 	if ctx.Err() != nil {
 		return false
 	}
 	slices.SortFunc(share, cmpQueues)
-	give, take := changes(slices.DeleteFunc(slices.Clone(have), func(q Queue) bool { return stale[q] }), share)
-	for q := range stale {
-		give = append(give, q)
+	give, take := changes(have, share)
+	if err := c.giveUp(give); err != nil {
+		c.log.Warn("client: queues were given up without their offsets", "err", err)
 	}
-	c.giveUp(give)
 	for _, q := range take {
-		s := subs[q.Topic]
-		c.take(q, s.filter, s.version, !s.known[q])
+		c.take(q, subs[q.Topic], c.young(q))
 	}
 	return settled
 }
 
+// topicItself stands for what fails for a topic and not for one queue.
+func topicItself(topic string) Queue { return Queue{Topic: topic, ID: anyQueue} }
+
+// young says whether a queue came into being while the group was there.
+func (c *PullConsumer) young(q Queue) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.known[q.Topic][q]
+}
+
+// know notes the first queues that a subscribed topic is found with: none while it
+// does not exist.
+func (c *PullConsumer) know(topic string, queues []Queue) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.subs[topic] == nil || c.known[topic] != nil {
+		return
+	}
+	c.known[topic] = make(map[Queue]bool, len(queues))
+	for _, q := range queues {
+		c.known[topic][q] = true
+	}
+}
+
 // share is the consumer's queues of a topic.
-func (c *PullConsumer) share(ctx context.Context, topic string, s *pullSubscription) ([]Queue, error) {
+func (c *PullConsumer) share(ctx context.Context, topic string) ([]Queue, error) {
 	r, err := c.link.route(ctx, topic, false, false)
 	if err != nil {
-		return nil, err
-	}
-	all, err := c.Queues(ctx, topic)
-	if err != nil {
-		return nil, err
-	}
-	slices.SortFunc(all, cmpQueues)
-	if s.known == nil {
-		s.known = make(map[Queue]bool, len(all))
-		for _, q := range all {
-			s.known[q] = true
+		if errors.Is(err, ErrNoRoute) {
+			c.know(topic, nil)
 		}
+		return nil, err
 	}
+	all := readable(r)
+	slices.SortFunc(all, cmpQueues)
+	c.know(topic, all)
 	members, err := c.link.members(ctx, r, c.group)
 	if err != nil {
 		return nil, err

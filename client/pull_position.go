@@ -15,7 +15,10 @@ type position struct {
 	next   int64 // the next pull begins here
 	at     int64 // the next Poll gives from here on
 	done   int64 // messages before it were given by a Poll before the last one
-	stored int64 // committed by this consumer; -1: nothing
+	stored int64 // committed by this consumer; -1: nothing, or nobody knows
+	sought bool  // the broker has not said yet whether it has the offset
+
+	given int64 // behind the last message that Poll gave; -1: none
 
 	era    int // of seeks: what was pulled in an earlier one is passed over
 	paused bool
@@ -23,7 +26,7 @@ type position struct {
 	bytes  int64 // of their records
 }
 
-func newPosition() *position { return &position{stored: -1} }
+func newPosition() *position { return &position{stored: -1, given: -1} }
 
 // begin says where to begin, unless a seek has done so.
 func (p *position) begin(offset int64) {
@@ -32,11 +35,23 @@ func (p *position) begin(offset int64) {
 	}
 }
 
-// seek goes on elsewhere.
-func (p *position) seek(offset int64) {
+// seek goes on elsewhere. What is sought blindly may not be in the queue.
+func (p *position) seek(offset int64, blindly bool) {
+	p.era++
+	p.reset(offset)
+	p.known, p.sought = true, blindly
+}
+
+func (p *position) reset(offset int64) {
+	p.held, p.bytes = nil, 0
+	p.next, p.at, p.done, p.given = offset, offset, offset, -1
+}
+
+// again has what is held pulled again.
+func (p *position) again() {
 	p.era++
 	p.held, p.bytes = nil, 0
-	p.known, p.next, p.at, p.done = true, offset, offset, offset
+	p.next = p.at
 }
 
 // full says whether no more is to be pulled for now.
@@ -44,10 +59,15 @@ func (p *position) full(l limits) bool {
 	return p.paused || len(p.held) >= l.messages || p.bytes >= l.bytes
 }
 
-// feed takes what a pull of an era gave; false when there was a seek meanwhile.
+// feed takes what a pull of an era gave; false when there was a seek meanwhile. A queue
+// that ends before the offset goes on where it says: what is held of it is gone.
 func (p *position) feed(era int, msgs []*message.Received, next int64) bool {
 	if era != p.era {
 		return false
+	}
+	p.sought = false
+	if next < p.next {
+		p.reset(next)
 	}
 	p.held = append(p.held, msgs...)
 	for _, m := range msgs {
@@ -71,6 +91,7 @@ func (p *position) take(limit int) []*message.Received {
 	}
 	if n > 0 {
 		p.at = got[n-1].QueueOffset + 1
+		p.given = p.at
 	}
 	p.settle()
 	return got
@@ -85,4 +106,6 @@ func (p *position) settle() {
 }
 
 // due is what a Poll before the last one has given and is not committed.
-func (p *position) due() (offset int64, ok bool) { return p.done, p.known && p.done != p.stored }
+func (p *position) due() (offset int64, ok bool) {
+	return p.done, p.known && !p.sought && p.done != p.stored
+}

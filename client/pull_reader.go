@@ -24,17 +24,18 @@ const (
 type reader struct {
 	c       *PullConsumer
 	queue   Queue
-	filter  Filter
-	version int64
 	young   bool // the queue came into being while the group was there
 	cancel  context.CancelFunc
 	ended   chan struct{}
 	room    chan struct{} // capacity 1: it may be time to pull
+	storing chan struct{} // capacity 1: full while an offset is being stored
 	from    int64         // broker id to pull from; the goroutine's own
 
 	// Guarded by c.mu:
-	pos   *position
-	abort context.CancelFunc // ends the pull under way; nil: none
+	filter  Filter
+	version int64
+	pos     *position
+	abort   context.CancelFunc // ends the pull under way; nil: none
 }
 
 // wake has the reader look at its pos again.
@@ -54,11 +55,11 @@ func (r *reader) restart() {
 }
 
 // take begins with a queue; c.turn is held.
-func (c *PullConsumer) take(q Queue, f Filter, version int64, young bool) {
+func (c *PullConsumer) take(q Queue, s *pullSubscription, young bool) {
 	ctx, cancel := context.WithCancel(c.ctx)
 	r := &reader{
-		c: c, queue: q, filter: f, version: version, young: young, cancel: cancel,
-		ended: make(chan struct{}), room: make(chan struct{}, 1), pos: newPosition(),
+		c: c, queue: q, filter: s.filter, version: s.version, young: young, cancel: cancel,
+		ended: make(chan struct{}), room: make(chan struct{}, 1), storing: make(chan struct{}, 1), pos: newPosition(),
 	}
 	c.mu.Lock()
 	c.readers[q] = r
@@ -70,32 +71,11 @@ func (c *PullConsumer) take(q Queue, f Filter, version int64, young bool) {
 	})
 }
 
-// giveUp ends with queues, and commits what is to be committed by itself; c.turn is
-// held.
-func (c *PullConsumer) giveUp(queues []Queue) {
-	due := map[Queue]int64{}
-	for _, q := range queues {
-		c.mu.Lock()
-		r := c.readers[q]
-		c.mu.Unlock()
-		r.cancel()
-		<-r.ended
-		c.mu.Lock()
-		if next, ok := r.pos.due(); ok && c.cfg.autoCommit > 0 {
-			due[q] = next
-		}
-		delete(c.readers, q)
-		c.sortQueues()
-		c.mu.Unlock()
-	}
-	if len(due) == 0 {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), farewellTimeout)
-	defer cancel()
-	if err := c.commit(ctx, due); err != nil {
-		c.log.Warn("client: queues were given up without their offsets", "err", err)
-	}
+// refilter goes on by another filter, with what was not polled; c.mu is held.
+func (r *reader) refilter(s *pullSubscription) {
+	r.filter, r.version = s.filter, s.version
+	r.pos.again()
+	r.restart()
 }
 
 // run pulls until ctx ends.
@@ -112,9 +92,9 @@ func (r *reader) run(ctx context.Context) {
 // fail tells Polls, or the log, of a failure.
 func (c *PullConsumer) fail(q Queue, err error) {
 	c.mu.Lock()
-	c.failed = err
-	if refused(err) || errors.Is(err, ErrNoRoute) {
-		c.refused = err
+	tell := refused(err) || errors.Is(err, ErrNoRoute)
+	c.failed.note(q, err, tell)
+	if tell {
 		c.told()
 	}
 	c.mu.Unlock()
@@ -126,6 +106,7 @@ func (r *reader) once(ctx context.Context) error {
 	c := r.c
 	c.mu.Lock()
 	known, full, next, era := r.pos.known, r.pos.full(c.cfg.limits()), r.pos.next, r.pos.era
+	by := pullSubscription{r.filter, r.version}
 	var one context.Context
 	if known && !full {
 		one, r.abort = c.link.held(ctx, c.hold)
@@ -143,12 +124,12 @@ func (r *reader) once(ctx context.Context) error {
 		return nil
 	}
 	began := time.Now()
-	msgs, end, err := r.pull(one, next)
+	msgs, end, err := r.pull(one, &by, next)
 	c.mu.Lock()
 	r.abort = nil
 	moved := r.pos.era != era
 	if err == nil && r.pos.feed(era, msgs, end) {
-		c.failed = nil
+		c.failed.clear(r.queue)
 		if len(msgs) > 0 {
 			c.told()
 		}
@@ -166,11 +147,14 @@ func (r *reader) once(ctx context.Context) error {
 // locate finds out where to begin.
 func (r *reader) locate(ctx context.Context) error {
 	next, ok, err := r.c.offsets.stored(ctx, r.queue)
-	if err == nil && !ok {
-		next, err = r.c.link.beginAt(ctx, r.queue, r.c.cfg.start, r.young)
-	}
 	if err != nil {
 		return err
+	}
+	if !ok {
+		if next, err = r.c.link.beginAt(ctx, r.queue, r.c.cfg.start, r.young); err != nil {
+			return err
+		}
+		r.keepBeginning(ctx, next)
 	}
 	r.c.mu.Lock()
 	defer r.c.mu.Unlock()
@@ -182,7 +166,7 @@ func (r *reader) locate(ctx context.Context) error {
 }
 
 // pull asks once, and gives messages and where the next pull begins.
-func (r *reader) pull(ctx context.Context, offset int64) ([]*message.Received, int64, error) {
+func (r *reader) pull(ctx context.Context, by *pullSubscription, offset int64) ([]*message.Received, int64, error) {
 	c, q := r.c, r.queue
 	route, err := c.link.route(ctx, q.Topic, false, false)
 	if err != nil {
@@ -195,10 +179,10 @@ func (r *reader) pull(ctx context.Context, offset int64) ([]*message.Received, i
 	h := &header.PullRequest{
 		ConsumerGroup: []byte(c.group), Topic: []byte(q.Topic), QueueID: q.ID, QueueOffset: offset, MaxMsgNums: pullAhead,
 		SysFlag: header.PullSuspend | header.PullSubscription | header.PullLite, SuspendTimeoutMillis: c.hold.Milliseconds(),
-		Subscription: []byte(r.filter.String()), ExpressionType: []byte(r.filter.expressionType()),
+		Subscription: []byte(by.filter.String()), ExpressionType: []byte(by.filter.expressionType()),
 	}
-	if r.filter.kind == sqlExpression {
-		h.SubVersion = r.version
+	if by.filter.kind == sqlExpression {
+		h.SubVersion = by.version
 	}
 	conn, err := c.link.greetedConn(ctx, addr) // tools see who pulls
 	if err != nil {
@@ -224,7 +208,7 @@ func (r *reader) pull(ctx context.Context, offset int64) ([]*message.Received, i
 	msgs := all[:0]
 	for _, m := range all {
 		m.BrokerName = q.Broker
-		if !r.filter.wants(m) {
+		if !by.filter.wants(m) {
 			continue
 		}
 		if err := Decompress(m, MaxBody); err != nil {

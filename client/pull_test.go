@@ -140,8 +140,8 @@ func TestAssignAndPoll(t *testing.T) {
 		if at, known, err := c.Position(q); at != 8 || !known || err != nil {
 			t.Errorf("at %d, %v, %v", at, known, err)
 		}
-		if _, ok, err := c.Committed(t.Context(), q); ok || err != nil {
-			t.Errorf("an offset: %v", err)
+		if at, ok, err := c.Committed(t.Context(), q); at != 5 || !ok || err != nil {
+			t.Errorf("begun at %d, %v, %v", at, ok, err)
 		}
 		if err := c.Commit(t.Context()); err != nil || a.offset("T/0") != 8 {
 			t.Errorf("committed %d, %v", a.offset("T/0"), err)
@@ -256,6 +256,7 @@ func TestSeek(t *testing.T) {
 		for _, held := range a.held {
 			held.Discard()
 		}
+		closed(t, c)
 		a.stop()
 	})
 }
@@ -313,6 +314,7 @@ func TestPauseAndPrefetch(t *testing.T) {
 		if err := c.Pause(Queue{"T", "b", 0}); !errors.Is(err, ErrNotAssigned) {
 			t.Errorf("%v", err)
 		}
+		closed(t, c)
 		a.stop()
 	})
 }

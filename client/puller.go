@@ -76,24 +76,7 @@ func (p *Puller) queues(ctx context.Context, topic string, fresh bool) ([]Queue,
 	if err != nil {
 		return nil, err
 	}
-	queues := make([]Queue, 0, len(r.ReadQueues()))
-	for _, q := range r.ReadQueues() {
-		queues = append(queues, Queue{Topic: topic, Broker: q.BrokerName, ID: q.QueueID})
-	}
-	return queues, nil
-}
-
-// addr is where to read a queue.
-func (p *Puller) addr(ctx context.Context, q Queue) (string, error) {
-	r, err := p.link.route(ctx, q.Topic, false, false)
-	if err != nil {
-		return "", err
-	}
-	addr, _, ok := r.ReadAddr(q.Broker, 0)
-	if !ok {
-		return "", fmt.Errorf("%w: %s", ErrNotReadable, q)
-	}
-	return addr, nil
+	return readable(r), nil
 }
 
 // Min is the offset of the first message of a queue.
@@ -107,7 +90,7 @@ func (p *Puller) Max(ctx context.Context, q Queue) (int64, error) {
 }
 
 func (p *Puller) offset(ctx context.Context, q Queue, ask func(ctx context.Context, c rpc.Caller, addr, topic string, queue int32) (int64, error)) (int64, error) {
-	addr, err := p.addr(ctx, q)
+	addr, err := p.link.readAddr(ctx, q)
 	if err != nil {
 		return 0, err
 	}
@@ -115,7 +98,7 @@ func (p *Puller) offset(ctx context.Context, q Queue, ask func(ctx context.Conte
 	defer cancel()
 	n, err := ask(ctx, p.link.net, addr, q.Topic, q.ID)
 	if err != nil {
-		return 0, fmt.Errorf("client: offsets of %s: %w", q, public(err))
+		return 0, fmt.Errorf("client: offsets of %s: %w", q, p.link.public(err))
 	}
 	return n, nil
 }
@@ -138,7 +121,7 @@ func (p *Puller) Pull(ctx context.Context, q Queue, offset int64, limit int, hol
 	if limit < 1 || limit > 1<<16 {
 		return nil, fmt.Errorf("client: %d messages in a pull: at least 1, at most %d", limit, 1<<16)
 	}
-	addr, err := p.addr(ctx, q)
+	addr, err := p.link.readAddr(ctx, q)
 	if err != nil {
 		return nil, err
 	}
@@ -154,10 +137,7 @@ func (p *Puller) Pull(ctx context.Context, q Queue, offset int64, limit int, hol
 	defer cancel()
 	got, err := rpc.Pull(ctx, p.link.net, addr, h)
 	if err != nil {
-		if p.link.check() != nil {
-			return nil, ErrClosed
-		}
-		return nil, fmt.Errorf("client: pulling %s: %w", q, public(err))
+		return nil, fmt.Errorf("client: pulling %s: %w", q, p.link.public(err))
 	}
 	res := &Pulled{
 		Next: got.Header.NextBeginOffset, Min: got.Header.MinOffset, Max: got.Header.MaxOffset,
