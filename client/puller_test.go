@@ -305,3 +305,41 @@ func TestTailFollows(t *testing.T) {
 		b.stop()
 	})
 }
+
+// A broker that answers at once though there is nothing is not asked all the time.
+func TestTailOfBrokerThatDoesNotHold(t *testing.T) {
+	w := newWorld(t)
+	a := w.broker("a", 10001, nil)
+	w.topic("T", 1, a)
+	p := newTestPuller(t, w)
+	ctx, cancel := context.WithTimeout(t.Context(), 250*time.Millisecond)
+	defer cancel()
+	if err := p.Tail(ctx, "T", TailOptions{Follow: true}, func(*message.Received) error { return nil }); !errors.Is(err, context.DeadlineExceeded) {
+		t.Error(err)
+	}
+	if n := len(a.got(wire.ReqPullMessage)); n > 10 {
+		t.Errorf("%d pulls in a quarter of a second", n)
+	}
+}
+
+// Close ends calls under way with an error that says so.
+func TestPullerClosedUnderCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		a := w.broker("a", 10001, mute(wire.ReqGetMinOffset))
+		w.topic("T", 1, a)
+		p, err := NewPuller(w.with()...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error)
+		time.AfterFunc(time.Second, func() { ended <- p.Close() })
+		if _, err := p.Min(t.Context(), Queue{"T", "a", 0}); !errors.Is(err, ErrClosed) || Retriable(err) {
+			t.Errorf("%v", err)
+		}
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		a.stop()
+	})
+}

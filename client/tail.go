@@ -171,6 +171,7 @@ func (p *Puller) follow(ctx context.Context, topic string, all []*cursor, fn fun
 // read shows what comes to one queue.
 func (f *follower) read(ctx context.Context, c *cursor) error {
 	for {
+		began := time.Now()
 		got, err := f.Pull(ctx, c.queue, c.next, tailPull, true)
 		switch {
 		case ctx.Err() != nil:
@@ -184,6 +185,9 @@ func (f *follower) read(ctx context.Context, c *cursor) error {
 				return nil
 			}
 			continue
+		}
+		if got.Next == c.next && time.Since(began) < quickPull {
+			wait(ctx, quickPull) // a broker that does not hold pulls
 		}
 		c.next = got.Next
 		for _, m := range got.Messages {
