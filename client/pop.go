@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -47,6 +48,8 @@ type PopConsumer struct {
 	ctx     context.Context // of pops and acks; ends with Close
 	cancel  context.CancelFunc
 	running sync.WaitGroup // pops
+	gone    chan struct{}  // closed behind Close
+	err     error          // of Close
 
 	mu      sync.Mutex
 	closed  bool
@@ -58,8 +61,7 @@ type PopConsumer struct {
 	ready   []*Popped           // received by nobody
 	waiting int                 // calls of Receive
 	news    chan struct{}       // closed when a pop has ended
-	refused error               // what a broker refused since the last Receive that told it
-	failed  error               // what failed last
+	failed  failures
 	turn    int
 }
 
@@ -78,7 +80,7 @@ func NewPopConsumer(group string, opts ...Option) (*PopConsumer, error) {
 	c := &PopConsumer{
 		group: group, orderly: cfg.consumer.orderly, from: cfg.consumer.start, hold: cfg.puller.suspend, log: cfg.log, link: newLink(&cfg.common, nil),
 		subs: map[string]*popSubscription{}, flying: map[Queue]int{}, lost: map[Queue][]string{}, resting: map[Queue]time.Time{},
-		news: make(chan struct{}),
+		news: make(chan struct{}), gone: make(chan struct{}),
 	}
 	c.link.heartbeat = c.heartbeat
 	c.ctx, c.cancel = context.WithCancel(context.Background())
@@ -109,6 +111,7 @@ func (c *PopConsumer) Unsubscribe(topic string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.subs, topic)
+	c.failed.clearTopic(topic)
 	c.link.forgetGreetings()
 }
 
@@ -131,10 +134,14 @@ func (c *PopConsumer) heartbeat() *body.HeartbeatData {
 // of brokers are logged and tried again; when ctx ends, the error matches that of
 // ctx and names the last of them. What a broker refuses is an error at once: an
 // *AnswerError; so are ErrNotSupported, ErrNoRoute, ErrNameServer and ErrClosed.
-// Calls may run at the same time.
+// Calls may run at the same time. What a pop gives behind the end of its Receive the
+// next one gets; of a consumer WithOrderly, what does not fit into it is made visible.
 func (c *PopConsumer) Receive(ctx context.Context, max int, invisible time.Duration) ([]*Popped, error) {
 	if max < 1 || invisible <= 0 {
 		return nil, fmt.Errorf("client: receiving %d messages for %v: at least 1, and above 0s", max, invisible)
+	}
+	if ctx.Err() != nil {
+		return nil, c.late(ctx)
 	}
 	invisible = (invisible + time.Millisecond - 1).Truncate(time.Millisecond)
 	c.begun(1)
@@ -178,8 +185,8 @@ func (c *PopConsumer) begun(n int) {
 func (c *PopConsumer) late(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.failed != nil {
-		return fmt.Errorf("client: nothing received: %w; a broker failed: %w", context.Cause(ctx), c.failed)
+	if err := c.failed.last(); err != nil {
+		return fmt.Errorf("client: nothing received: %w; a broker failed: %w", context.Cause(ctx), err)
 	}
 	return fmt.Errorf("client: nothing received: %w", context.Cause(ctx))
 }
@@ -194,23 +201,48 @@ func (c *PopConsumer) take(ctx context.Context, limit int, invisible time.Durati
 			c.mu.Unlock()
 			return nil, nil, ErrClosed
 		case len(c.ready) == 0:
-			news, err, c.refused = c.news, c.refused, nil
+			news, err = c.news, c.failed.tell()
 			c.mu.Unlock()
 			return nil, news, err
 		}
-		n := min(limit, len(c.ready))
-		all := append([]*Popped(nil), c.ready[:n]...)
-		c.ready = append([]*Popped(nil), c.ready[n:]...)
+		all, rest := c.pick(limit)
 		c.mu.Unlock()
+		late := map[Queue]bool{} // in order: what follows one that is too late waits for it
 		for _, p := range all {
-			if c.inTime(ctx, p, invisible) {
+			if c.orderly && late[p.from()] {
+				rest = append(rest, p)
+			} else if c.inTime(ctx, p, invisible) {
 				got = append(got, p)
+			} else {
+				late[p.from()] = true
 			}
 		}
+		c.giveBack(ctx, rest)
 		if len(got) > 0 {
 			return got, nil, nil
 		}
 	}
+}
+
+// from is the queue that a message came from.
+func (p *Popped) from() Queue {
+	return Queue{Topic: string(rune(p.handle.Kind)) + p.Topic, Broker: p.handle.Broker, ID: p.handle.Queue}
+}
+
+// pick takes messages that are ready. In order, what it leaves of their queues is rest:
+// it is not to be received before they are acked. c.mu is held.
+func (c *PopConsumer) pick(limit int) (all, rest []*Popped) {
+	n := min(limit, len(c.ready))
+	all, left := c.ready[:n:n], c.ready[n:]
+	c.ready = nil
+	for _, p := range left {
+		if c.orderly && slices.ContainsFunc(all, func(a *Popped) bool { return a.from() == p.from() }) {
+			rest = append(rest, p)
+		} else {
+			c.ready = append(c.ready, p)
+		}
+	}
+	return all, rest
 }
 
 // inTime hides a message that has waited for long, or for another time than is
@@ -232,24 +264,46 @@ func (c *PopConsumer) inTime(ctx context.Context, p *Popped, invisible time.Dura
 
 // Close ends pops under way, makes messages visible that nobody has received, tells
 // the brokers that the consumer goes, and waits. Messages that were received can't
-// be acked any more.
+// be acked any more. Called again it
+// waits for the first call.
 func (c *PopConsumer) Close() error {
 	c.mu.Lock()
 	first := !c.closed
 	c.closed = true
+	c.mu.Unlock()
+	if !first {
+		<-c.gone
+		return c.err
+	}
+	defer close(c.gone)
+	c.cancel()
+	c.running.Wait()
+	c.mu.Lock()
 	rest := c.ready
 	c.ready = nil
 	c.mu.Unlock()
-	c.cancel()
-	c.running.Wait()
-	if first && len(rest) > 0 {
-		ctx, cancel := context.WithTimeout(context.Background(), farewellTimeout)
-		for _, p := range rest {
-			if err := c.change(ctx, p, 0); err != nil {
-				c.log.Debug("client: not given back", "message", p.ID(), "err", err)
-			}
-		}
-		cancel()
+	ctx, cancel := context.WithTimeout(context.Background(), farewellTimeout)
+	c.giveBack(ctx, rest)
+	cancel()
+	c.err = c.link.close()
+	return c.err
+}
+
+// giveBack makes messages visible at once, at all brokers at the same time.
+func (c *PopConsumer) giveBack(ctx context.Context, msgs []*Popped) {
+	of := map[string][]*Popped{}
+	for _, p := range msgs {
+		of[p.handle.Broker] = append(of[p.handle.Broker], p)
 	}
-	return c.link.close()
+	var all sync.WaitGroup
+	for _, some := range of {
+		all.Go(func() {
+			for _, p := range some {
+				if err := c.change(ctx, p, 0); err != nil {
+					c.log.Debug("client: not given back", "message", p.ID(), "err", err)
+				}
+			}
+		})
+	}
+	all.Wait()
 }

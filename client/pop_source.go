@@ -207,7 +207,7 @@ func (c *PopConsumer) pop(q Queue, h *header.PopRequest, hold time.Duration) ([]
 	}
 	conn, err := c.link.greetedConn(ctx, addr)
 	if err != nil {
-		return nil, fmt.Errorf("reaching broker %s: %w", q.Broker, err)
+		return nil, fmt.Errorf("client: reaching broker %s: %w", q.Broker, public(err))
 	}
 	answer, err := rpc.Pop(ctx, connCaller{conn}, addr, h)
 	switch {
@@ -221,7 +221,7 @@ func (c *PopConsumer) pop(q Queue, h *header.PopRequest, hold time.Duration) ([]
 	return c.read(q, &answer.Header, answer.Records, time.Duration(h.InvisibleTime)*time.Millisecond)
 }
 
-// ended hands out what a pop gave.
+// ended hands out what a pop gave, and acks what the filter does not want of it.
 func (c *PopConsumer) ended(q Queue, h *header.PopRequest, f Filter, got []*Popped, err error) {
 	var unwanted []*Popped
 	for i, p := range got {
@@ -231,11 +231,16 @@ func (c *PopConsumer) ended(q Queue, h *header.PopRequest, f Filter, got []*Popp
 		}
 	}
 	got = slices.DeleteFunc(got, func(p *Popped) bool { return p == nil })
+	c.handOut(q, h, got, err)
 	if len(unwanted) > 0 {
 		if err := c.Ack(c.ctx, unwanted...); err != nil && c.ctx.Err() == nil {
 			c.log.Warn("client: messages of other tags not acked", "queue", q, "err", err)
 		}
 	}
+}
+
+// handOut notes how a pop ended and gives Receives what it brought.
+func (c *PopConsumer) handOut(q Queue, h *header.PopRequest, got []*Popped, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.flying[q]--; c.flying[q] == 0 {
@@ -245,12 +250,11 @@ func (c *PopConsumer) ended(q Queue, h *header.PopRequest, f Filter, got []*Popp
 	case c.ctx.Err() != nil: // Close
 	case err == nil:
 		delete(c.resting, q)
-		c.failed = nil
+		c.failed.clear(q)
 	default:
 		c.resting[q] = time.Now().Add(popRest)
-		c.failed = err
+		c.failed.note(q, err, refused(err))
 		if refused(err) {
-			c.refused = err
 			break
 		}
 		if h.AttemptID != "" {
@@ -284,7 +288,8 @@ func (c *PopConsumer) read(q Queue, h *header.PopResponse, records []byte, invis
 	for _, m := range all {
 		p := &Popped{Received: m, until: now.Add(invisible), asked: invisible}
 		if p.handle, err = handleOf(m, q.Broker, h, parts); err != nil {
-			return nil, fmt.Errorf("client: popping %s: message %s: %w", q, m.ID(), err)
+			c.log.Warn("client: a popped message that can't be acked is left out", "queue", q, "message", m.ID(), "err", err)
+			continue
 		}
 		if n := h.Times(p.handle.Kind, p.handle.Queue, p.handle.Offset); c.orderly && n > 0 {
 			m.ReconsumeTimes = n
@@ -299,14 +304,12 @@ func (c *PopConsumer) read(q Queue, h *header.PopResponse, records []byte, invis
 }
 
 // handleOf is the handle that the broker wrote into a message, as into those given
-// again, or one of the header and of where the message is.
+// again, or one of the header and of where the message is. A broker leaves what the
+// property holds already, be it of another pop or of the producer: that is passed over.
 func handleOf(m *message.Received, broker string, h *header.PopResponse, parts []header.PopPart) (header.PopHandle, error) {
-	if own := m.Property(message.PropertyPopCheckpoint); own != "" {
-		handle, err := header.ParsePopHandle(own)
-		if err == nil && (handle.Queue < 0 || handle.Offset < 0) {
-			err = fmt.Errorf("the handle %q does not say where the message is", own)
-		}
-		return handle, err
+	own, err := header.ParsePopHandle(m.Property(message.PropertyPopCheckpoint))
+	if err == nil && own.Broker == broker && own.Queue == m.QueueID && own.Offset == m.QueueOffset && own.PopTime == h.PopTime {
+		return own, nil
 	}
 	kind := header.PopNormal
 	if strings.HasPrefix(m.Topic, message.RetryPrefix) {
@@ -315,13 +318,21 @@ func handleOf(m *message.Received, broker string, h *header.PopResponse, parts [
 			kind = header.PopRetryV2
 		}
 	}
+	var from *header.PopPart
 	for i := range parts {
-		if p := &parts[i]; p.Kind == kind && p.Queue == m.QueueID && slices.Contains(p.Offsets, m.QueueOffset) {
-			return header.PopHandle{
-				Start: p.Start, PopTime: h.PopTime, Invisible: h.InvisibleTime, Revive: h.ReviveQID, Kind: kind,
-				Broker: broker, Queue: p.Queue, Offset: m.QueueOffset,
-			}, nil
+		p := &parts[i]
+		if p.Queue != m.QueueID || !slices.Contains(p.Offsets, m.QueueOffset) {
+			continue
+		}
+		if from == nil || p.Kind == kind { // those given again may have the topic that was asked for
+			from = p
 		}
 	}
-	return header.PopHandle{}, fmt.Errorf("%d of queue %d is not in msgOffsetInfo %q", m.QueueOffset, m.QueueID, h.MsgOffsetInfo)
+	if from == nil {
+		return header.PopHandle{}, fmt.Errorf("%d of queue %d is not in msgOffsetInfo %q", m.QueueOffset, m.QueueID, h.MsgOffsetInfo)
+	}
+	return header.PopHandle{
+		Start: from.Start, PopTime: h.PopTime, Invisible: h.InvisibleTime, Revive: h.ReviveQID, Kind: from.Kind,
+		Broker: broker, Queue: from.Queue, Offset: m.QueueOffset,
+	}, nil
 }

@@ -95,7 +95,9 @@ func TestReceiveComparesTags(t *testing.T) {
 	a.put(0, "BB", "other")
 	a.put(0, "Aa", "mine")
 	c := newTestPopper(t, w, Tags("Aa"))
-	if _, texts := received(t, c, 9); texts != "mine" || !slices.Equal(a.acks(), []string{"T 0@0"}) {
+	_, texts := received(t, c, 9)
+	c.running.Wait() // the ack comes behind what is received
+	if texts != "mine" || !slices.Equal(a.acks(), []string{"T 0@0"}) {
 		t.Errorf("received %q, acked %q", texts, a.acks())
 	}
 }
@@ -313,7 +315,7 @@ func TestPopConsumerRefuses(t *testing.T) {
 
 // What nobody can read is left to be given again.
 func TestHandleOf(t *testing.T) {
-	h := &header.PopResponse{StartOffsetInfo: "0 1 5;1 1 7", MsgOffsetInfo: "0 1 5,6;1 1 7"}
+	h := &header.PopResponse{PopTime: 2, StartOffsetInfo: "0 1 5;1 1 7", MsgOffsetInfo: "0 1 5,6;1 1 7"}
 	parts, err := h.AppendParts(nil)
 	if err != nil {
 		t.Fatal(err)
@@ -329,13 +331,19 @@ func TestHandleOf(t *testing.T) {
 		m    *message.Received
 		want string // "": refused
 	}{
-		{m("T", 6, ""), "5 0 0 0 0 b 1 6"},
-		{m("%RETRY%g_T", 7, ""), "7 0 0 0 1 b 1 7"},
-		{m("T", 0, "1 2 3 4 1 c 0 9 77"), "1 2 3 4 1 c 0 9"},
-		{m("T", 7, ""), ""},
-		{m("%RETRY%g+T", 7, ""), ""},
-		{m("T", 0, "1 2 3 4 1 c"), ""},
+		{m("T", 6, ""), "5 2 0 0 0 b 1 6"},
+		{m("%RETRY%g_T", 7, ""), "7 2 0 0 1 b 1 7"},
+		{m("T", 9, "1 2 3 4 1 b 1 9 77"), "1 2 3 4 1 b 1 9"},
+		{m("T", 7, ""), "7 2 0 0 1 b 1 7"},
+		{m("T", 8, ""), ""},
+		{m("T", 0, "1 2 3 4 1 b"), ""},
 		{m("T", 0, "x"), ""},
+		// Those of another broker, place or pop are not of this one:
+		{m("T", 6, "1 2 3 4 1 c 1 6"), "5 2 0 0 0 b 1 6"},
+		{m("T", 6, "1 2 3 4 1 b 0 6"), "5 2 0 0 0 b 1 6"},
+		{m("T", 6, "1 2 3 4 1 b 1 5"), "5 2 0 0 0 b 1 6"},
+		{m("T", 6, "1 3 3 4 1 b 1 6"), "5 2 0 0 0 b 1 6"},
+		{m("T", 6, "x"), "5 2 0 0 0 b 1 6"},
 	} {
 		got, err := handleOf(x.m, "b", h, parts)
 		if (err != nil) != (x.want == "") || err == nil && got.String() != x.want {
