@@ -35,8 +35,8 @@ func (b *Broker) Partition(ways ...Way) {
 // Heal ends Partition and Slow. What was held back arrives.
 func (b *Broker) Heal() { b.port.faults.heal() }
 
-// Slow has what clients send arrive later, by d at least and, while more arrives, 2d
-// at most. Answers take no longer. 0 ends it.
+// Slow has what clients send arrive d later, however much it is. Answers take no
+// longer. 0 ends it, and so do Heal, Stop, Kill and Crash.
 func (b *Broker) Slow(d time.Duration) {
 	b.port.faults.slow(d)
 }
@@ -83,13 +83,14 @@ func (f *faults) heal() {
 	}
 }
 
-// pass waits until something may go on its way; false: done came first.
-func (f *faults) pass(w Way, done <-chan struct{}) bool {
+// pass waits until something that came at a time may go on its way; false: done came
+// first.
+func (f *faults) pass(w Way, came time.Time, done <-chan struct{}) bool {
 	f.mu.Lock()
 	delay, hurry := f.delay, f.hurry
 	f.mu.Unlock()
 	if w == FromClients && delay > 0 {
-		t := time.NewTimer(delay)
+		t := time.NewTimer(delay - time.Since(came))
 		defer t.Stop()
 		select {
 		case <-t.C:

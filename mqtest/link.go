@@ -5,17 +5,21 @@ package mqtest
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"io"
 	"net"
 	"sync"
+	"time"
 
 	"github.com/twostage/twostage/internal/wire"
 )
 
-// linkBuffer is what a link reads at once, in bytes.
-const linkBuffer = 64 << 10
+const (
+	linkBuffer = 64 << 10 // what a link reads at once, in bytes
+	onTheWay   = 1 << 10  // reads that may be held back: then no more is read
+)
 
 // link carries bytes between a client's connection and the broker's end of it.
 type link struct {
@@ -29,7 +33,9 @@ type link struct {
 // run carries until both directions have ended.
 func (l *link) run() {
 	var in sync.WaitGroup
-	in.Go(l.requests)
+	way := make(chan sent, onTheWay)
+	in.Go(func() { l.read(way) })
+	in.Go(func() { l.requests(way) })
 	l.answers()
 	in.Wait()
 	l.end()
@@ -48,24 +54,51 @@ func (l *link) end() {
 	})
 }
 
-// requests carries what the client sends.
-func (l *link) requests() {
+// sent is what one read gave.
+type sent struct {
+	bytes []byte
+	err   error
+	came  time.Time
+}
+
+// read reads what the client sends, until there is no more.
+func (l *link) read(way chan<- sent) {
 	buf := make([]byte, linkBuffer)
 	for {
 		n, err := l.tcp.Read(buf)
-		if !l.p.faults.pass(FromClients, l.done) {
+		select {
+		case way <- sent{bytes.Clone(buf[:n]), err, time.Now()}:
+		case <-l.done:
 			return
 		}
-		if n > 0 {
-			if _, failed := l.mem.Write(buf[:n]); failed != nil {
-				return // the broker has closed its end, and answers says so
-			}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// requests carries what the client sends.
+func (l *link) requests(way <-chan sent) {
+	lost := false
+	for {
+		var s sent
+		select {
+		case s = <-way:
+		case <-l.done:
+			return
+		}
+		if !l.p.faults.pass(FromClients, s.came, l.done) {
+			return
+		}
+		if len(s.bytes) > 0 && !lost {
+			_, failed := l.mem.Write(s.bytes)
+			lost = failed != nil // the broker has closed its end, and answers says so
 		}
 		switch {
-		case errors.Is(err, io.EOF):
+		case errors.Is(s.err, io.EOF):
 			_ = l.mem.(interface{ CloseWrite() error }).CloseWrite()
 			return
-		case err != nil:
+		case s.err != nil:
 			l.end()
 			return
 		}
@@ -109,7 +142,7 @@ func (l *link) answers() {
 
 // flush writes what is gathered, once it may go.
 func (l *link) flush(w *bufio.Writer) bool {
-	if !l.p.faults.pass(ToClients, l.done) {
+	if !l.p.faults.pass(ToClients, time.Time{}, l.done) {
 		return false
 	}
 	if err := w.Flush(); err != nil {
