@@ -20,6 +20,8 @@ type commits struct {
 	driver driver.Driver
 	dsn    string
 	end    func(tx driver.Tx) error // in place of tx.Commit
+
+	executed func(query string) error // fails what has been executed, where it is not nil
 }
 
 func (c *commits) Connect(context.Context) (driver.Conn, error) {
@@ -41,6 +43,14 @@ type sqlConn interface {
 type commitConn struct {
 	sqlConn
 	of *commits
+}
+
+func (c *commitConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	res, err := c.sqlConn.ExecContext(ctx, query, args)
+	if err == nil && c.of.executed != nil {
+		err = c.of.executed(query)
+	}
+	return res, err
 }
 
 func (c *commitConn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
@@ -117,5 +127,34 @@ func TestRunCommitsAlthoughItsTimeIsOver(t *testing.T) {
 	}
 	if res, err := p.run(ctx, writes("a")); err != nil || res.Outcome != client.Commit || w.work(p) != 1 {
 		t.Errorf("%+v, %v, %d rows", res, err, w.work(p))
+	}
+}
+
+// A BEGIN that took effect although it failed, as when its ctx ends, leaves no
+// transaction on a connection that others get.
+func TestShortLeavesNoTransactionBehind(t *testing.T) {
+	w := newWorld(t)
+	other := w.process()
+	conn := &commits{driver: other.db.Driver(), dsn: "file:" + w.file + "?_pragma=busy_timeout(50)", end: driver.Tx.Commit}
+	db := sql.OpenDB(conn)
+	defer db.Close() //nolint:errcheck // the file is what counts
+	p := w.processOn(db)
+	for _, failing := range []string{"BEGIN IMMEDIATE", "COMMIT"} {
+		conn.executed = func(query string) error {
+			if query == failing {
+				return context.Canceled
+			}
+			return nil
+		}
+		if err := p.shortly(t.Context(), func(querier) error { return nil }); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: %v", failing, err)
+		}
+		conn.executed = nil
+		if _, err := p.db.ExecContext(t.Context(), "INSERT INTO work VALUES ('a')"); err != nil {
+			t.Errorf("%s: %v", failing, err)
+		}
+	}
+	if n := w.work(other); n != 2 {
+		t.Errorf("%d rows of 2 are committed", n)
 	}
 }

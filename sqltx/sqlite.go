@@ -79,10 +79,9 @@ func (sqlite) short(ctx context.Context, conn *sql.Conn, wait time.Duration, f f
 	if err := setBusyTimeout(ctx, conn, int(wait.Milliseconds())); err != nil {
 		return err
 	}
-	begun := false
 	defer func() {
 		after := context.WithoutCancel(ctx)
-		if failed != nil && begun {
+		if failed != nil { // also of BEGIN, which may have taken effect although ctx ended
 			_, err := conn.ExecContext(after, "ROLLBACK")
 			if err != nil && !idle(after, conn) {
 				discard(conn)
@@ -96,7 +95,6 @@ func (sqlite) short(ctx context.Context, conn *sql.Conn, wait time.Duration, f f
 	if _, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
-	begun = true
 	if err := f(conn); err != nil {
 		return err
 	}
