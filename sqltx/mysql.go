@@ -52,11 +52,24 @@ func (mysql) inspect(ctx context.Context, conn *sql.Conn, _ sql.IsolationLevel) 
 }
 
 func (mysql) lax(ctx context.Context, conn *sql.Conn) (string, error) {
-	var n int
-	if err := conn.QueryRowContext(ctx, "SELECT @@GLOBAL.innodb_flush_log_at_trx_commit").Scan(&n); err != nil || n == 1 {
+	var flush, binlog, sync int64
+	err := conn.QueryRowContext(ctx, "SELECT @@GLOBAL.innodb_flush_log_at_trx_commit, @@GLOBAL.log_bin, @@GLOBAL.sync_binlog").Scan(&flush, &binlog, &sync)
+	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("innodb_flush_log_at_trx_commit is %d, not 1", n), nil
+	return unsynced(flush, binlog != 0, sync), nil
+}
+
+// unsynced names what is not written to disk before a commit is answered. With a
+// binary log, recovery rolls back what is missing there.
+func unsynced(flush int64, binlog bool, sync int64) string {
+	switch {
+	case flush != 1:
+		return fmt.Sprintf("innodb_flush_log_at_trx_commit is %d, not 1", flush)
+	case binlog && sync != 1:
+		return fmt.Sprintf("sync_binlog is %d, not 1", sync)
+	}
+	return ""
 }
 
 // create: MySQL has no transactions over DDL, and serializes it by itself.

@@ -66,6 +66,24 @@ func TestOpenTellsWhatTheDatabaseMayForget(t *testing.T) {
 	}
 }
 
+// With a binary log, what is not there is rolled back after a crash.
+func TestWhatMySQLMayForget(t *testing.T) {
+	for _, c := range []struct {
+		flush  int64
+		binlog bool
+		sync   int64
+		want   string
+	}{
+		{1, false, 0, ""}, {1, true, 1, ""},
+		{1, true, 0, "sync_binlog is 0, not 1"}, {1, true, 100, "sync_binlog is 100, not 1"},
+		{2, true, 1, "innodb_flush_log_at_trx_commit is 2, not 1"}, {0, false, 0, "innodb_flush_log_at_trx_commit is 0, not 1"},
+	} {
+		if got := unsynced(c.flush, c.binlog, c.sync); got != c.want {
+			t.Errorf("%+v: %q", c, got)
+		}
+	}
+}
+
 // Who may not make tables works with those that somebody has made.
 func TestOpenWithTablesThatAreThere(t *testing.T) {
 	w := newWorld(t)
