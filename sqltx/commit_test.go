@@ -84,7 +84,7 @@ func TestRunWhoseCommitIsNotAnswered(t *testing.T) {
 		}, client.Commit, nil, client.Commit, 1},
 		"it is rolled back": {func(_ *world, _ *process, tx driver.Tx) error {
 			return errors.Join(tx.Rollback(), errLost)
-		}, client.Unknown, ErrUnsure, client.Rollback, 0},
+		}, client.Rollback, errLost, client.Rollback, 0}, // Run has refused it itself
 		"it is rolled back, and refused": {func(w *world, other *process, tx driver.Tx) error {
 			err := errors.Join(tx.Rollback(), errLost)
 			wantCheck(w.t, other, w.Half(), client.Rollback)
@@ -130,6 +130,67 @@ func TestRunCommitsAlthoughItsTimeIsOver(t *testing.T) {
 	}
 }
 
+// Where a commit is not answered, and whoever writes elsewhere keeps the refusal
+// away, nobody knows, until a check has refused.
+func TestRunWhoseCommitCannotBeRefused(t *testing.T) {
+	w := newWorld(t)
+	other := w.process()
+	writer, err := other.db.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer writer.Close() //nolint:errcheck // it goes back into the pool
+	conn := &commits{driver: other.db.Driver(), dsn: "file:" + w.file + "?_pragma=busy_timeout(2000)", end: driver.Tx.Commit}
+	db := sql.OpenDB(conn)
+	defer db.Close() //nolint:errcheck // the file is what counts
+	p := w.processOn(db)
+	conn.end = func(tx driver.Tx) error {
+		err := errors.Join(tx.Rollback(), errLost)
+		if _, err := writer.ExecContext(t.Context(), "BEGIN IMMEDIATE"); err != nil {
+			t.Error(err)
+		}
+		return err
+	}
+	res, err := p.run(t.Context(), writes("a"))
+	if !errors.Is(err, ErrUnsure) || !errors.Is(err, errLost) || res.Outcome != client.Unknown {
+		t.Errorf("%+v, %v", res, err)
+	}
+	if _, err := writer.ExecContext(t.Context(), "ROLLBACK"); err != nil {
+		t.Fatal(err)
+	}
+	other.clock = 2 * time.Minute
+	wantCheck(t, other, w.Half(), client.Rollback)
+}
+
+// Who panics after the database was told to commit says nothing of the outcome: it
+// may be committed.
+func TestRunGoesOnWithAPanicOfTheCommit(t *testing.T) {
+	w := newWorld(t)
+	other := w.process()
+	conn := &commits{driver: other.db.Driver(), dsn: "file:" + w.file + "?_pragma=busy_timeout(2000)", end: driver.Tx.Commit}
+	db := sql.OpenDB(conn)
+	defer db.Close() //nolint:errcheck // the file is what counts
+	p := w.processOn(db)
+	conn.end = func(tx driver.Tx) error {
+		if err := tx.Commit(); err != nil {
+			t.Error(err)
+		}
+		panic(errLost)
+	}
+	func() {
+		defer func() {
+			if v := recover(); v != errLost {
+				t.Errorf("the panic was %v", v)
+			}
+		}()
+		_, _ = p.run(t.Context(), writes("a"))
+	}()
+	if slices.Contains(w.Told(), "rollback") || w.work(other) != 1 {
+		t.Errorf("%d rows, told %q", w.work(other), w.Told())
+	}
+	wantCheck(t, other, w.Half(), client.Commit)
+}
+
 // A BEGIN that took effect although it failed, as when its ctx ends, leaves no
 // transaction on a connection that others get.
 func TestShortLeavesNoTransactionBehind(t *testing.T) {
@@ -156,5 +217,19 @@ func TestShortLeavesNoTransactionBehind(t *testing.T) {
 	}
 	if n := w.work(other); n != 2 {
 		t.Errorf("%d rows of 2 are committed", n)
+	}
+}
+
+// overslept is a ctx whose deadline is over, and that has not noticed yet.
+type overslept struct{ context.Context }
+
+func (overslept) Deadline() (time.Time, bool) { return time.Now(), true }
+
+func TestNothingIsCommittedAfterTheDeadline(t *testing.T) {
+	w := newWorld(t)
+	p := w.process()
+	done := work{fn: writes("a")}
+	if err := p.within(overslept{t.Context()}, &done); !errors.Is(err, context.DeadlineExceeded) || done.asked || w.work(p) != 0 {
+		t.Errorf("%v, asked %v, %d rows", err, done.asked, w.work(p))
 	}
 }

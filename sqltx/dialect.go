@@ -92,9 +92,10 @@ type grammar interface {
 	// fresh reads a number that others change, in a transaction of any level, as it is
 	// committed now, or fails.
 	fresh(ctx context.Context, q querier, table, name string) (int64, error)
-	// guarded: an error may end a transaction without the driver's noticing, so that
-	// what comes after is committed by itself.
-	guarded() bool
+	// commit and rollback end a transaction that was begun with ctx, and wait for the
+	// answer until ctx ends. What they may leave of tx ends with ctx.
+	commit(ctx context.Context, tx *sql.Tx) error
+	rollback(ctx context.Context, tx *sql.Tx) error
 	// clock is a query for the server's time in ms, "" where it is this machine's.
 	clock() string
 }

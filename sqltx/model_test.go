@@ -14,7 +14,8 @@ import (
 // time, a cleaner and a broker, explored in full. It has no clock: a check may
 // refuse, and the cleaner may raise the horizon, at any moment, which is what the
 // worst clocks could bring about. A process may die or stand still at any step, and
-// any answer may be lost.
+// any answer may be lost. A Run whose commit has no answer does what a check does
+// then, and is one of the two.
 
 // holder says whose row stands under the transaction's key.
 type holder uint8

@@ -6,7 +6,6 @@ package sqltx
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -33,7 +32,19 @@ func (mysql) insertNew(table, columns, values string) string {
 }
 
 func (mysql) placeholder(int) string { return "?" }
-func (mysql) guarded() bool          { return true }
+
+// commit is a statement: when its ctx ends, the driver closes the connection. The
+// driver's own Commit waits for an answer as long as the connection lasts. Of tx a
+// ROLLBACK is left, which database/sql sends when ctx ends, and finds nothing.
+func (mysql) commit(ctx context.Context, tx *sql.Tx) error {
+	_, err := tx.ExecContext(ctx, "COMMIT")
+	return err
+}
+
+func (mysql) rollback(ctx context.Context, tx *sql.Tx) error {
+	_, err := tx.ExecContext(ctx, "ROLLBACK")
+	return err
+}
 
 func (mysql) clock() string { return "SELECT CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)" }
 
@@ -79,7 +90,7 @@ func (mysql) create(ctx context.Context, conn *sql.Conn, statements []string) er
 
 // short takes the default level: READ COMMITTED is refused where the binary log
 // has statements. Its reads lock, and so see what is committed.
-func (mysql) short(ctx context.Context, conn *sql.Conn, wait time.Duration, f func(q querier) error) (failed error) {
+func (mysql) short(ctx context.Context, conn *sql.Conn, wait time.Duration, f func(q querier) error) error {
 	var former int64
 	if err := conn.QueryRowContext(ctx, "SELECT @@SESSION.innodb_lock_wait_timeout").Scan(&former); err != nil {
 		return err
@@ -88,31 +99,34 @@ func (mysql) short(ctx context.Context, conn *sql.Conn, wait time.Duration, f fu
 	if err := setLockWait(ctx, conn, int64(seconds)); err != nil {
 		return err
 	}
+	over := false
 	defer func() {
-		if err := setLockWait(context.WithoutCancel(ctx), conn, former); err != nil {
+		after, cancel := context.WithTimeout(context.WithoutCancel(ctx), checkSlack)
+		defer cancel()
+		if !over {
+			if _, err := conn.ExecContext(after, "ROLLBACK"); err != nil {
+				discard(conn)
+				return
+			}
+		}
+		if err := setLockWait(after, conn, former); err != nil {
 			discard(conn)
 		}
 	}()
-	tx, err := conn.BeginTx(ctx, nil)
-	if err != nil {
+	// Statements, and no sql.Tx: see commit.
+	if _, err := conn.ExecContext(ctx, "START TRANSACTION"); err != nil {
 		return err
 	}
-	if err := f(tx); err != nil {
-		return errors.Join(err, ended(tx.Rollback()))
+	if err := f(conn); err != nil {
+		return err
 	}
-	return tx.Commit()
+	_, err := conn.ExecContext(ctx, "COMMIT")
+	over = err == nil
+	return err
 }
 
 func setLockWait(ctx context.Context, conn *sql.Conn, seconds int64) error {
 	_, err := conn.ExecContext(ctx, "SET SESSION innodb_lock_wait_timeout = "+strconv.FormatInt(seconds, 10))
-	return err
-}
-
-// ended leaves out that a transaction is over already.
-func ended(err error) error {
-	if errors.Is(err, sql.ErrTxDone) {
-		return nil
-	}
 	return err
 }
 

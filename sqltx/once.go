@@ -44,14 +44,14 @@ func Once(ctx context.Context, d *DB, m *message.Received, fn func(ctx context.C
 		return errNoConsumer
 	}
 	claimed := false
-	_, err := d.within(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	err := d.within(ctx, &work{fn: fn, first: func(ctx context.Context, tx *sql.Tx) error {
 		first, err := d.Claim(ctx, tx, m)
 		if err == nil && !first {
 			return errDone
 		}
 		claimed = err == nil
 		return err
-	}, fn, nil)
+	}})
 	switch {
 	case !claimed && errors.Is(err, errDone):
 		return nil

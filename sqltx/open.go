@@ -34,13 +34,14 @@ type DB struct {
 
 // config is what options set.
 type config struct {
-	tables    string
-	limit     time.Duration
-	isolation sql.IsolationLevel
-	lockWait  time.Duration
-	retention time.Duration
-	consumer  string
-	log       *slog.Logger
+	tables     string
+	limit      time.Duration
+	isolation  sql.IsolationLevel
+	lockWait   time.Duration
+	commitWait time.Duration
+	retention  time.Duration
+	consumer   string
+	log        *slog.Logger
 }
 
 // Option changes what Open makes.
@@ -64,6 +65,10 @@ func WithIsolation(level sql.IsolationLevel) Option {
 // answers Unknown. Default 2 s; MySQL and MariaDB count whole seconds.
 func WithLockWait(d time.Duration) Option { return func(c *config) { c.lockWait = d } }
 
+// WithCommitWait bounds how long Run and Once wait for the answer to a COMMIT, or
+// a ROLLBACK, which the end of ctx does not stop. Default 30 s.
+func WithCommitWait(d time.Duration) Option { return func(c *config) { c.commitWait = d } }
+
 // WithRetention is how old markers and records of consumption are when Clean
 // deletes them. It has to be longer than a broker may ask, transactionMaxAge and
 // the time in which a discarded transaction may be resumed, and longer than a
@@ -79,9 +84,10 @@ func WithConsumer(name string) Option { return func(c *config) { c.consumer = na
 func WithLogger(l *slog.Logger) Option { return func(c *config) { c.log = l } }
 
 const (
-	standardLimit     = time.Minute
-	standardLockWait  = 2 * time.Second
-	standardRetention = 240 * time.Hour // 72 h until a discard, as long until its copy is gone, as long undecided after a resume, and a day
+	standardLimit      = time.Minute
+	standardLockWait   = 2 * time.Second
+	standardCommitWait = 30 * time.Second
+	standardRetention  = 240 * time.Hour // 72 h until a discard, as long until its copy is gone, as long undecided after a resume, and a day
 )
 
 var tablesName = regexp.MustCompile(`^([A-Za-z_][A-Za-z0-9_]{0,62}\.)?[A-Za-z_][A-Za-z0-9_]{0,39}$`)
@@ -94,6 +100,8 @@ func (c *config) check() error {
 		return fmt.Errorf("sqltx: limit %v is not above 0", c.limit)
 	case c.lockWait <= 0:
 		return fmt.Errorf("sqltx: lock wait %v is not above 0", c.lockWait)
+	case c.commitWait <= 0:
+		return fmt.Errorf("sqltx: commit wait %v is not above 0", c.commitWait)
 	case c.retention <= 0:
 		return fmt.Errorf("sqltx: retention %v is not above 0", c.retention)
 	case len(c.consumer) > maxConsumer:
@@ -118,7 +126,7 @@ func Open(ctx context.Context, db *sql.DB, d Dialect, opts ...Option) (*DB, erro
 		return nil, err
 	}
 	c := config{
-		tables: "sqltx_", limit: standardLimit, lockWait: standardLockWait, retention: standardRetention,
+		tables: "sqltx_", limit: standardLimit, lockWait: standardLockWait, commitWait: standardCommitWait, retention: standardRetention,
 		log: slog.New(slog.DiscardHandler),
 	}
 	for _, o := range opts {

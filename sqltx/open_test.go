@@ -26,6 +26,7 @@ func TestOpenRefusesBadOptions(t *testing.T) {
 		`tables "a; DROP"`:  func() (*DB, error) { return Open(t.Context(), db, SQLite, WithTables("a; DROP")) },
 		"limit 0s":          func() (*DB, error) { return Open(t.Context(), db, SQLite, WithLimit(0)) },
 		"lock wait -1s":     func() (*DB, error) { return Open(t.Context(), db, SQLite, WithLockWait(-time.Second)) },
+		"commit wait 0s":    func() (*DB, error) { return Open(t.Context(), db, SQLite, WithCommitWait(0)) },
 		"retention 0s":      func() (*DB, error) { return Open(t.Context(), db, SQLite, WithRetention(0)) },
 		"name has 200":      func() (*DB, error) { return Open(t.Context(), db, SQLite, WithConsumer(strings.Repeat("x", 200))) },
 		"Read Uncommitted":  func() (*DB, error) { return Open(t.Context(), db, SQLite, WithIsolation(sql.LevelReadUncommitted)) },

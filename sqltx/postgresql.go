@@ -30,7 +30,10 @@ func (postgresql) insertNew(table, columns, values string) string {
 }
 
 func (postgresql) placeholder(n int) string { return "$" + strconv.Itoa(n) }
-func (postgresql) guarded() bool            { return false }
+
+// The driver ends a transaction under the ctx that it was begun with.
+func (postgresql) commit(_ context.Context, tx *sql.Tx) error   { return tx.Commit() }
+func (postgresql) rollback(_ context.Context, tx *sql.Tx) error { return tx.Rollback() }
 
 func (postgresql) clock() string {
 	return "SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::BIGINT"

@@ -30,26 +30,25 @@ var (
 	// ErrRefused: a check-back has refused the transaction before it could commit.
 	// It is rolled back.
 	ErrRefused = errors.New("sqltx: the transaction was refused after its time limit")
-	// ErrUnsure: the database did not answer the commit. A check-back finds out, and
-	// the message follows the database.
+	// ErrUnsure: the database did not answer the commit, and nobody can tell now what
+	// became of it. A check-back finds out, and the message follows the database.
 	ErrUnsure = errors.New("sqltx: nobody knows yet whether the transaction is committed")
 	// ErrForgotten: what was known of a transaction or a message of that age is
 	// deleted: see WithRetention. It is rolled back.
 	ErrForgotten = errors.New("sqltx: older than what the database remembers")
 )
 
-// commitTimeout bounds a commit, which the end of the caller's ctx does not stop.
-const commitTimeout = 30 * time.Second
-
 // Run sends m in a transaction that is the database's as well: consumers see m if
 // and only if what fn wrote is committed. It sends the half message, runs fn in a
 // transaction of d, writes the transaction's marker there, commits, and ends the
-// message. p has to have been made with d.Check, or the Check of another DB on
-// the same tables.
+// message. p has to have been made with d.Check. The Check of another DB on the
+// same tables answers as another process does: it does not know that fn runs here,
+// and refuses the transaction when the time is over, although fn goes on.
 //
 // The whole has the time until ctx's deadline, without one that of WithLimit; then
 // the ctx of fn ends, and what is not committed is rolled back. No check-back
-// refuses the transaction before.
+// refuses the transaction before, as far as the clocks of the processes that answer
+// agree. The answer to a COMMIT is waited for beyond that: see WithCommitWait.
 //
 // If fn returns an error or panics, or ctx ends, both are rolled back, and Run
 // returns the error of fn, or panics with its value. fn must not end tx itself. It
@@ -95,7 +94,7 @@ func Run(ctx context.Context, d *DB, p *client.TransactionProducer, m *message.M
 	half.Properties[PropertyBegan] = strconv.FormatInt(began.UnixMilli(), 10)
 	half.Properties[PropertyDatabase] = d.identity
 
-	l := &local{d: d, began: began.UnixMilli(), fn: fn}
+	l := &local{d: d, began: began.UnixMilli(), work: work{fn: fn}}
 	res, err := p.SendInTransaction(ctx, &half, l.run)
 	switch {
 	case l.panicked:
@@ -112,7 +111,7 @@ func Run(ctx context.Context, d *DB, p *client.TransactionProducer, m *message.M
 type local struct {
 	d     *DB
 	began int64 // ms
-	fn    func(ctx context.Context, tx *sql.Tx) error
+	work
 
 	called   bool
 	err      error
@@ -120,45 +119,56 @@ type local struct {
 	value    any
 }
 
-// run is a client.Local. A panic of fn is kept, so that the broker hears of the
-// rollback before Run goes on with it.
+// run is a client.Local. A panic, of fn or of what is called besides, is kept, so
+// that the broker hears of the outcome before Run goes on with it.
 func (l *local) run(ctx context.Context, h *client.Half) (outcome client.Outcome) {
 	l.called = true
 	defer l.d.enter(h.TransactionID)()
 	defer func() {
 		if v := recover(); v != nil {
 			l.panicked, l.value, outcome = true, v, client.Rollback
+			if l.asked {
+				outcome = client.Unknown // a check finds out
+			}
 		}
 	}()
-	outcome, l.err = l.d.decide(ctx, h.TransactionID, l.began, l.fn)
+	outcome, l.err = l.decide(ctx, h.TransactionID)
 	return outcome
 }
 
 // decide runs fn and the marker in a transaction, and tells its outcome.
-func (d *DB) decide(ctx context.Context, id string, began int64, fn func(ctx context.Context, tx *sql.Tx) error) (client.Outcome, error) {
-	marking := false
-	asked, err := d.within(ctx, nil, fn, func(ctx context.Context, tx *sql.Tx) error {
+func (l *local) decide(ctx context.Context, id string) (client.Outcome, error) {
+	d, marking := l.d, false
+	l.last = func(ctx context.Context, tx *sql.Tx) error {
 		marking = true
-		return d.mark(ctx, tx, id, began, committed)
-	})
+		return d.mark(ctx, tx, id, l.began, committed)
+	}
+	err := d.within(ctx, &l.work)
 	if err == nil {
 		return client.Commit, nil
 	}
 	if !marking {
 		return client.Rollback, err
 	}
-	after, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.cfg.lockWait)
+	after, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.cfg.lockWait+checkSlack)
 	defer cancel()
-	v, findErr := d.find(after, id, began)
+	v, findErr := d.find(after, id, l.began)
 	switch {
 	case v == refused: // its row stands where the marker would
 		if errors.Is(err, ErrRefused) {
 			return client.Rollback, err
 		}
 		return client.Rollback, fmt.Errorf("%w: %w", ErrRefused, err)
-	case !asked:
+	case !l.asked:
 		return client.Rollback, err
-	case v == committed:
+	case v == absent && findErr == nil:
+		// The database has refused to commit, or may still do it. A refusal that is
+		// committed is the proof, as it is for a check.
+		if v, findErr = d.refuse(after, id, l.began); v == refused {
+			return client.Rollback, err
+		}
+	}
+	if v == committed {
 		d.log.Warn("sqltx: a commit went wrong, but is in the database", "transaction", id, "err", err)
 		return client.Commit, nil
 	}
@@ -191,59 +201,4 @@ func affected(res sql.Result, err error) (int64, error) {
 		return 0, err
 	}
 	return res.RowsAffected()
-}
-
-// within runs first, fn and last in one transaction and commits it. first and last
-// may be nil. asked says that the database was told to commit: then an error does
-// not say that it has not.
-func (d *DB) within(ctx context.Context, first, fn, last func(ctx context.Context, tx *sql.Tx) error) (asked bool, err error) {
-	// The end of ctx rolls back, but must not break off a commit.
-	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	defer cancel()
-	stop := context.AfterFunc(ctx, cancel)
-	defer stop()
-	defer func() {
-		if cause := context.Cause(ctx); err != nil && !asked && cause != nil && !errors.Is(err, cause) {
-			err = fmt.Errorf("%w: %w", cause, err)
-		}
-	}()
-	tx, err := d.db.BeginTx(own, &sql.TxOptions{Isolation: d.cfg.isolation})
-	if err != nil {
-		return false, fmt.Errorf("sqltx: beginning a transaction: %w", err)
-	}
-	defer tx.Rollback() //nolint:errcheck // after a commit there is nothing to roll back; also when fn panics
-	if d.g.guarded() {
-		if _, err := tx.ExecContext(ctx, "SAVEPOINT sqltx"); err != nil {
-			return false, fmt.Errorf("sqltx: beginning a transaction: %w", err)
-		}
-	}
-	if first != nil {
-		if err := first(ctx, tx); err != nil {
-			return false, err
-		}
-	}
-	if err := fn(ctx, tx); err != nil {
-		return false, err
-	}
-	if d.g.guarded() {
-		// The savepoint is gone if the transaction is: writing on would commit each
-		// statement by itself.
-		if _, err := tx.ExecContext(ctx, "RELEASE SAVEPOINT sqltx"); err != nil {
-			return false, fmt.Errorf("sqltx: the transaction has ended inside the function: %w", err)
-		}
-	}
-	if last != nil {
-		if err := last(ctx, tx); err != nil {
-			return false, err
-		}
-	}
-	if !stop() {
-		return false, fmt.Errorf("sqltx: %w", context.Cause(ctx))
-	}
-	timer := time.AfterFunc(commitTimeout, cancel)
-	defer timer.Stop()
-	if err := tx.Commit(); err != nil {
-		return true, fmt.Errorf("sqltx: committing: %w", err)
-	}
-	return true, nil
 }

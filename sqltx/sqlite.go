@@ -29,8 +29,11 @@ func (sqlite) insertNew(table, columns, values string) string {
 }
 
 func (sqlite) placeholder(int) string { return "?" }
-func (sqlite) guarded() bool          { return true }
 func (sqlite) clock() string          { return "" }
+
+// The driver ends a transaction under the ctx that it was begun with.
+func (sqlite) commit(_ context.Context, tx *sql.Tx) error   { return tx.Commit() }
+func (sqlite) rollback(_ context.Context, tx *sql.Tx) error { return tx.Rollback() }
 
 func (sqlite) inspect(ctx context.Context, conn *sql.Conn, level sql.IsolationLevel) error {
 	switch level {

@@ -238,10 +238,10 @@ func belowTheHorizon(t *testing.T, c *cell) {
 }
 
 // A commit whose answer is lost may have been one or not: the marker knows, and
-// until it has been read the outcome is Unknown.
+// where there is none Run writes a refusal, like a check.
 func commitAnswerLost(t *testing.T, c *cell) {
 	c.join(t)
-	returns(t, start(t, c.plan), map[point]string{commitBefore: unsure, commitAfter: committed}[c.At])
+	returns(t, start(t, c.plan), map[point]string{commitBefore: lost, commitAfter: committed}[c.At])
 	c.half(t, map[point]body.TransactionState{commitBefore: body.RolledBack, commitAfter: body.Committed}[c.At])
 	c.balanced(t, c.At == commitAfter)
 }

@@ -274,6 +274,7 @@ const (
 	refused   = "refused"
 	tooLate   = "too late"
 	unsure    = "unsure"
+	lost      = "lost" // the connection to the database, and with it the transaction
 )
 
 func result(err error) string {
@@ -286,6 +287,8 @@ func result(err error) string {
 		return unsure
 	case errors.Is(err, context.DeadlineExceeded):
 		return tooLate
+	case errors.Is(err, driver.ErrBadConn):
+		return lost
 	}
 	return err.Error()
 }

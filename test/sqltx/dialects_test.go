@@ -69,27 +69,37 @@ func TestOnceAtEachLevel(t *testing.T) {
 	})
 }
 
-// What ends a MariaDB transaction without the driver's noticing must not leave a
-// marker, which would be committed by itself.
+// What ends a transaction without the driver's noticing must not leave a marker,
+// which would be committed by itself, nor have the message committed.
 func TestATransactionThatEndsInside(t *testing.T) {
 	onEachKind(t, func(t *testing.T, s server) {
-		if s.dialect != sqltx.MySQL {
-			return
-		}
 		w := newShop(t, s)
 		if w == nil {
 			return
 		}
-		for name, fn := range map[string]func(ctx context.Context, tx *sql.Tx) error{
-			"DDL": func(ctx context.Context, tx *sql.Tx) error {
-				_, err := tx.ExecContext(ctx, "CREATE TABLE other (id INTEGER)")
+		executes := func(query string) func(ctx context.Context, tx *sql.Tx) error {
+			return func(ctx context.Context, tx *sql.Tx) error {
+				_, err := tx.ExecContext(ctx, query)
 				return err
-			},
-			"a deadlock": func(ctx context.Context, tx *sql.Tx) error {
+			}
+		}
+		all := map[string]func(ctx context.Context, tx *sql.Tx) error{"a rollback": executes("ROLLBACK"), "a commit": executes("COMMIT")}
+		switch s.dialect {
+		case sqltx.MySQL:
+			all["DDL"] = executes("CREATE TABLE other (id INTEGER)")
+			all["a deadlock"] = func(ctx context.Context, tx *sql.Tx) error {
 				w.deadlock(ctx, tx)
 				return nil
-			},
-		} {
+			}
+		case sqltx.PostgreSQL:
+			all["an error that it ignores"] = func(ctx context.Context, tx *sql.Tx) error {
+				if err := executes("SELECT 1 / 0")(ctx, tx); err == nil {
+					t.Error("no error")
+				}
+				return nil
+			}
+		}
+		for name, fn := range all {
 			res, err := w.run(fn)
 			if err == nil || !strings.Contains(err.Error(), "ended inside") || res.Outcome != client.Rollback || w.number("SELECT COUNT(*) FROM sqltx_marker") != 0 {
 				t.Errorf("%s: %+v, %v", name, res, err)
