@@ -42,7 +42,8 @@
 //
 // DB.mu is held for bookkeeping only. In the database, rows are locked in the
 // order of the application's own, then the marker or the record of consumption
-// (Once and Claim take that first), then a row of the state table.
+// (Once takes that first), then a row of the state table, right before the COMMIT.
+// Claim takes its two when it is called.
 //
 // # What it refuses
 //

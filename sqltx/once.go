@@ -44,14 +44,19 @@ func Once(ctx context.Context, d *DB, m *message.Received, fn func(ctx context.C
 		return errNoConsumer
 	}
 	claimed := false
-	err := d.within(ctx, &work{fn: fn, first: func(ctx context.Context, tx *sql.Tx) error {
-		first, err := d.Claim(ctx, tx, m)
-		if err == nil && !first {
-			return errDone
-		}
-		claimed = err == nil
-		return err
-	}})
+	err := d.within(ctx, &work{
+		first: func(ctx context.Context, tx *sql.Tx) error {
+			first, err := d.record(ctx, tx, m)
+			if err == nil && !first {
+				return errDone
+			}
+			claimed = err == nil
+			return err
+		},
+		fn: fn,
+		// Not before: the horizon may be locked from then on, and Clean waits.
+		last: func(ctx context.Context, tx *sql.Tx) error { return d.remembered(ctx, tx, m) },
+	})
 	switch {
 	case !claimed && errors.Is(err, errDone):
 		return nil
@@ -65,6 +70,8 @@ func Once(ctx context.Context, d *DB, m *message.Received, fn func(ctx context.C
 // so. It is what Once consists of, for those that have a transaction already, such
 // as the function of a Run: if Claim returns false, the work is done and tx has to
 // be rolled back. It waits for other transactions that claim the same message.
+// Where the horizon is read under a lock (see docs/sqltx.md), Clean waits from then
+// on for the end of tx, so that Claim is best called late.
 //
 // An error that matches ErrForgotten says that m is so old that nobody knows. d
 // needs WithConsumer.
@@ -75,29 +82,46 @@ func (d *DB) Claim(ctx context.Context, tx *sql.Tx, m *message.Received) (first 
 	if d.cfg.consumer == "" {
 		return false, errNoConsumer
 	}
-	id := identity(m)
-	now := d.now()
-	born := m.BornTime
-	if born.IsZero() {
-		born = now
+	if first, err = d.record(ctx, tx, m); err != nil || !first {
+		return false, err
 	}
-	// No row that is deleted stands for a message that was born after the horizon.
-	seen := max(now.UnixMilli(), born.UnixMilli())
-	n, err := affected(tx.ExecContext(ctx, d.stmt.insertConsumed, d.consumer(), word(id), seen))
-	if err != nil {
-		return false, fmt.Errorf("sqltx: recording message %s: %w", id, err)
-	}
-	if n == 0 {
-		return false, nil
-	}
-	horizon, err := d.g.fresh(ctx, tx, d.stmt.state, consumedHorizon)
-	if err != nil {
-		return false, fmt.Errorf("sqltx: the horizon: %w", err)
-	}
-	if born.UnixMilli() < horizon {
-		return false, fmt.Errorf("%w: message %s was born at %v, records before %v are gone", ErrForgotten, id, born.UTC(), time.UnixMilli(horizon).UTC())
+	if err := d.remembered(ctx, tx, m); err != nil {
+		return false, err
 	}
 	return true, nil
+}
+
+// record writes the record of consumption, and tells whether there was none.
+func (d *DB) record(ctx context.Context, tx *sql.Tx, m *message.Received) (first bool, err error) {
+	// No row that is deleted stands for a message that was born after the horizon.
+	now := d.now()
+	seen := max(now.UnixMilli(), bornAt(m, now).UnixMilli())
+	n, err := affected(tx.ExecContext(ctx, d.stmt.insertConsumed, d.consumer(), word(identity(m)), seen))
+	if err != nil {
+		return false, fmt.Errorf("sqltx: recording message %s: %w", identity(m), err)
+	}
+	return n > 0, nil
+}
+
+// remembered fails where a record of m may have been deleted. It comes after record,
+// so that a deletion that made room for it is seen.
+func (d *DB) remembered(ctx context.Context, tx *sql.Tx, m *message.Received) error {
+	horizon, err := d.g.fresh(ctx, tx, d.stmt.state, consumedHorizon)
+	if err != nil {
+		return fmt.Errorf("sqltx: the horizon: %w", err)
+	}
+	if born := bornAt(m, d.now()); born.UnixMilli() < horizon {
+		return fmt.Errorf("%w: message %s was born at %v, records before %v are gone", ErrForgotten, identity(m), born.UTC(), time.UnixMilli(horizon).UTC())
+	}
+	return nil
+}
+
+// bornAt is when m was born, now where it does not say.
+func bornAt(m *message.Received, now time.Time) time.Time {
+	if m.BornTime.IsZero() {
+		return now
+	}
+	return m.BornTime
 }
 
 // consumed tells whether m is known to be consumed.
