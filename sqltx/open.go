@@ -30,6 +30,8 @@ type DB struct {
 
 	mu      sync.Mutex
 	running map[string]int // transactions whose function runs in this process, by id
+
+	long sync.Once // for what is logged of a limit above longLimit
 }
 
 // config is what options set.

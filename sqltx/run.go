@@ -38,6 +38,10 @@ var (
 	ErrForgotten = errors.New("sqltx: older than what the database remembers")
 )
 
+// longLimit is 15 checks of a broker of Apache RocketMQ, every 30 s: it counts them
+// while the time limit runs, although it does not ask.
+const longLimit = 15 * 30 * time.Second
+
 // Run sends m in a transaction that is the database's as well: consumers see m if
 // and only if what fn wrote is committed. It sends the half message, runs fn in a
 // transaction of d, writes the transaction's marker there, commits, and ends the
@@ -81,6 +85,11 @@ func Run(ctx context.Context, d *DB, p *client.TransactionProducer, m *message.M
 	}
 	if limit >= d.cfg.retention {
 		return nil, fmt.Errorf("sqltx: the time limit %v is not below the retention %v: shorten the deadline or see WithRetention", limit, d.cfg.retention)
+	}
+	if limit > longLimit {
+		d.long.Do(func() {
+			d.log.Warn("sqltx: a time limit so long may be over only after a broker has given the transaction up: Apache RocketMQ does after transactionCheckMax intervals", "limit", limit)
+		})
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()

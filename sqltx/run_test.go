@@ -4,10 +4,13 @@
 package sqltx
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
+	"log/slog"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -59,6 +62,23 @@ func TestRunTellsItsTimeLimit(t *testing.T) {
 		}
 		if got := w.Half().Property(message.PropertyCheckImmunityInSeconds); got != c.immunity || left <= 0 || left > c.at {
 			t.Errorf("immunity %q s, %v left; want %q and below %v", got, left, c.immunity, c.at)
+		}
+	}
+}
+
+// A limit that a broker may not wait for is logged, once.
+func TestRunTellsThatItsTimeLimitIsLong(t *testing.T) {
+	w := newWorld(t)
+	for limit, want := range map[time.Duration]int{longLimit: 0, longLimit + time.Second: 1} {
+		var log bytes.Buffer
+		p := w.process(WithLimit(limit), WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+		for range 2 {
+			if _, err := p.run(t.Context(), writes("a")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := strings.Count(log.String(), "a time limit so long"); got != want {
+			t.Errorf("%v: logged %d times: %s", limit, got, log.String())
 		}
 	}
 }
