@@ -73,11 +73,11 @@ func Once(ctx context.Context, d *DB, m *message.Received, fn func(ctx context.C
 // Where the horizon is read under a lock (see docs/sqltx.md), Clean waits from then
 // on for the end of tx, so that Claim is best called late.
 //
-// An error that matches ErrForgotten says that m is so old that nobody knows. d
-// needs WithConsumer.
-//
 // Roll tx back after an error of the database, also one of another statement: MySQL
 // and SQLite may have ended tx at it, and then commit what Claim writes by itself.
+//
+// An error that matches ErrForgotten says that m is so old that nobody knows. d
+// needs WithConsumer.
 func (d *DB) Claim(ctx context.Context, tx *sql.Tx, m *message.Received) (first bool, err error) {
 	if d.cfg.consumer == "" {
 		return false, errNoConsumer
