@@ -74,7 +74,7 @@ func (d *delivery) launch(err error) {
 			}
 			last = d.queue.Broker
 		}
-		if err := p.aim(a.ctx, d, a.try > 0, last); err != nil {
+		if err := p.aim(a.ctx, d, last); err != nil {
 			d.end(errors.Join(append(a.errs, err)...))
 			return
 		}

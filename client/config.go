@@ -9,11 +9,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
 	"strings"
-	"sync/atomic"
 	"time"
 )
 
@@ -24,6 +24,10 @@ const (
 	reunionPeriod   = time.Second      // between looks for brokers that are back
 	routeAge        = 30 * time.Second // a route is looked up again when it is older
 	standInAge      = time.Second      // as routeAge, for the route of a topic that does not exist yet
+	lookUpRest      = 5 * time.Second  // a known route is not looked up so soon after that failed
+	forgetAge       = 5 * time.Minute  // a route that was not used for so long is forgotten
+	newerWait       = time.Second / 2  // who knows a route that does not do waits so long for a newer one
+	greetWait       = time.Second / 2  // a request waits so long for more than one broker to know the client
 	farewellTimeout = time.Second      // for telling brokers that a client goes
 )
 
@@ -77,9 +81,6 @@ func (c Credentials) GoString() string { return c.String() }
 // in. It does not fail.
 func (c Credentials) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 
-// instances counts the clients of this process, for their ids.
-var instances atomic.Uint64
-
 // complete checks the configuration and fills in what was left out.
 func (c *common) complete() error {
 	var err error
@@ -96,7 +97,8 @@ func (c *common) complete() error {
 		return fmt.Errorf("client: timeout %v is not above 0", c.timeout)
 	}
 	if c.instance == "" {
-		c.instance = fmt.Sprintf("%d#%d", os.Getpid(), instances.Add(1))
+		// Address and process id may be those of others too: of containers.
+		c.instance = fmt.Sprintf("%d#%d", os.Getpid(), rand.Uint64())
 	}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)

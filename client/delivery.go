@@ -31,6 +31,7 @@ type delivery struct {
 	props, ids []byte // memory
 
 	begin  time.Time // of the attempt: set by prepare and aim, and by who waits after them
+	asks   bool      // for a reply
 	read   func(*wire.Command) error
 	req    wire.Request
 	header header.SendRequest
@@ -53,7 +54,7 @@ func (d *delivery) release() {
 		d.props = nil
 	}
 	d.names, d.broker, d.props, d.ids = d.names[:0], d.broker[:0], d.props[:0], d.ids[:0]
-	d.id, d.req.Body, d.result = "", nil, nil
+	d.id, d.req.Body, d.result, d.asks = "", nil, nil, false
 	if d.of.ctx != nil {
 		d.of = async{answered: d.of.answered}
 	}

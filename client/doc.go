@@ -16,11 +16,15 @@
 //
 // # What it does by itself
 //
-// Routes are looked up on first use and again after 30 s or when a broker fails.
+// Routes are looked up on first use and again after 30 s or when a broker fails. A
+// call waits for that only while no route is known, or, after a broker failed, for
+// half a second: a route that is known does for as long as no name server gives
+// another. A producer forgets it 5 minutes after it sent to the topic.
+//
 // Every 30 s a producer tells the brokers of its topics that it is there
-// (heartbeat); a transactional one also before its first half message on a
-// connection, for the broker asks it over that connection for the outcome of
-// transactions that it has heard nothing about.
+// (heartbeat); a transactional one, which forgets none, also before its first half
+// message on a connection, for the broker asks it over that connection for the
+// outcome of transactions that it has heard nothing about.
 //
 // A push consumer shares the queues of its topics with the other members of its
 // group, anew every 20 s and whenever a broker says that the group has changed;
@@ -61,7 +65,7 @@
 //
 // # Locks
 //
-// link.mu, TransactionProducer.mu and those of a producer's parts (nameServers, faults,
+// Known routes are read without a lock. link.mu, TransactionProducer.mu and those of a producer's parts (nameServers, faults,
 // requests, underWay) are held for bookkeeping only, no other lock
 // is taken under them. PushConsumer.turn is the outermost lock of a push consumer,
 // for one rebalance or reset at a time; PushConsumer.mu, assigned.mu, window.mu,

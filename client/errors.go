@@ -18,7 +18,7 @@ import (
 // Errors. Match them with errors.Is; they come wrapped with the cause. Whether it
 // may help to do the same again, [Retriable] says.
 var (
-	// ErrNameServer: no name server answers.
+	// ErrNameServer: no name server answers, and what it was to be asked for is not known.
 	ErrNameServer = errors.New("client: no name server answers")
 	// ErrNoRoute: the topic does not exist, and will not come into being by
 	// sending to it.

@@ -102,7 +102,7 @@ func TestSendGivenUpIsNotTheBrokersFault(t *testing.T) {
 				a := w.broker("a", 10001, mute(wire.ReqSendMessageV2))
 				w.topic("T", 1, a)
 				p := newTestProducer(t, w, WithTimeout(time.Minute))
-				if _, err := p.link.route(t.Context(), "T", false, true); err != nil {
+				if _, err := p.link.route(t.Context(), "T", true); err != nil {
 					t.Fatal(err)
 				}
 				ctx, cancel := context.WithTimeout(t.Context(), tt.timeout)

@@ -5,6 +5,9 @@ package client
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"sync"
 	"time"
 
 	"github.com/twostage/twostage/internal/remoting"
@@ -111,6 +114,109 @@ func (l *link) known(addr string) (*remoting.Conn, bool) {
 	default:
 		return conn, true
 	}
+}
+
+// greeting is a heartbeat that makes the client known to a broker.
+type greeting struct {
+	began time.Time
+	done  chan struct{} // closed when err is set
+	err   error
+}
+
+// meet makes the client known to brokers, all at once. It returns when they have
+// answered, or, once one of them knows the client, when the others were asked for
+// wait: greeting those goes on behind the call. That fails only when it does for all
+// of them.
+func (l *link) meet(ctx context.Context, addrs []string, wait time.Duration) error {
+	var last time.Time // when a greeting began
+	var errs []error
+	known, left := false, 0
+	answers := make(chan error, len(addrs))
+	waiting, stop := context.WithCancel(ctx)
+	var all sync.WaitGroup
+	defer all.Wait()
+	defer stop()
+	for _, addr := range addrs {
+		if l.knownAt(addr) {
+			known = true
+			continue
+		}
+		g := l.greetSoon(addr)
+		if g.began.After(last) {
+			last = g.began
+		}
+		left++
+		all.Go(func() {
+			select {
+			case <-g.done:
+				answers <- g.err
+			case <-waiting.Done():
+			}
+		})
+	}
+	if left == 0 {
+		return nil
+	}
+	patience := time.NewTimer(time.Until(last.Add(wait)))
+	defer patience.Stop()
+	for late := false; left > 0 && !(late && known); {
+		select {
+		case err := <-answers:
+			left--
+			if known = known || err == nil; err != nil {
+				errs = append(errs, err)
+			}
+		case <-patience.C:
+			late = true
+		case <-ctx.Done():
+			left = 0
+			errs = append(errs, fmt.Errorf("client: waiting for heartbeats to be answered: %w", ended(ctx)))
+		}
+	}
+	switch {
+	case known:
+		return nil
+	case l.check() != nil:
+		return ErrClosed
+	}
+	return errors.Join(errs...)
+}
+
+// greetSoon greets a broker that does not know the client behind the call, once at a
+// time.
+func (l *link) greetSoon(addr string) *greeting {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if g := l.greetings[addr]; g != nil {
+		return g
+	}
+	g := &greeting{began: time.Now(), done: make(chan struct{})}
+	run := func(ctx context.Context) {
+		ctx, cancel := l.request(ctx)
+		defer cancel()
+		if _, err := l.greetedConn(ctx, addr); err != nil {
+			g.err = fmt.Errorf("client: heartbeat to %s: %w", addr, public(err))
+		}
+		l.mu.Lock()
+		delete(l.greetings, addr)
+		l.mu.Unlock()
+		close(g.done)
+	}
+	if l.run(run) {
+		l.greetings[addr] = g
+	} else {
+		g.err = ErrClosed
+		close(g.done)
+	}
+	return g
+}
+
+// knownAt reports whether a broker knows the client, and nothing new is to be said.
+func (l *link) knownAt(addr string) bool {
+	_, ok := l.known(addr)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return ok && !l.stale[addr]
 }
 
 // greetedConn is the connection to a broker that knows the client on it. The

@@ -36,6 +36,14 @@ type nameServers struct {
 	at    time.Time
 }
 
+// String is them as they were given.
+func (n *nameServers) String() string {
+	if n.fixed == nil {
+		return "the name servers of " + net.JoinHostPort(n.host, n.port)
+	}
+	return "name servers " + strings.Join(n.fixed, ", ")
+}
+
 // newNameServers checks what the options or else the environment say.
 func newNameServers(fixed []string, dns string, lookUp func(ctx context.Context, host string) ([]string, error)) (*nameServers, error) {
 	switch {

@@ -95,6 +95,7 @@ func TestNameServersOfAName(t *testing.T) {
 			t.Errorf("%v, %d look-ups", err, asked())
 		}
 		time.Sleep(resolveAge)
+		synctest.Wait()
 		answer(errors.New("no resolver"))
 		if err := send("U"); !errors.Is(err, ErrNoRoute) || asked() < 4 {
 			t.Errorf("with those known before: %v, %d look-ups", err, asked())

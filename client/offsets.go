@@ -72,7 +72,7 @@ func (o *brokerOffsets) flush() error { return nil }
 // readAddr is where to read a queue and its offsets: the master of its broker, or a
 // slave while there is none.
 func (l *link) readAddr(ctx context.Context, q Queue) (string, error) {
-	r, err := l.route(ctx, q.Topic, false, false)
+	r, err := l.route(ctx, q.Topic, false)
 	if err != nil {
 		return "", err
 	}
@@ -104,7 +104,7 @@ func (l *link) public(err error) error {
 // master is the address of the master of a queue's broker, which locks and messages
 // that are given back go to.
 func (l *link) master(ctx context.Context, q Queue) (string, error) {
-	r, err := l.route(ctx, q.Topic, false, false)
+	r, err := l.route(ctx, q.Topic, false)
 	if err != nil {
 		return "", err
 	}

@@ -32,8 +32,8 @@ func (p *Producer) sendOneway(ctx context.Context, d *delivery) error {
 	p.link.begin()
 	var errs []error
 	last := ""
-	for try := range p.cfg.attempts {
-		if err := p.aim(ctx, d, try > 0, last); err != nil {
+	for range p.cfg.attempts {
+		if err := p.aim(ctx, d, last); err != nil {
 			return errors.Join(append(errs, err)...)
 		}
 		one, cancel := p.link.request(ctx)

@@ -98,8 +98,9 @@ func WithNameServerDNS(hostPort string) Option {
 	return Option{"WithNameServerDNS", anyClient, func(c *config) { c.nameDNS = hostPort }}
 }
 
-// WithInstance tells this client from others of the process, in its client id.
-// Default: the process id and a number.
+// WithInstance tells this client from all others of this machine's address, in its
+// client id: brokers take clients of one id for one. Default: the process id and a
+// random number.
 func WithInstance(name string) Option {
 	return Option{"WithInstance", anyClient, func(c *config) { c.instance = name }}
 }

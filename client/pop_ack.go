@@ -117,11 +117,13 @@ func (c *PopConsumer) batch(broker string, msgs []*Popped) *body.BatchAckRequest
 // persist calls fn with the address of a broker's master until it answers, a few
 // times.
 func (c *PopConsumer) persist(ctx context.Context, q Queue, fn func(ctx context.Context, addr string) error) (err error) {
+	var began time.Time // the try that failed
 	for try := range ackTries {
 		if try > 0 && !wait(ctx, time.Duration(try)*100*time.Millisecond) {
 			return err
 		}
-		r, rerr := c.link.route(ctx, q.Topic, try > 0, false)
+		r, rerr := c.link.routeSince(ctx, q.Topic, began, false)
+		began = time.Now()
 		if rerr != nil {
 			return errors.Join(err, rerr)
 		}
@@ -155,7 +157,7 @@ func (c *PopConsumer) ChangeInvisible(ctx context.Context, p *Popped, d time.Dur
 }
 
 func (c *PopConsumer) change(ctx context.Context, p *Popped, d time.Duration) error {
-	r, err := c.link.route(ctx, p.Topic, false, false)
+	r, err := c.link.route(ctx, p.Topic, false)
 	if err != nil {
 		return err
 	}

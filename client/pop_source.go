@@ -118,7 +118,7 @@ func (c *PopConsumer) sources(ctx context.Context) (all []Queue, err error) {
 // share is where to pop a topic: what a broker assigns to this consumer, where that
 // is by pops; else each broker with all its queues.
 func (c *PopConsumer) share(ctx context.Context, topic string, before []Queue) ([]Queue, error) {
-	r, err := c.link.route(ctx, topic, false, false)
+	r, err := c.link.routeSince(ctx, topic, time.Now().Add(-routeAge), false)
 	if err != nil {
 		return nil, err
 	}
@@ -197,7 +197,7 @@ func (c *PopConsumer) start(q Queue, w *popWish, hold time.Duration) {
 func (c *PopConsumer) pop(q Queue, h *header.PopRequest, hold time.Duration) ([]*Popped, error) {
 	ctx, cancel := c.link.held(c.ctx, hold)
 	defer cancel()
-	r, err := c.link.route(ctx, q.Topic, false, false)
+	r, err := c.link.route(ctx, q.Topic, false)
 	if err != nil {
 		return nil, err
 	}

@@ -8,10 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"os"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/twostage/twostage/internal/remoting"
@@ -30,7 +28,6 @@ type Producer struct {
 	log        *slog.Logger
 	link       *link
 	ids        *message.IDGenerator
-	turn       atomic.Uint64 // round robin over queues
 	faults     faults
 	compressor *compressor
 	underWay   underWay // sends of SendAsync
@@ -46,7 +43,12 @@ func NewProducer(group string, opts ...Option) (*Producer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newProducer(group, cfg, nil)
+	p, err := newProducer(group, cfg, nil)
+	if err != nil {
+		return nil, err
+	}
+	p.link.forget = true
+	return p, nil
 }
 
 // newProducer makes a producer that serves requests of brokers by routes, beside
@@ -79,7 +81,6 @@ func newProducer(group string, cfg *config, routes func(code int32) (remoting.Ro
 	p.link.heartbeat = func() *body.HeartbeatData {
 		return &body.HeartbeatData{ClientID: p.link.id, ProducerDataSet: []body.ProducerData{{GroupName: group}}}
 	}
-	p.turn.Store(uint64(rand.Uint32())) // producers begin with different queues
 	return p, nil
 }
 
@@ -122,7 +123,7 @@ func (p *Producer) send(ctx context.Context, d *delivery) (*SendResult, error) {
 	var errs []error
 	last := ""
 	for try := range p.cfg.attempts {
-		if err := p.aim(ctx, d, try > 0, last); err != nil {
+		if err := p.aim(ctx, d, last); err != nil {
 			return nil, errors.Join(append(errs, err)...)
 		}
 		err := d.try(ctx, p.link.net)
@@ -166,7 +167,7 @@ func (p *Producer) sendTo(ctx context.Context, m *message.Message, choose func(r
 	}
 	defer d.release()
 	p.link.begin()
-	r, err := p.link.route(ctx, m.Topic, false, true)
+	r, err := p.link.route(ctx, m.Topic, true)
 	if err != nil {
 		return nil, err
 	}

@@ -169,6 +169,10 @@ func TestSendToTopicThatIsNotThere(t *testing.T) {
 		b := w.broker("b", 10002, nil)
 		w.topic("New", 1, b) // as it came out
 		time.Sleep(standInAge)
+		if _, err := p.Send(t.Context(), m); err != nil { // has it looked up
+			t.Error(err)
+		}
+		synctest.Wait()
 		if sent, err := p.Send(t.Context(), m); err != nil || sent.Queue.Broker != "b" {
 			t.Errorf("%+v, %v", sent, err)
 		}
@@ -280,10 +284,11 @@ func TestRouteIsRefreshedAndKept(t *testing.T) {
 			t.Errorf("sent to %s with a fresh route", got)
 		}
 		time.Sleep(routeAge)
+		send() // has it looked up
+		synctest.Wait()
 		if got := send(); got != "b" {
 			t.Errorf("sent to %s with an old route", got)
 		}
-		synctest.Wait()
 		if n := w.asked(); n < 2 || n > 3 { // the heartbeats may have asked in the same moment
 			t.Errorf("%d look-ups", n)
 		}

@@ -97,7 +97,7 @@ func (c *PullConsumer) ClientID() string { return c.link.id }
 
 // Queues are the queues of a topic that can be read, sorted by broker and id.
 func (c *PullConsumer) Queues(ctx context.Context, topic string) ([]Queue, error) {
-	r, err := c.link.route(ctx, topic, false, false)
+	r, err := c.link.routeSince(ctx, topic, time.Now().Add(-routeAge), false)
 	if err != nil {
 		return nil, err
 	}

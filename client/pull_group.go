@@ -162,7 +162,7 @@ func (c *PullConsumer) know(topic string, queues []Queue) {
 
 // share is the consumer's queues of a topic.
 func (c *PullConsumer) share(ctx context.Context, topic string) ([]Queue, error) {
-	r, err := c.link.route(ctx, topic, false, false)
+	r, err := c.link.routeSince(ctx, topic, time.Now().Add(-routeAge), false)
 	if err != nil {
 		if errors.Is(err, ErrNoRoute) {
 			c.know(topic, nil)

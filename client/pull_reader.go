@@ -168,7 +168,7 @@ func (r *reader) locate(ctx context.Context) error {
 // pull asks once, and gives messages and where the next pull begins.
 func (r *reader) pull(ctx context.Context, by *pullSubscription, offset int64) ([]*message.Received, int64, error) {
 	c, q := r.c, r.queue
-	route, err := c.link.route(ctx, q.Topic, false, false)
+	route, err := c.link.route(ctx, q.Topic, false)
 	if err != nil {
 		return nil, 0, err
 	}

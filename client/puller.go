@@ -60,7 +60,9 @@ func NewPuller(opts ...Option) (*Puller, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Puller{cfg: cfg.puller, log: cfg.log, link: newLink(&cfg.common, nil)}, nil
+	p := &Puller{cfg: cfg.puller, log: cfg.log, link: newLink(&cfg.common, nil)}
+	p.link.forget = true
+	return p, nil
 }
 
 // Close ends the puller. Calls under way fail.
@@ -68,11 +70,12 @@ func (p *Puller) Close() error { return p.link.close() }
 
 // Queues are the queues of a topic that can be read, sorted by broker and id.
 func (p *Puller) Queues(ctx context.Context, topic string) ([]Queue, error) {
-	return p.queues(ctx, topic, false)
+	return p.queues(ctx, topic, routeAge)
 }
 
-func (p *Puller) queues(ctx context.Context, topic string, fresh bool) ([]Queue, error) {
-	r, err := p.link.route(ctx, topic, fresh, false)
+// queues are those of a route that is at most so old.
+func (p *Puller) queues(ctx context.Context, topic string, age time.Duration) ([]Queue, error) {
+	r, err := p.link.routeSince(ctx, topic, time.Now().Add(-age), false)
 	if err != nil {
 		return nil, err
 	}

@@ -231,7 +231,7 @@ func (c *PushConsumer) Start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	settled := c.rebalance(ctx, false)
+	settled := c.rebalance(ctx, routeAge)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.state == consumerClosed || c.steering == nil {
@@ -245,7 +245,7 @@ func (c *PushConsumer) Start(ctx context.Context) error {
 // what it needs to consume.
 func (c *PushConsumer) join(ctx context.Context) error {
 	for _, s := range c.subscriptions() {
-		_, err := c.link.route(ctx, s.topic, false, false)
+		_, err := c.link.route(ctx, s.topic, false)
 		switch {
 		case errors.Is(err, ErrNoRoute) && !s.retry:
 			c.log.Warn("client: the topic does not exist yet", "topic", s.topic)

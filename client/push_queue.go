@@ -193,7 +193,7 @@ type pulled struct {
 // pull asks a broker for what comes at the end of the window, and stores the
 // group's offset with it.
 func (c *PushConsumer) pull(ctx context.Context, a *assigned, w *window, from int64) (got pulled, suggested int64, err error) {
-	r, err := c.link.route(ctx, a.queue.Topic, false, false)
+	r, err := c.link.route(ctx, a.queue.Topic, false)
 	if err != nil {
 		return got, 0, err
 	}

@@ -63,18 +63,19 @@ func (c *PushConsumer) steer(ctx context.Context, settled bool) error {
 			t.Stop()
 			return ctx.Err()
 		case <-t.C:
-			settled = c.rebalance(ctx, true)
+			settled = c.rebalance(ctx, 0)
 		case <-c.kick:
 			t.Stop()
-			settled = c.rebalance(ctx, false)
+			settled = c.rebalance(ctx, routeAge)
 		}
 	}
 }
 
 // rebalance works out the consumer's share, gives up what is not in it, and then
-// takes what is. Of a topic whose share cannot be told everything stays. It reports
-// whether the consumer has what it should.
-func (c *PushConsumer) rebalance(ctx context.Context, fresh bool) (settled bool) {
+// takes what is. Of a topic whose share cannot be told everything stays. Routes are at
+// most so old, if a name server answers. It reports whether the consumer has what it
+// should.
+func (c *PushConsumer) rebalance(ctx context.Context, age time.Duration) (settled bool) {
 	c.turn.Lock()
 	defer c.turn.Unlock()
 	settled = true
@@ -83,7 +84,7 @@ func (c *PushConsumer) rebalance(ctx context.Context, fresh bool) (settled bool)
 	subs := map[string]*subscription{}
 	for _, s := range c.subscriptions() {
 		subs[s.topic] = s
-		queues, err := c.share(ctx, s, fresh)
+		queues, err := c.share(ctx, s, age)
 		if err != nil {
 			if !s.retry || !errors.Is(err, ErrNoRoute) {
 				c.log.Warn("client: share of a topic not known", "topic", s.topic, "err", err)
@@ -131,9 +132,9 @@ func (c *PushConsumer) left(ctx context.Context, a *assigned) bool {
 	return false
 }
 
-// share gives the consumer's queues of a topic.
-func (c *PushConsumer) share(ctx context.Context, s *subscription, fresh bool) ([]Queue, error) {
-	r, err := c.link.route(ctx, s.topic, fresh, false)
+// share gives the consumer's queues of a topic by a route that is at most so old.
+func (c *PushConsumer) share(ctx context.Context, s *subscription, age time.Duration) ([]Queue, error) {
+	r, err := c.link.routeSince(ctx, s.topic, time.Now().Add(-age), false)
 	if err != nil {
 		if errors.Is(err, ErrNoRoute) && s.known == nil {
 			s.known = map[Queue]bool{} // whatever queues it gets are young

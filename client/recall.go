@@ -23,7 +23,7 @@ func (p *Producer) Recall(ctx context.Context, handle string) (id string, err er
 		return "", err
 	}
 	p.link.begin()
-	r, err := p.link.route(ctx, h.Topic, false, false)
+	r, err := p.link.route(ctx, h.Topic, false)
 	if err != nil {
 		return "", err
 	}

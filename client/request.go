@@ -7,7 +7,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"net/netip"
 	"strconv"
@@ -63,7 +62,8 @@ func (r *requests) take(id string) chan *message.Received {
 // until ctx ends; a ctx without deadline is given the timeout of WithTimeout. An
 // error that matches ErrNoReply says that the message was sent, but no reply came in
 // time; others are those of Send. Replies reach this producer only: it is known to
-// brokers by its heartbeat, which goes ahead of the request where that is needed.
+// brokers by its heartbeat, which goes ahead of the request where that is needed. A
+// broker that does not answer the heartbeat gets the request only when no other does.
 func (p *Producer) Request(ctx context.Context, m *message.Message) (*message.Received, error) {
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
@@ -86,9 +86,10 @@ func (p *Producer) Request(ctx context.Context, m *message.Message) (*message.Re
 	})
 	reply := p.requests.add(id)
 	defer p.requests.take(id)
-	if _, err := p.Send(ctx, asking); err != nil {
+	if err := p.sendAsking(ctx, asking); err != nil {
 		return nil, err
 	}
+	p.link.use(m.Topic, until) // so long are heartbeats to go out, which the reply comes by
 	select {
 	case got := <-reply:
 		if err := Decompress(got, MaxBody); err != nil {
@@ -102,39 +103,40 @@ func (p *Producer) Request(ctx context.Context, m *message.Message) (*message.Re
 	}
 }
 
+// sendAsking is Send, to a broker that knows the producer where there is one.
+func (p *Producer) sendAsking(ctx context.Context, m *message.Message) error {
+	m, done := p.traced(ctx, m)
+	d, err := p.prepare(m)
+	var res *SendResult
+	if err == nil {
+		d.asks = true
+		res, err = p.send(ctx, d)
+		d.release()
+	}
+	if done != nil {
+		done(res, err)
+	}
+	return err
+}
+
 // introduce sees that the brokers of a topic, to any of which a reply may go, know
 // the producer. That fails only when it does for all of them.
 func (p *Producer) introduce(ctx context.Context, topic string) error {
 	p.link.begin()
-	r, err := p.link.route(ctx, topic, false, true)
+	r, err := p.link.route(ctx, topic, true)
 	if err != nil {
 		return err
 	}
-	var errs []error
-	known := false
+	var addrs []string
 	for _, b := range r.Brokers() {
-		addr, ok := b.Addr(0)
-		if !ok {
-			continue
+		if addr, ok := b.Addr(0); ok {
+			addrs = append(addrs, addr)
 		}
-		one, cancel := p.link.request(ctx)
-		_, err := p.link.greetedConn(one, addr)
-		cancel()
-		if err != nil {
-			errs = append(errs, fmt.Errorf("heartbeat to broker %s: %w", b.Name, public(err)))
-			continue
-		}
-		known = true
 	}
-	switch {
-	case known:
-		return nil
-	case p.link.check() != nil:
-		return ErrClosed
-	case len(errs) == 0:
+	if len(addrs) == 0 {
 		return fmt.Errorf("%w: %q", ErrNotWritable, topic)
 	}
-	return errors.Join(errs...)
+	return p.link.meet(ctx, addrs, greetWait)
 }
 
 // replied takes a reply, which a broker pushes.
@@ -192,7 +194,7 @@ func (p *Producer) Reply(ctx context.Context, request *message.Received, body []
 	}
 	defer d.release()
 	d.req.Code = wire.ReqSendReplyMessageV2
-	if r, err := p.link.route(ctx, m.Topic, false, false); err == nil {
+	if r, err := p.link.route(ctx, m.Topic, false); err == nil {
 		if q, addr, ok := sameBroker(r, request.BrokerName); ok { // which the requester is known to
 			d.to(q, addr)
 			d.begin = time.Now()

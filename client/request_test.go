@@ -144,3 +144,33 @@ func TestRequestNeedsOneBroker(t *testing.T) {
 		}
 	})
 }
+
+// A broker that hangs, whichever of a topic's it is, does not keep requests from going
+// by way of another, and no heartbeat to it is left behind.
+func TestRequestWhileABrokerHangs(t *testing.T) {
+	for _, hung := range []int{0, 1} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			brokers := []*broker{w.broker("a", 10001, nil), w.broker("b", 10002, nil)}
+			w.topic("T", 4, brokers...)
+			var begin time.Time
+			good := brokers[1-hung]
+			good.answer = func(r *remoting.Request) bool {
+				if took := time.Since(begin); r.Code == wire.ReqSendMessageV2 && took > greetWait {
+					t.Errorf("the request went out after %v", took)
+				}
+				return false
+			}
+			p := newTestProducer(t, w, w.hanging(brokers[hung].addr), WithLatencyFault(false))
+			for i := range 8 {
+				begin = time.Now()
+				if _, err := p.Request(t.Context(), message.New("T", []byte("?"))); !errors.Is(err, ErrNoReply) {
+					t.Error(err)
+				}
+				if n := len(good.got(wire.ReqSendMessageV2)); n != i+1 {
+					t.Errorf("%d of %d requests went out", n, i+1)
+				}
+			}
+		})
+	}
+}

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/twostage/twostage/internal/remoting"
-	"github.com/twostage/twostage/internal/route"
 	"github.com/twostage/twostage/internal/wire"
 	"github.com/twostage/twostage/internal/wire/body"
 )
@@ -95,20 +94,27 @@ func (c connCaller) Exchange(ctx context.Context, _ string, req *wire.Request, d
 }
 
 // aim directs d to the next queue of its topic: best of a broker that is not to be
-// avoided and is not last, which failed just now.
-func (p *Producer) aim(ctx context.Context, d *delivery, fresh bool, last string) error {
-	var r *route.Snapshot
-	if !fresh {
-		r = p.link.recent(d.topic, d.begin)
+// avoided and is not last, which failed just now. Then it waits a while for a route
+// that is younger than that attempt.
+func (p *Producer) aim(ctx context.Context, d *delivery, last string) error {
+	var k *known
+	var failed time.Time
+	if last == "" {
+		k = p.link.recent(d.topic, d.begin)
+	} else {
+		failed = d.begin
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, newerWait)
+		defer cancel()
 	}
-	if r == nil {
+	if k == nil {
 		var err error
-		if r, err = p.link.route(ctx, d.topic, fresh, true); err != nil {
+		if k, err = p.link.find(ctx, d.topic, failed, true); err != nil {
 			return err
 		}
 		d.begin = time.Now() // that may have taken long
 	}
-	q, addr, err := p.choose(r, last, d.begin)
+	q, addr, err := p.choose(k, d, last)
 	if err != nil {
 		return err
 	}
@@ -117,21 +123,24 @@ func (p *Producer) aim(ctx context.Context, d *delivery, fresh bool, last string
 }
 
 // choose takes the next queue, see aim.
-func (p *Producer) choose(r *route.Snapshot, last string, now time.Time) (q body.MessageQueue, addr string, err error) {
-	queues := r.WriteQueues()
-	first := p.turn.Add(1)
-	const worst = 3
+func (p *Producer) choose(k *known, d *delivery, last string) (q body.MessageQueue, addr string, err error) {
+	queues := k.route.WriteQueues()
+	first := k.of.turn.Add(1)
+	const worst = 4
 	best := worst
 	for i := range queues {
 		candidate := queues[(first+uint64(i))%uint64(len(queues))]
-		at, ok := r.MasterAddr(candidate.BrokerName)
+		at, ok := k.route.MasterAddr(candidate.BrokerName)
 		if !ok {
 			continue
 		}
 		rank := 0
-		if candidate.BrokerName == last {
+		switch {
+		case candidate.BrokerName == last:
+			rank = 3
+		case d.asks && !p.link.knownAt(at):
 			rank = 2
-		} else if p.faults.avoided(candidate.BrokerName, now) {
+		case p.faults.avoided(candidate.BrokerName, d.begin):
 			rank = 1
 		}
 		if rank < best {
@@ -142,7 +151,7 @@ func (p *Producer) choose(r *route.Snapshot, last string, now time.Time) (q body
 		}
 	}
 	if best == worst {
-		return q, "", fmt.Errorf("%w: %q", ErrNotWritable, r.Topic())
+		return q, "", fmt.Errorf("%w: %q", ErrNotWritable, d.topic)
 	}
 	return q, addr, nil
 }

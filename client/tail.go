@@ -41,7 +41,7 @@ type TailOptions struct {
 // With Follow it goes on through failures of brokers, and finds new queues
 // within 30 s. It returns the error of fn, or with Follow that of ctx.
 func (p *Puller) Tail(ctx context.Context, topic string, o TailOptions, fn func(*message.Received) error) error {
-	queues, err := p.queues(ctx, topic, true)
+	queues, err := p.queues(ctx, topic, 0)
 	if err != nil {
 		return err
 	}
@@ -213,7 +213,7 @@ func (f *follower) discover(ctx context.Context, topic string, all []*cursor) er
 		known[c.queue] = true
 	}
 	for wait(ctx, routeAge) {
-		queues, err := f.queues(ctx, topic, true)
+		queues, err := f.queues(ctx, topic, 0)
 		if err != nil && ctx.Err() == nil {
 			f.log.Warn("client: queues not looked up", "topic", topic, "err", err)
 		}

@@ -112,30 +112,12 @@ func NewTransactionProducer(group string, check Checker, opts ...Option) (*Trans
 // heartbeats, within 30 s of their being there.
 func (p *TransactionProducer) Start(ctx context.Context, topics ...string) error {
 	for _, topic := range topics {
-		if _, err := p.link.route(ctx, topic, false, true); err != nil {
+		if _, err := p.link.route(ctx, topic, true); err != nil {
 			return err
 		}
 	}
 	p.link.begin()
-	masters := p.link.masters()
-	errs := make([]error, len(masters))
-	var all sync.WaitGroup
-	for i, addr := range masters {
-		all.Go(func() { errs[i] = p.link.beatTo(ctx, addr) })
-	}
-	all.Wait()
-	failed := 0
-	for i, addr := range masters {
-		if errs[i] != nil {
-			failed++
-			errs[i] = fmt.Errorf("client: heartbeat to %s: %w", addr, public(errs[i]))
-			p.log.Warn("client: heartbeat failed", "broker", addr, "err", errs[i])
-		}
-	}
-	if failed < len(masters) {
-		return nil
-	}
-	return errors.Join(errs...)
+	return p.link.meet(ctx, p.link.masters(), p.link.cfg.timeout)
 }
 
 // Close is Producer.Close, after the answers to check-backs that run. Checker
@@ -215,7 +197,7 @@ func (p *TransactionProducer) tryHalves(ctx context.Context, d *delivery) (*Send
 	var errs []error
 	last := ""
 	for try := range p.cfg.attempts {
-		if err := p.aim(ctx, d, try > 0, last); err != nil {
+		if err := p.aim(ctx, d, last); err != nil {
 			return nil, errors.Join(append(errs, err)...)
 		}
 		begun, err := p.tryHalf(ctx, d)
@@ -251,10 +233,8 @@ func (p *TransactionProducer) tryHalf(ctx context.Context, d *delivery) (begun b
 
 // knownMaster is the address of a queue's broker by the route that is known.
 func (l *link) knownMaster(q Queue) (addr string, ok bool) {
-	l.mu.Lock()
-	k, ok := l.routes[q.Topic]
-	l.mu.Unlock()
-	if !ok {
+	k := l.have(q.Topic, true)
+	if k == nil {
 		return "", false
 	}
 	return k.route.MasterAddr(q.Broker)

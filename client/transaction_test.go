@@ -6,6 +6,7 @@ package client
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -304,4 +305,29 @@ func TestHeartbeatOnNewConnection(t *testing.T) {
 	if len(beats) != 2 || len(halves) != 3 || beats[0].conn != halves[1].conn || beats[1].conn != halves[2].conn || beats[0].conn == beats[1].conn {
 		t.Errorf("%d heartbeats for %d half messages over two connections", len(beats), len(halves))
 	}
+}
+
+// Start tells all brokers that it reaches, and fails when it reaches none.
+func TestTransactionProducerStartsWithSomeBrokers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		a, b := w.broker("a", 10001, nil), w.broker("b", 10002, nil)
+		w.topic("T", 1, a, b)
+		w.topic("U", 1, a)
+		start := func(topic string) error {
+			p, err := NewTransactionProducer("g", func(context.Context, *message.Received) Outcome { return Unknown },
+				w.with(w.hanging(a.addr))...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			closing(t, p)
+			return p.Start(t.Context(), topic)
+		}
+		if err := start("T"); err != nil || len(b.got(wire.ReqHeartBeat)) != 1 {
+			t.Errorf("%v, %d heartbeats", err, len(b.got(wire.ReqHeartBeat)))
+		}
+		if err := start("U"); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), a.addr) {
+			t.Errorf("without a broker: %v", err)
+		}
+	})
 }

@@ -6,6 +6,7 @@ package client
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"sync"
@@ -93,6 +94,17 @@ func (w *world) topic(name string, queues int32, brokers ...*broker) {
 // with are the options of a client of this world, before others.
 func (w *world) with(opts ...Option) []Option {
 	return append([]Option{WithNameServers(nameServer), WithDialer(w.net.Dial)}, opts...)
+}
+
+// hanging dials, but for an address that never answers.
+func (w *world) hanging(addr string) Option {
+	return WithDialer(func(ctx context.Context, to string) (net.Conn, error) {
+		if to == addr {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		return w.net.Dial(ctx, to)
+	})
 }
 
 // asked is how many routes were looked up.
