@@ -167,8 +167,8 @@ func (w *worker) late(second int64) (j job, at, n int) {
 	return j, at, n
 }
 
-// run works until there is nothing left. A handler that ends its goroutine gets the
-// worker a new one.
+// run works until there is nothing left. A handler that ends its goroutine has failed,
+// and gets the worker a new one.
 func (w *worker) run() {
 	over := false
 	defer func() {
@@ -176,6 +176,10 @@ func (w *worker) run() {
 			w.cancel(nil)
 			return
 		}
+		w.mu.Lock()
+		j, at, n := w.job, w.at, w.n
+		w.mu.Unlock()
+		w.settle(j, at, n, errExited)
 		w.c.running.Go(w.run)
 	}()
 	for {
@@ -195,18 +199,18 @@ func (w *worker) run() {
 // consumeBatch consumes what it can claim of a batch.
 func (w *worker) consumeBatch(j job) {
 	begun, n := time.Now(), 0
-	defer func() { j.queue.sub.figures.consumes(n, time.Since(begun)) }()
 	for !w.c.paused.Load() && !w.c.closing.Load() {
 		at, msgs := j.claim(j.queue.sub.most)
 		if msgs == nil {
-			return
+			break
 		}
 		if j.unclaimed() > 0 {
 			w.d.help()
 		}
-		n += len(msgs)
 		w.consume(j, at, msgs)
+		n += len(msgs)
 	}
+	j.queue.sub.figures.consumes(n, time.Since(begun))
 }
 
 // consumeAgain consumes a message that its broker did not take back.
@@ -216,21 +220,18 @@ func (w *worker) consumeAgain(r returned) {
 		return
 	}
 	begun := time.Now()
-	defer func() { r.queue.sub.figures.consumes(1, time.Since(begun)) }()
 	w.consume(r.job, r.at, []*message.Received{r.message})
+	r.queue.sub.figures.consumes(1, time.Since(begun))
 }
 
-// consume calls the handler and does what it says, or, when the handler ends its
-// goroutine, what it says of an error.
+// consume calls the handler and does what it says.
 func (w *worker) consume(j job, at int, msgs []*message.Received) {
 	n := len(msgs)
 	w.mu.Lock()
 	w.job, w.at, w.n, w.since = j, at, n, w.d.tick.Load()
 	ctx := w.ctx
 	w.mu.Unlock()
-	err := errExited
-	defer func() { w.settle(j, at, n, err) }()
-	err = w.c.handle(ctx, j.queue.sub, msgs)
+	w.settle(j, at, n, w.c.handle(ctx, j.queue.sub, msgs))
 }
 
 // settle does what a handler's error says.
