@@ -68,7 +68,8 @@
 // Known routes are read without a lock. link.mu, TransactionProducer.mu and those of a producer's parts (nameServers, faults,
 // requests, underWay) are held for bookkeeping only, no other lock
 // is taken under them. PushConsumer.turn is the outermost lock of a push consumer,
-// for one rebalance or reset at a time; PushConsumer.mu, assigned.mu, window.mu,
+// for one rebalance or reset at a time, and assigned.storing the next, for one commit
+// of a queue at a time; PushConsumer.mu, assigned.mu, window.mu,
 // dispatcher.mu and worker.mu are for bookkeeping, and of them only window.mu is
 // taken under another (assigned.mu). Handlers run under none. PullConsumer.turn is the
 // outermost lock of a pull consumer, for one change of its queues at a time;

@@ -76,7 +76,9 @@ type Start struct {
 var (
 	// StartLatest begins behind the messages that are there when a consumer of the
 	// group begins for the first time. Brokers of 4.9 begin with the first message
-	// of a queue that is young.
+	// of a queue that is young. Queues that the topic did not have then, or whose
+	// broker had not registered, are young to a push or pull consumer: it begins with
+	// their first message.
 	StartLatest = Start{where: body.ConsumeFromLastOffset}
 	// StartEarliest begins with the first message there is.
 	StartEarliest = Start{where: body.ConsumeFromFirstOffset}
@@ -98,7 +100,8 @@ func WithOrderly() Option {
 // WithBroadcast gives every member of the group all messages. Offsets are kept in
 // the file offsets.json in a directory of dir with the group's name, which belongs
 // to this member alone; with an empty dir they are kept nowhere, and each start is
-// one for the first time. A message that fails is not delivered again.
+// one for the first time. A message that fails is not delivered again; with
+// WithOrderly it is tried again, until WithMaxAttempts, and then left out.
 func WithBroadcast(dir string) Option {
 	return Option{"WithBroadcast", pushConsumers, func(c *config) { c.consumer.broadcast, c.consumer.offsetDir = true, dir }}
 }
@@ -128,7 +131,8 @@ func WithStart(s Start) Option {
 	return Option{"WithStart", anyConsumer, func(c *config) { c.consumer.start = s }}
 }
 
-// WithAllocation says how the group shares queues out. Default Averagely.
+// WithAllocation says how the group shares queues out. Default Averagely. A panic of s
+// ends the process.
 func WithAllocation(s Strategy) Option {
 	return Option{"WithAllocation", pushConsumers | pullConsumers, func(c *config) { c.consumer.allocation = s }}
 }

@@ -122,6 +122,7 @@ func (c *PushConsumer) ClientID() string { return c.link.id }
 
 // Subscribe has h consume the messages of a topic that f wants. It may be called
 // before and after Start; again for the same topic, it replaces filter and handler.
+// Who keeps a message keeps the memory of all that its pull brought: keep copies.
 func (c *PushConsumer) Subscribe(topic string, f Filter, h Handler) error {
 	if h == nil {
 		return fmt.Errorf("client: the handler of topic %q is nil", topic)

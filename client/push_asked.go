@@ -22,12 +22,13 @@ import (
 // routes serves what brokers ask of a push consumer.
 func (c *PushConsumer) routes() func(code int32) (remoting.Route, bool) {
 	lane := remoting.NewLane("asked", 2, 64)
+	handlers := remoting.NewLane("consume directly", 2, 64) // may take as long as handlers do
 	all := map[int32]remoting.Route{
 		wire.ReqNotifyConsumerIDsChanged:    {Handler: c.groupChanged},
 		wire.ReqResetConsumerClientOffset:   {Handler: c.reset, Lane: lane},
 		wire.ReqGetConsumerStatusFromClient: {Handler: c.status, Lane: lane},
 		wire.ReqGetConsumerRunningInfo:      {Handler: c.info, Lane: lane},
-		wire.ReqConsumeMessageDirectly:      {Handler: c.consumeDirectly, Lane: lane},
+		wire.ReqConsumeMessageDirectly:      {Handler: c.consumeDirectly, Lane: handlers},
 	}
 	return func(code int32) (remoting.Route, bool) {
 		r, ok := all[code]

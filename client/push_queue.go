@@ -31,6 +31,7 @@ type assigned struct {
 	gone  chan struct{} // closed when the queue is given up
 
 	leaving atomic.Bool
+	storing sync.Mutex // one commit at a time: none overtakes that of a restart
 
 	mu        sync.Mutex
 	window    *window
@@ -64,6 +65,17 @@ func (a *assigned) restart(next int64) {
 	if a.abort != nil {
 		a.abort()
 	}
+}
+
+// pulling notes how a pull for a window is ended; false when the queue goes on elsewhere.
+func (a *assigned) pulling(w *window, abort context.CancelFunc) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.window != w {
+		return false
+	}
+	a.abort = abort
+	return true
 }
 
 // keep takes a queue, from an offset on.
@@ -203,9 +215,9 @@ func (c *PushConsumer) pull(ctx context.Context, a *assigned, w *window, from in
 	}
 	ctx, cancel := c.link.held(ctx, pullSuspend)
 	defer cancel()
-	a.mu.Lock()
-	a.abort = cancel
-	a.mu.Unlock()
+	if !a.pulling(w, cancel) {
+		return got, 0, context.Canceled // pulls look at the window first
+	}
 	conn, err := c.link.greetedConn(ctx, addr)
 	if err != nil {
 		return got, 0, err
@@ -298,6 +310,8 @@ func (c *PushConsumer) commitNow(a *assigned) {
 // commit stores the offset of a queue if it has changed, and the queue may not be
 // another member's by now.
 func (c *PushConsumer) commit(ctx context.Context, a *assigned, sure bool) error {
+	a.storing.Lock()
+	defer a.storing.Unlock()
 	a.mu.Lock()
 	w, told := a.window, a.committed
 	a.mu.Unlock()

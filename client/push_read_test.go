@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/twostage/twostage/internal/wire"
 )
 
 // damage changes a byte of a record.
@@ -65,4 +67,47 @@ func TestMessagesBeforeWhatIsNoRecord(t *testing.T) {
 		eventually(t, "the rest", func() bool { return len(all.list()) == 10 })
 		closePush(t, c)
 	})
+}
+
+// A pull that is about to begin when its queue goes on elsewhere is not sent: it would
+// store how far the group was before.
+func TestNoPullForAnEarlierWindow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		b, _ := w.groupBroker("a", 10001)
+		w.topic("T", 1, b)
+		b.number("T", 0, 5)
+		c := newPush(t, w)
+		startPush(t, c, "T", (&took{}).handler)
+		c.Pause()
+		time.Sleep(time.Second)
+		a := c.assignments()[0]
+		before := a.current()
+		a.restart(2)
+		pulls := len(b.got(wire.ReqPullMessage))
+		if _, _, err := c.pull(t.Context(), a, before, 0); err == nil {
+			t.Error("pulled")
+		}
+		if n := len(b.got(wire.ReqPullMessage)); n != pulls {
+			t.Errorf("%d pulls were sent", n-pulls)
+		}
+		closePush(t, c)
+	})
+}
+
+// Messages that are consumed directly, which may take long, hold up nothing else that
+// brokers ask.
+func TestConsumingDirectlyHasItsOwnLane(t *testing.T) {
+	c, err := NewPushConsumer("g", WithNameServers(nameServer))
+	if err != nil {
+		t.Fatal(err)
+	}
+	closing(t, c)
+	routes := c.routes()
+	direct, _ := routes(wire.ReqConsumeMessageDirectly)
+	for _, code := range []int32{wire.ReqResetConsumerClientOffset, wire.ReqGetConsumerStatusFromClient, wire.ReqGetConsumerRunningInfo} {
+		if r, ok := routes(code); !ok || r.Lane == direct.Lane {
+			t.Errorf("code %d: known %v, in the lane of handlers", code, ok)
+		}
+	}
 }

@@ -87,10 +87,13 @@ func (d *dispatcher) wakeAll() {
 
 // help wakes a worker, unless one is waking up already.
 func (d *dispatcher) help() {
-	if d.idle.Load() > 0 && d.waking.CompareAndSwap(false, true) {
-		d.mu.Lock()
+	if d.idle.Load() == 0 || d.waking.Load() {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.idle.Load() > 0 && d.waking.CompareAndSwap(false, true) { // nobody begins to wait, or stops, meanwhile
 		d.more.Signal()
-		d.mu.Unlock()
 	}
 }
 
