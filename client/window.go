@@ -18,7 +18,7 @@ const shut = math.MaxInt32
 // them one after the other and finish them in any order, without a lock.
 type batch struct {
 	window  *window
-	msgs    []*message.Received // one that was handed out is its handler's: entries say what it was
+	msgs    []*message.Received // one that was handed out is its handler's: entries say what it was; nil when all are finished
 	entries []entry             // of msgs
 	records []byte              // of msgs, as they came; bodies of msgs may be parts of it
 	end     int64               // where the next pull began
@@ -43,7 +43,7 @@ type entry struct {
 func (b *batch) claim(limit int) (from int, msgs []*message.Received) {
 	for {
 		at := b.claimed.Load()
-		n := min(int32(len(b.msgs))-at, int32(limit))
+		n := min(int32(len(b.entries))-at, int32(limit))
 		if n <= 0 {
 			return 0, nil
 		}
@@ -62,7 +62,7 @@ func (b *batch) unclaim(from, to int) {
 }
 
 // unclaimed is how many messages nobody has taken.
-func (b *batch) unclaimed() int { return max(len(b.msgs)-int(b.claimed.Load()), 0) }
+func (b *batch) unclaimed() int { return max(len(b.entries)-int(b.claimed.Load()), 0) }
 
 // finish ends one message, once; false when it was ended before.
 func (b *batch) finish(at int) bool {
@@ -76,17 +76,19 @@ func (b *batch) finish(at int) bool {
 		}
 	}
 	b.window.bytes.Add(-int64(b.entries[at].size))
-	b.finished.Add(1)
+	if int(b.finished.Add(1)) == len(b.entries) { // nobody looks at them any more
+		b.msgs, b.records = nil, nil
+	}
 	return true
 }
 
 // whole says whether every message is finished.
-func (b *batch) whole() bool { return int(b.finished.Load()) == len(b.msgs) }
+func (b *batch) whole() bool { return int(b.finished.Load()) == len(b.entries) }
 
 // window is what a consumer holds of a queue: what was pulled and is not consumed
 // in one piece from the beginning. It decides nothing by itself and knows no
-// clock. Messages that are finished out of order are kept until those before them
-// are: limits.span bounds how many.
+// clock. Of messages that are finished out of order the entries are kept until those
+// before them are: limits.span bounds how many.
 type window struct {
 	messages atomic.Int64  // not finished
 	bytes    atomic.Int64  // of the records of those
@@ -138,7 +140,7 @@ func (w *window) shut() {
 	}
 	w.closed = true
 	for _, b := range w.batches {
-		b.taken = min(b.claimed.Swap(shut), int32(len(b.msgs)))
+		b.taken = min(b.claimed.Swap(shut), int32(len(b.entries)))
 	}
 }
 

@@ -4,7 +4,9 @@
 package client
 
 import (
+	"runtime"
 	"testing"
+	"weak"
 
 	"pgregory.net/rapid"
 
@@ -50,7 +52,7 @@ func TestWindowCommitsNoGap(t *testing.T) {
 			}
 			want := next
 			for _, p := range open {
-				want = min(want, p.b.msgs[p.at].QueueOffset)
+				want = min(want, p.b.entries[p.at].offset)
 			}
 			if got := w.consumed(); got != want {
 				t.Fatalf("consumed up to %d, want %d (%d open)", got, want, len(open))
@@ -120,5 +122,29 @@ func TestShutWindow(t *testing.T) {
 	b.finish(1)
 	if w.running() != 0 || w.consumed() != 102 || w.position() != 104 {
 		t.Errorf("%d run, consumed %d, position %d", w.running(), w.consumed(), w.position())
+	}
+}
+
+// Messages behind one that is not finished hold no memory when they are.
+func TestFinishedMessagesAreLetGo(t *testing.T) {
+	w := newWindow(0, 0)
+	first := w.add(messagesAt(0, 1), nil, 1)
+	first.claim(1)
+	msgs, records := messagesAt(1, 2), make([]byte, 1<<10)
+	m, r := weak.Make(msgs[0]), weak.Make(&records[0])
+	b := w.add(msgs, records, 3)
+	at, _ := b.claim(2)
+	b.finish(at)
+	b.finish(at + 1)
+	runtime.GC()
+	if m.Value() != nil || r.Value() != nil {
+		t.Error("they are kept")
+	}
+	if got := w.consumed(); got != 0 {
+		t.Errorf("consumed up to %d, want 0", got)
+	}
+	first.finish(0)
+	if got := w.consumed(); got != 3 {
+		t.Errorf("consumed up to %d, want 3", got)
 	}
 }
