@@ -7,6 +7,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -41,12 +43,32 @@ func (l *link) beat(ctx context.Context) error {
 		case <-tick.C:
 		}
 		l.refresh(ctx)
-		for _, addr := range l.masters() {
-			if err := l.beatTo(ctx, addr); err != nil && ctx.Err() == nil {
-				l.cfg.log.Warn("client: heartbeat failed", "broker", addr, "err", err)
-			}
+		var all sync.WaitGroup // one that is silent takes none of the others' time
+		for _, addr := range l.hearers() {
+			all.Go(func() {
+				if err := l.beatTo(ctx, addr); err != nil && ctx.Err() == nil {
+					l.cfg.log.Warn("client: heartbeat failed", "broker", addr, "err", err)
+				}
+			})
+		}
+		all.Wait()
+	}
+}
+
+// hearers are the masters of known topics, and the slaves that the client reads from:
+// without heartbeats those forget it.
+func (l *link) hearers() []string {
+	all := l.masters()
+	l.mu.Lock()
+	greeted := slices.Collect(maps.Keys(l.greeted))
+	l.mu.Unlock()
+	for _, addr := range greeted {
+		if _, open := l.known(addr); open {
+			all = append(all, addr)
 		}
 	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // lost are the brokers of known topics that knew the client on a connection that is
@@ -250,15 +272,19 @@ func (l *link) farewell() {
 	for _, c := range said.ConsumerDataSet {
 		all = append(all, header.UnregisterClientRequest{ClientID: l.id, ConsumerGroup: c.GroupName})
 	}
-	for _, addr := range l.masters() {
+	var going sync.WaitGroup
+	defer going.Wait()
+	for _, addr := range l.hearers() {
 		conn, ok := l.known(addr)
 		if !ok {
 			continue
 		}
-		for i := range all {
-			if err := rpc.Unregister(ctx, connCaller{conn}, addr, &all[i]); err != nil {
-				l.cfg.log.Debug("client: not unregistered", "broker", addr, "err", err)
+		going.Go(func() {
+			for i := range all {
+				if err := rpc.Unregister(ctx, connCaller{conn}, addr, &all[i]); err != nil {
+					l.cfg.log.Debug("client: not unregistered", "broker", addr, "err", err)
+				}
 			}
-		}
+		})
 	}
 }

@@ -1,0 +1,70 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package client
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/twostage/twostage/internal/remoting"
+	"github.com/twostage/twostage/internal/wire"
+	"github.com/twostage/twostage/internal/wire/header"
+)
+
+// A slave that is read from hears of the client as often as its master, and that it
+// goes.
+func TestHeartbeatsToSlave(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world, a *keeper) {
+		s := w.keeping("a", 10002)
+		s.fill(0, "m", 0, 1)
+		w.mu.Lock()
+		w.routes["T"].BrokerDatas[0].BrokerAddrs[1] = s.addr
+		w.mu.Unlock()
+		a.before(wire.ReqPullMessage, func(r *remoting.Request) bool {
+			r.Reply(&wire.Response{Code: wire.PullRetryImmediately, Header: &header.PullResponse{SuggestWhichBrokerID: 1}})
+			return true
+		})
+		c := newTestPull(t, w)
+		if err := c.Assign(Queue{"T", "a", 0}); err != nil {
+			t.Fatal(err)
+		}
+		polled(t, c, 1)
+		beats := len(s.got(wire.ReqHeartBeat))
+		time.Sleep(10*heartbeatPeriod + time.Second)
+		if n := len(s.got(wire.ReqHeartBeat)) - beats; n != 10 {
+			t.Errorf("%d heartbeats in ten periods", n)
+		}
+		closed(t, c)
+		if n := len(s.got(wire.ReqUnregisterClient)); n != 1 {
+			t.Errorf("%d farewells", n)
+		}
+		a.stop()
+		s.stop()
+	})
+}
+
+// A broker that is silent takes no time of the others'.
+func TestHeartbeatsBesideSilentBroker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		a, b := w.keeping("a", 10001), w.keeping("b", 10002)
+		w.topic("T", 1, a.broker, b.broker)
+		b.fill(0, "m", 0, 1)
+		a.before(wire.ReqHeartBeat, silent)
+		c := newTestPull(t, w)
+		if err := c.Assign(Queue{"T", "b", 0}); err != nil {
+			t.Fatal(err)
+		}
+		polled(t, c, 1)
+		beats := len(b.got(wire.ReqHeartBeat))
+		time.Sleep(heartbeatPeriod + time.Second)
+		if n := len(b.got(wire.ReqHeartBeat)) - beats; n != 1 {
+			t.Errorf("%d heartbeats in a period", n)
+		}
+		closed(t, c)
+		a.stop()
+		b.stop()
+	})
+}
