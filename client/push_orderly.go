@@ -38,21 +38,28 @@ func (c *PushConsumer) lock(ctx context.Context, queues []Queue) map[Queue]time.
 		byBroker[addr] = append(byBroker[addr], body.MessageQueue{Topic: q.Topic, BrokerName: q.Broker, QueueID: q.ID})
 	}
 	granted := map[Queue]time.Time{}
+	var mu sync.Mutex // of granted
+	var all sync.WaitGroup
 	for addr, set := range byBroker {
-		begun := time.Now()
-		ok, err := c.lockAt(ctx, addr, set)
-		if err != nil {
-			c.log.Warn("client: queues not locked", "broker", addr, "err", err)
-			continue
-		}
-		for _, q := range set {
-			at := time.Time{}
-			if slices.Contains(ok, q) {
-				at = begun
+		all.Go(func() {
+			begun := time.Now()
+			ok, err := c.lockAt(ctx, addr, set)
+			if err != nil {
+				c.log.Warn("client: queues not locked", "broker", addr, "err", err)
+				return
 			}
-			granted[Queue{Topic: q.Topic, Broker: q.BrokerName, ID: q.QueueID}] = at
-		}
+			mu.Lock()
+			defer mu.Unlock()
+			for _, q := range set {
+				at := time.Time{}
+				if slices.Contains(ok, q) {
+					at = begun
+				}
+				granted[Queue{Topic: q.Topic, Broker: q.BrokerName, ID: q.QueueID}] = at
+			}
+		})
 	}
+	all.Wait()
 	return granted
 }
 
@@ -88,12 +95,24 @@ func (c *PushConsumer) renewLocks(ctx context.Context) error {
 		}
 		granted := c.lock(ctx, queues)
 		for _, a := range all {
-			if at, ok := granted[a.queue]; ok {
+			switch at, ok := granted[a.queue]; {
+			case !ok:
+			case a.unlocked.Load() && !at.IsZero() && c.gone(a): // the renewal was behind that
+				c.unlock(a.queue)
+			default:
 				c.locked(ctx, a, at)
 			}
 		}
 	}
 	return nil
+}
+
+// gone says whether a queue was given up and not taken again.
+func (c *PushConsumer) gone(a *assigned) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := c.queues[a.queue]
+	return now == nil || now == a
 }
 
 // locked notes what a broker says of a lock. Where another member may have had the

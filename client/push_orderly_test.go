@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -240,5 +241,46 @@ func TestOrderlyBatchIsBuriedOnce(t *testing.T) {
 		if got := g.offset("g", "T", 0); got != 3 {
 			t.Errorf("offset %d", got)
 		}
+	})
+}
+
+// TestRenewalBehindAnUnlock: a queue that is given up while its lock is renewed does not
+// stay locked, and a silent broker holds up the renewal at no other.
+func TestRenewalBehindAnUnlock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		a, _ := w.groupBroker("a", 10001)
+		b, _ := w.groupBroker("b", 10002)
+		var renewing atomic.Bool
+		ofA, ofB := a.answer, b.answer
+		a.answer = func(r *remoting.Request) bool {
+			return renewing.Load() && r.Code == wire.ReqLockBatchMQ || ofA(r)
+		}
+		b.answer = func(r *remoting.Request) bool {
+			if renewing.Load() && r.Code == wire.ReqLockBatchMQ {
+				time.Sleep(2 * time.Second) // it is carried out behind the unlock
+			}
+			return ofB(r)
+		}
+		w.topic("T", 1, a)
+		w.topic("U", 1, b)
+		c := newPush(t, w, WithOrderly())
+		nothing := func(context.Context, *message.Received) error { return nil }
+		if err := c.Subscribe("U", All, nothing); err != nil {
+			t.Fatal(err)
+		}
+		startPush(t, c, "T", nothing)
+		eventually(t, "both queues", func() bool {
+			return len(a.got(wire.ReqLockBatchMQ)) > 0 && len(b.got(wire.ReqLockBatchMQ)) > 0
+		})
+		renewing.Store(true)
+		before := len(b.got(wire.ReqLockBatchMQ))
+		eventually(t, "the renewal", func() bool { return len(b.got(wire.ReqLockBatchMQ)) > before })
+		c.Unsubscribe("U")
+		time.Sleep(10 * time.Second)
+		if n := len(b.got(wire.ReqUnlockBatchMQ)); n != 2 {
+			t.Errorf("unlocked %d times, want again behind the renewal", n)
+		}
+		closePush(t, c)
 	})
 }

@@ -30,8 +30,9 @@ type assigned struct {
 	end   context.CancelFunc
 	gone  chan struct{} // closed when the queue is given up
 
-	leaving atomic.Bool
-	storing sync.Mutex // one commit at a time: none overtakes that of a restart
+	leaving  atomic.Bool
+	unlocked atomic.Bool // its lock was given back
+	storing  sync.Mutex  // one commit at a time: none overtakes that of a restart
 
 	mu        sync.Mutex
 	window    *window
@@ -118,6 +119,7 @@ func (c *PushConsumer) giveUp(a *assigned) {
 	}
 	c.commitNow(a)
 	if c.locks() {
+		a.unlocked.Store(true)
 		c.unlock(a.queue)
 	}
 	c.mu.Lock()
