@@ -18,6 +18,8 @@ import (
 
 // before handles requests of a code before the keeper does; true: it has answered.
 func (k *keeper) before(code int32, fn func(r *remoting.Request) bool) {
+	k.broker.mu.Lock()
+	defer k.broker.mu.Unlock()
 	inner := k.answer
 	k.answer = func(r *remoting.Request) bool { return r.Code == code && fn(r) || inner(r) }
 }

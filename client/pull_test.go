@@ -274,6 +274,7 @@ func TestPollOffsetMoved(t *testing.T) {
 		if got := polled(t, c, 1); got != "m-0" {
 			t.Errorf("polled %q", got)
 		}
+		closed(t, c)
 		a.stop()
 	})
 }

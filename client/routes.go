@@ -112,6 +112,11 @@ func (l *link) routeSince(ctx context.Context, topic string, since time.Time, st
 // isNew reports whether k need not be looked up again. It is in use by that.
 func (k *known) isNew(now, since time.Time) bool {
 	k.of.use(now)
+	return k.fresh(now, since)
+}
+
+// fresh is isNew of a route that is not in use by that.
+func (k *known) fresh(now, since time.Time) bool {
 	if !since.IsZero() {
 		return k.at.After(since)
 	}
@@ -148,7 +153,7 @@ func (l *link) find(ctx context.Context, topic string, since time.Time, standIn 
 	case resting:
 		return k, nil
 	case since.IsZero() && (now.Sub(k.at) < forgetAge || failing):
-		l.look(ask)
+		l.look(ask, since)
 		return k, nil
 	}
 	if since.IsZero() { // the client was idle
@@ -174,7 +179,7 @@ func (l *link) have(topic string, standIn bool) *known {
 // await waits for a look-up that began after since, or after the call.
 func (l *link) await(ctx context.Context, ask lookUp, since time.Time) (*known, error) {
 	for again := false; ; again = true {
-		a, mine := l.look(ask)
+		a, mine := l.look(ask, since)
 		select {
 		case <-a.done:
 		case <-ctx.Done():
@@ -197,14 +202,20 @@ func (l *link) await(ctx context.Context, ask lookUp, since time.Time) (*known, 
 	}
 }
 
-// look begins a look-up, or gives the one that is under way.
-func (l *link) look(ask lookUp) (a *answer, mine bool) {
+// look begins a look-up, or gives the one that is under way, or has ended since the
+// caller looked for the route and is new enough.
+func (l *link) look(ask lookUp, since time.Time) (a *answer, mine bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if a := l.routes.lookUps[ask]; a != nil {
 		return a, false
 	}
 	a = &answer{began: time.Now(), done: make(chan struct{})}
+	if k := l.have(ask.topic, ask.standIn); k != nil && k.fresh(a.began, since) {
+		a.known = k
+		close(a.done)
+		return a, true
+	}
 	run := func(ctx context.Context) {
 		k, err := l.lookUp(ctx, ask, a.began)
 		l.learn(ask, a, k, err)
@@ -357,7 +368,7 @@ func (l *link) refresh(ctx context.Context) {
 		if time.Since(k.at) < routeAge || l.routes.of(topic) != t { // forgotten meanwhile
 			continue
 		}
-		a, _ := l.look(lookUp{topic, k.standIn})
+		a, _ := l.look(lookUp{topic, k.standIn}, time.Time{})
 		select {
 		case <-a.done:
 		case <-ctx.Done():

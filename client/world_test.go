@@ -146,8 +146,9 @@ func (b *broker) start() { b.stop = b.w.serve(b.addr, b.handle) }
 func (b *broker) handle(r *remoting.Request) {
 	b.mu.Lock()
 	b.calls = append(b.calls, call{r.Clone(), r.Conn})
+	answer := b.answer
 	b.mu.Unlock()
-	if b.answer != nil && b.answer(r) {
+	if answer != nil && answer(r) {
 		return
 	}
 	switch r.Code {
