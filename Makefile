@@ -24,7 +24,7 @@ lint: ## vet, format, layers, staticcheck; the public packages on other systems
 	$(GO) test ./internal/lint && $(GO) run $(STATICCHECK) ./...
 	for os in darwin windows; do GOOS=$$os $(GO) vet ./message/... ./client/... ./sqltx/... ./mqtest/... || exit 1; done
 
-fuzz: ## every fuzz target for FUZZTIME, twice as many side by side as there are cores
+fuzz: ## every fuzz target for FUZZTIME, three times as many side by side as there are cores
 	GO=$(GO) scripts/fuzz $(FUZZTIME)
 
 interop: build ## the real binary: the official Go client, package client, recorded frames, clusters of processes, the inspector, deployment, traces

@@ -209,10 +209,10 @@ func (u *underWay) refuse(o outcome) {
 
 // end has the callback of a message that has entered be called.
 func (u *underWay) end(o outcome) {
-	<-u.room
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.add(o)
+	<-u.room // what comes into the room now is told behind it
 }
 
 // add is called with u.mu held.
