@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -57,27 +56,6 @@ func given(path string) (string, error) {
 		return "", fmt.Errorf("TWOSTAGE_BIN=%s: accepted is an absolute path; tests run in the directories of their packages", path)
 	}
 	return path, nil
-}
-
-// FreePort gives a TCP port of 127.0.0.1 that is free now, and whose neighbour
-// two below (the VIP channel's) is too.
-func FreePort(t testing.TB) int {
-	t.Helper()
-	for range 100 {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		port := ln.Addr().(*net.TCPAddr).Port
-		vip, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port-2))
-		_ = ln.Close()
-		if err == nil {
-			_ = vip.Close()
-			return port
-		}
-	}
-	t.Fatal("no free pair of ports")
-	return 0
 }
 
 // Server is a running twostage process.

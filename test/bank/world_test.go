@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twostage/twostage/internal/proctest"
 	"github.com/twostage/twostage/internal/rpc"
 	"github.com/twostage/twostage/message"
 	"github.com/twostage/twostage/test/bank/teller"
@@ -69,7 +70,7 @@ func newWorld(t *testing.T, cfg options) *world {
 	}
 	ports := make(map[string]int)
 	for _, role := range []string{"broker", "namesrv", "http"} {
-		ports[role] = fixedPort(t)
+		ports[role] = proctest.FreePort(t)
 	}
 	addr := func(role string) string { return "127.0.0.1:" + strconv.Itoa(ports[role]) }
 	w.broker = broker{addr: addr("broker"), namesrv: addr("namesrv"), http: addr("http")}

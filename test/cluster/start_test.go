@@ -112,10 +112,10 @@ func TestSameNamesrvDirectory(t *testing.T) {
 	wantWords(t, refused(t, namesrvArgs(dir, 0)...), dir)
 }
 
-// listen takes a port, on all addresses as the server does.
-func listen(t *testing.T) int {
+// listen takes a port, 0 for any, on all addresses as the server does.
+func listen(t *testing.T, port int) int {
 	t.Helper()
-	ln, err := net.Listen("tcp", "0.0.0.0:0")
+	ln, err := net.Listen("tcp", fmt.Sprint("0.0.0.0:", port))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,15 +125,17 @@ func listen(t *testing.T) int {
 
 func TestTakenPorts(t *testing.T) {
 	t.Parallel()
-	taken := listen(t)
+	taken := listen(t, 0)
 	port := fmt.Sprint(taken)
 	wantWords(t, refused(t, allArgs(t.TempDir(), "listenPort="+port)...), "listenPort="+port, "broker", "--set listenPort=")
 	wantWords(t, refused(t, allArgs(t.TempDir(), "httpListenPort="+port)...), "httpListenPort="+port)
 	wantWords(t, refused(t, namesrvArgs(t.TempDir(), taken)...), "listenPort="+port, "name server", "--namesrv-set listenPort=")
 
 	// The VIP port is worth a warning.
-	vip := listen(t)
-	s := proctest.Start(t, allArgs(t.TempDir(), fmt.Sprint("listenPort=", vip+2))...)
+	free := proctest.FreePort(t)
+	vip := free - 2
+	listen(t, vip)
+	s := proctest.Start(t, allArgs(t.TempDir(), fmt.Sprint("listenPort=", free))...)
 	if !hasError(s.Log(), fmt.Sprint(vip), "vip") {
 		t.Errorf("no warning of the VIP port %d in:\n%s", vip, s.Log())
 	}
