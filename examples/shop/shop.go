@@ -124,7 +124,8 @@ func (w *world) startBroker(ctx context.Context) (err error) {
 			"--namesrv-set", "bindAddress=127.0.0.1", "--set", "bindAddress=127.0.0.1", "--set", "brokerIP1=127.0.0.1",
 			"--namesrv-set", "listenPort=" + port(known["namesrv"]), "--set", "listenPort=" + port(known["broker"]), "--set", "httpListenPort=0",
 			"--set", "mappedFileSizeCommitLog=67108864", "--set", "transactionTimeOut=1000", "--set", "transactionCheckInterval=1000",
-			"--set", "diskMaxUsedSpaceRatio=100"}
+			// How full the disk is, is not the shop's matter: it is small.
+			"--set", "diskMaxUsedSpaceRatio=100", "--set", "diskSpaceCleanForciblyRatio=100", "--set", "diskSpaceWarningLevelRatio=100"}
 	})
 	if err != nil {
 		return err

@@ -114,7 +114,7 @@ func (s *Server) start(bin string) error {
 		s.log = &logBuffer{}
 	}
 	s.cmd = exec.Command(bin, s.args...)
-	s.cmd.Env = append(environment(), s.env...)
+	s.cmd.Env = append(Environment(), s.env...)
 	s.cmd.Stderr = s.log
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // also when the test process is killed
 	out, err := s.cmd.StdoutPipe()
@@ -155,9 +155,9 @@ func (s *Server) start(bin string) error {
 	}
 }
 
-// environment is that of the test without what the server would take for a
-// configuration key.
-func environment() []string {
+// Environment is that of the test without what the server would take for a
+// configuration key, and with what keeps it from depending on the machine it is on.
+func Environment() []string {
 	env := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "TWOSTAGE_") })
 	// Nothing is to depend on the hour, or on how full this machine's disk is. Flags go before.
 	return append(env, "TWOSTAGE_DELETE_WHEN=;", "TWOSTAGE_DISK_MAX_USED_SPACE_RATIO=100", "TWOSTAGE_DISK_SPACE_CLEAN_FORCIBLY_RATIO=100", "TWOSTAGE_DISK_SPACE_WARNING_LEVEL_RATIO=100")

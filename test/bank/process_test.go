@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twostage/twostage/internal/proctest"
 	"github.com/twostage/twostage/test/rig"
 )
 
@@ -56,7 +57,7 @@ var (
 type process struct {
 	bin  string
 	args []string
-	env  []string // added to that of the test, which loses what the server would read
+	env  []string // added to proctest.Environment
 
 	cmd  *exec.Cmd
 	in   io.WriteCloser
@@ -69,8 +70,7 @@ type process struct {
 // not nil.
 func (p *process) start(line func(string)) error {
 	p.cmd = exec.Command(p.bin, p.args...)
-	p.cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "TWOSTAGE_") })
-	p.cmd.Env = append(p.cmd.Env, p.env...)
+	p.cmd.Env = append(proctest.Environment(), p.env...)
 	p.cmd.Stderr = &p.log
 	in, err := p.cmd.StdinPipe()
 	if err != nil {

@@ -75,7 +75,7 @@ func killed(t *testing.T, s *proctest.Server, word string) {
 func command(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.CommandContext(rig.Context(t), proctest.Binary(t), args...)
-	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "TWOSTAGE_") })
+	cmd.Env = proctest.Environment()
 	return cmd
 }
 
