@@ -7,6 +7,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
+	"strings"
 	"sync"
 	"time"
 
@@ -14,8 +16,12 @@ import (
 	"github.com/twostage/twostage/message"
 )
 
-// maxUnderWay is how many messages of a producer SendAsync has under way.
-const maxUnderWay = 4096
+// Bounds of what SendAsync of a producer has to do.
+const (
+	maxUnderWay = 4096            // messages that are not answered
+	maxUntold   = 8 * maxUnderWay // messages whose callbacks have not run
+	tellEvery   = 32              // callbacks after which the count of those is brought up to date
+)
 
 // async is what a delivery of SendAsync has besides.
 type async struct {
@@ -30,18 +36,19 @@ type async struct {
 
 // SendAsync is Send that does not wait for the answer: done, if it is not nil, is
 // called once with the result. It waits for the route, for a connection, and while
-// too many messages are under way, as long as ctx says. ctx also bounds the
-// attempts; one that is under way is waited for, for no longer than ctx's deadline.
+// 4096 messages are not answered or the callbacks of 32768 have not run, as long as
+// ctx says. ctx also bounds the attempts; one that is under way is waited for, for no
+// longer than ctx's deadline.
 //
 // Callbacks of a producer run one after the other, on a goroutine of its own; once
-// the producer is closed, on that of a caller. They may send, and should be quick: the
-// results of others wait meanwhile, in memory and as many as there are, for a message
-// that is answered is not under way any more. One that sends again when it is told of
-// an error must not do so after ErrClosed, which Close would wait for without end. m
-// must not be changed until done is called.
+// the producer is closed, on that of a caller. They should be quick: the results of
+// others wait meanwhile, and in the end so does who sends. They may send, which does
+// not wait for callbacks, but must not wait for somebody else who sends. One that
+// sends again when it is told of an error must not do so after ErrClosed, which Close
+// would wait for without end. m must not be changed until done is called.
 //
 // For a channel of results: done = func(r *SendResult, err error) { ch <- … },
-// where ch has room for all of them.
+// where ch has room for all of them, or is read by another goroutine than sends.
 func (p *Producer) SendAsync(ctx context.Context, m *message.Message, done func(*SendResult, error)) {
 	if done == nil {
 		done = func(*SendResult, error) {}
@@ -152,44 +159,93 @@ func (o *outcome) tell() {
 type underWay struct {
 	room chan struct{} // has as many in it as there are answers to come
 	left chan struct{} // closed by leave
+	most int           // that may be pending
 
 	mu      sync.Mutex
 	leaving bool
-	running bool      // some goroutine calls callbacks
-	pending int       // messages whose callbacks have not run
-	ended   []outcome // of those messages, for callbacks to be called
-	spare   []outcome // memory
-	idle    sync.Cond // nothing is pending and nobody calls callbacks
+	running bool          // some goroutine calls callbacks
+	pending int           // messages whose callbacks have not run
+	few     chan struct{} // closed when pending is below most; nil when nobody waits for that
+	ended   []outcome     // of those messages, for callbacks to be called
+	spare   []outcome     // memory
+	idle    sync.Cond     // nothing is pending and nobody calls callbacks
 }
 
-func (u *underWay) init(most int) {
-	u.room, u.left = make(chan struct{}, most), make(chan struct{})
+func (u *underWay) init(most, untold int) {
+	u.room, u.left, u.most = make(chan struct{}, most), make(chan struct{}), untold
 	u.idle.L = &u.mu
 }
 
 // enter waits until d may be under way.
 func (d *delivery) enter(ctx context.Context) error {
 	u := &d.p.underWay
-	select {
-	case u.room <- struct{}{}:
-	default:
+	for {
 		select {
 		case u.room <- struct{}{}:
+		default:
+			select {
+			case u.room <- struct{}{}:
+			case <-ctx.Done():
+				return fmt.Errorf("client: %d messages are under way: %w", cap(u.room), ended(ctx))
+			case <-u.left:
+				return ErrClosed
+			}
+			d.begin = time.Now()
+		}
+		few, err := u.admit()
+		if few == nil {
+			return err
+		}
+		select {
+		case <-few:
 		case <-ctx.Done():
-			return fmt.Errorf("client: %d messages are under way: %w", cap(u.room), ctx.Err())
+			return fmt.Errorf("client: the callbacks of %d messages have not run: %w", u.most, ended(ctx))
 		case <-u.left:
 			return ErrClosed
 		}
 		d.begin = time.Now()
 	}
+}
+
+// admit counts a message that has room, or takes that back: for good with an error,
+// or until the channel is closed.
+func (u *underWay) admit() (few <-chan struct{}, err error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.leaving {
+	switch {
+	case u.leaving:
 		<-u.room
-		return ErrClosed
+		return nil, ErrClosed
+	case u.pending >= u.most && !inCallback():
+		<-u.room
+		if u.few == nil {
+			u.few = make(chan struct{})
+		}
+		return u.few, nil
 	}
 	u.pending++
-	return nil
+	return nil, nil
+}
+
+// inCallback says whether the caller was called by a callback of SendAsync: it must
+// not wait for callbacks then. It looks at the whole stack.
+func inCallback() bool {
+	var at [64]uintptr
+	for skip := 2; ; skip += len(at) {
+		n := runtime.Callers(skip, at[:])
+		if n == 0 {
+			return false
+		}
+		for frames := runtime.CallersFrames(at[:n]); ; {
+			f, more := frames.Next()
+			if strings.HasSuffix(f.Function, "/client.(*underWay).tell") {
+				return true
+			}
+			if !more {
+				break
+			}
+		}
+	}
 }
 
 // refuse has the callback of a message that has not entered be called.
@@ -227,25 +283,30 @@ func (u *underWay) add(o outcome) {
 // tell calls callbacks until there are none. It is what u.running stands for.
 func (u *underWay) tell() {
 	var now []outcome
-	told, over := 0, false
+	told, counted, over := 0, 0, false
 	defer func() {
 		if !over { // a callback ended this goroutine, as t.FailNow does
-			u.goOn(now, told)
+			u.goOn(now[told:], told-counted)
 		}
 	}()
 	for {
-		if now, over = u.next(now, told); over {
+		if now, over = u.next(now, told-counted); over {
 			return
 		}
-		for told = 0; told < len(now); {
+		for told, counted = 0, 0; told < len(now); {
+			if told-counted == tellEvery {
+				u.count(told - counted)
+				clear(now[counted:told])
+				counted = told
+			}
 			told++
 			now[told-1].tell()
 		}
 	}
 }
 
-// next gives what is to be told after now, of which all were, and takes now's memory
-// back. over: there is nothing, and u.running is false.
+// next gives what is to be told after now, and takes now's memory back; told were since
+// the last count. over: there is nothing, and u.running is false.
 func (u *underWay) next(now []outcome, told int) (next []outcome, over bool) {
 	clear(now)
 	u.mu.Lock()
@@ -253,7 +314,7 @@ func (u *underWay) next(now []outcome, told int) (next []outcome, over bool) {
 	if cap(now) > 0 && cap(now) <= maxUnderWay {
 		u.spare = now[:0]
 	}
-	u.pending -= told
+	u.toldOf(told)
 	if len(u.ended) == 0 {
 		u.running = false
 		if u.pending == 0 {
@@ -265,12 +326,27 @@ func (u *underWay) next(now []outcome, told int) (next []outcome, over bool) {
 	return next, false
 }
 
-// goOn has another goroutine tell what now has after the first told.
-func (u *underWay) goOn(now []outcome, told int) {
+// count is toldOf.
+func (u *underWay) count(told int) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.pending -= told
-	u.ended = append(now[told:], u.ended...)
+	u.toldOf(told)
+}
+
+// toldOf counts callbacks that have run. u.mu is held.
+func (u *underWay) toldOf(n int) {
+	if u.pending -= n; u.few != nil && u.pending < u.most {
+		close(u.few)
+		u.few = nil
+	}
+}
+
+// goOn has another goroutine tell what is left.
+func (u *underWay) goOn(left []outcome, told int) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.toldOf(told)
+	u.ended = append(left, u.ended...)
 	go u.tell()
 }
 

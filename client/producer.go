@@ -68,7 +68,7 @@ func newProducer(group string, cfg *config, routes func(code int32) (remoting.Ro
 		every:  header.EverySend(group, message.TopicAutoCreate, standInQueues, false), everyBatch: header.EverySend(group, message.TopicAutoCreate, standInQueues, true),
 	}
 	p.deliveries.New = p.newDelivery
-	p.underWay.init(maxUnderWay)
+	p.underWay.init(maxUnderWay, maxUntold)
 	p.link = newLink(&cfg.common, func(code int32) (remoting.Route, bool) {
 		if code == wire.ReqPushReplyMessageToClient {
 			return remoting.Route{Handler: p.replied}, true
