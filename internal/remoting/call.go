@@ -37,9 +37,10 @@ func (ep *endpoint) forget(k *call) {
 
 // Invoke sends a request and waits for the answer, which owns its memory. An
 // answer with an error code is an answer, not an error. It also waits while the
-// backlog is over MaxBacklog. Errors: ctx's, ErrClosed, ErrTooLarge. Opaque and
-// OneWay of req are not used; req is in use until return. It must not be called
-// on the connection's own reader goroutine: the answer could not arrive.
+// backlog is over MaxBacklog. A ctx that has ended sends nothing. Errors: ctx's,
+// ErrClosed, ErrTooLarge. Opaque and OneWay of req are not used; req is in use until
+// return. It must not be called on the connection's own reader goroutine: the answer
+// could not arrive.
 func (c *Conn) Invoke(ctx context.Context, req *wire.Request) (*wire.Command, error) {
 	cmd, _, err := c.invoke(ctx, req)
 	return cmd, err
@@ -98,8 +99,11 @@ func (c *Conn) await(ctx context.Context, req *wire.Request, k *call) (sent bool
 // errNoAnswer ends who waits on a connection that is closed.
 var errNoAnswer = errors.New("no answer")
 
-// queue sends req as k as soon as there is room.
+// queue sends req as k as soon as there is room, unless ctx has ended.
 func (c *Conn) queue(ctx context.Context, req *wire.Request, k *call) error {
+	if err := ctx.Err(); err != nil {
+		return c.callError(req.Code, err)
+	}
 	k.waits = true
 	c.outgoing(req, &k.req)
 	k.opaque = k.req.Opaque

@@ -213,12 +213,16 @@ func (cl *Client) connUntil(ctx context.Context, addr string, deadline time.Time
 	return cl.Conn(ctx, addr)
 }
 
-// OneWay sends a request without an answer to addr, as Conn.Push does.
+// OneWay sends a request without an answer to addr, as Conn.Push does, unless ctx has
+// ended.
 func (cl *Client) OneWay(ctx context.Context, addr string, req *wire.Request) error {
 	for again := true; ; again = false {
 		c, err := cl.Conn(ctx, addr)
 		if err != nil {
 			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return c.callError(req.Code, err)
 		}
 		if err = c.Push(req); err != nil && again && errors.Is(err, ErrClosed) {
 			continue
