@@ -143,9 +143,14 @@ func (d *delivery) try(ctx context.Context, c exchanger) error {
 	return nil
 }
 
-// note has the broker be avoided when it was slow or failed.
+// note has the broker be avoided when it was slow or failed, and looked up again when
+// it failed: it may be somewhere else now.
 func (d *delivery) note(ctx context.Context, err error) {
-	d.p.faults.note(d.queue.Broker, d.begin, time.Since(d.begin), err != nil && elsewhere(err) && !d.abandoned(ctx, err))
+	failed := err != nil && elsewhere(err) && !d.abandoned(ctx, err)
+	d.p.faults.note(d.queue.Broker, d.begin, time.Since(d.begin), failed)
+	if failed {
+		d.p.link.renew(d.topic, d.begin)
+	}
 }
 
 // fairTime is what a broker is given to answer: that it did not in less says nothing

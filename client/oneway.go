@@ -45,6 +45,9 @@ func (p *Producer) sendOneway(ctx context.Context, d *delivery) error {
 		case p.link.check() != nil:
 			return ErrClosed
 		}
+		if !errors.Is(err, remoting.ErrBacklog) { // which may be over in a moment
+			d.note(ctx, err)
+		}
 		errs = append(errs, public(fmt.Errorf("sending to broker %s: %w", d.queue.Broker, err)))
 		if ctx.Err() != nil || errors.Is(err, remoting.ErrTooLarge) {
 			break

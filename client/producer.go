@@ -159,7 +159,8 @@ func (p *Producer) SendTo(ctx context.Context, q Queue, m *message.Message) (res
 	return res, err
 }
 
-// sendTo sends a message to a queue of its topic, once.
+// sendTo sends a message to a queue of its topic, once. Where that can't be written to
+// by a route of before the call it looks at a newer one.
 func (p *Producer) sendTo(ctx context.Context, m *message.Message, choose func(r *route.Snapshot) (Queue, error)) (*SendResult, error) {
 	d, err := p.prepare(m)
 	if err != nil {
@@ -167,19 +168,30 @@ func (p *Producer) sendTo(ctx context.Context, m *message.Message, choose func(r
 	}
 	defer d.release()
 	p.link.begin()
-	r, err := p.link.route(ctx, m.Topic, true)
+	k, err := p.link.find(ctx, m.Topic, time.Time{}, true)
 	if err != nil {
 		return nil, err
 	}
-	q, err := choose(r)
+	aim := func() error {
+		q, err := choose(k.route)
+		if err != nil {
+			return err
+		}
+		addr, ok := k.route.MasterAddr(q.Broker)
+		if !ok {
+			return fmt.Errorf("%w: %q has no master %q", ErrNotWritable, q.Topic, q.Broker)
+		}
+		d.to(q, addr)
+		return nil
+	}
+	if err = aim(); err != nil && k.at.Before(d.begin) {
+		if k, err = p.link.newer(ctx, m.Topic, d.begin); err == nil {
+			err = aim()
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
-	addr, ok := r.MasterAddr(q.Broker)
-	if !ok {
-		return nil, fmt.Errorf("%w: %q has no master %q", ErrNotWritable, q.Topic, q.Broker)
-	}
-	d.to(q, addr)
 	d.begin = time.Now()
 	err = d.try(ctx, p.link.net)
 	return d.result, public(err)

@@ -146,8 +146,7 @@ func (l *link) find(ctx context.Context, topic string, since time.Time, standIn 
 	if k.isNew(now, since) {
 		return k, nil
 	}
-	at := max(k.of.failed.Load(), l.routes.silent.Load())
-	failing, resting := at != 0, now.UnixNano()-at < int64(lookUpRest)
+	failing, resting := l.failing(k, now)
 	ask := lookUp{topic, standIn && k.standIn} // what exists does not become a stand-in
 	switch {
 	case resting:
@@ -162,6 +161,33 @@ func (l *link) find(ctx context.Context, topic string, since time.Time, standIn 
 		defer cancel()
 	}
 	return l.await(ctx, ask, since)
+}
+
+// newer is find for who knows a route of before since that does not do: it waits for
+// newerWait at most.
+func (l *link) newer(ctx context.Context, topic string, since time.Time) (*known, error) {
+	ctx, cancel := context.WithTimeout(ctx, newerWait)
+	defer cancel()
+	return l.find(ctx, topic, since, true)
+}
+
+// renew has a route of before since, which a broker failed after, be looked up behind
+// the calls.
+func (l *link) renew(topic string, since time.Time) {
+	k := l.have(topic, true)
+	if k == nil || k.fresh(since, since) {
+		return
+	}
+	if _, resting := l.failing(k, time.Now()); !resting {
+		l.look(lookUp{topic, k.standIn}, since)
+	}
+}
+
+// failing says whether the last look-up of a known route failed, and whether that was
+// just now.
+func (l *link) failing(k *known, now time.Time) (failing, resting bool) {
+	at := max(k.of.failed.Load(), l.routes.silent.Load())
+	return at != 0, now.UnixNano()-at < int64(lookUpRest)
 }
 
 // have gives a known route; nil: none.

@@ -95,26 +95,31 @@ func (c connCaller) Exchange(ctx context.Context, _ string, req *wire.Request, d
 
 // aim directs d to the next queue of its topic: best of a broker that is not to be
 // avoided and is not last, which failed just now. Then it waits a while for a route
-// that is younger than that attempt.
+// that is younger than that attempt, as it does where no queue can be written to by a
+// route of before the call.
 func (p *Producer) aim(ctx context.Context, d *delivery, last string) error {
-	var k *known
-	var failed time.Time
-	if last == "" {
-		k = p.link.recent(d.topic, d.begin)
-	} else {
-		failed = d.begin
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, newerWait)
-		defer cancel()
-	}
-	if k == nil {
+	since := d.begin
+	k := p.link.recent(d.topic, since)
+	if last != "" || k == nil {
 		var err error
-		if k, err = p.link.find(ctx, d.topic, failed, true); err != nil {
+		if last != "" {
+			k, err = p.link.newer(ctx, d.topic, since)
+		} else {
+			k, err = p.link.find(ctx, d.topic, time.Time{}, true)
+		}
+		if err != nil {
 			return err
 		}
 		d.begin = time.Now() // that may have taken long
 	}
 	q, addr, err := p.choose(k, d, last)
+	if err != nil && last == "" && k.at.Before(since) {
+		if k, err = p.link.newer(ctx, d.topic, since); err != nil {
+			return err
+		}
+		d.begin = time.Now()
+		q, addr, err = p.choose(k, d, last)
+	}
 	if err != nil {
 		return err
 	}
