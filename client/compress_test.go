@@ -8,9 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/klauspost/compress/zstd"
 
 	"github.com/twostage/twostage/internal/wire"
 	"github.com/twostage/twostage/internal/wire/header"
@@ -100,18 +103,69 @@ func zstdFrame(window int, body []byte) *message.Received {
 	return &message.Received{Message: message.Message{Body: frame}, SysFlag: message.SysFlag(0).WithCompression(message.CompressionZstd)}
 }
 
-// A small body can't have the decoder take much memory before it gives a byte.
-func TestDecompressKeepsTheWindowSmall(t *testing.T) {
+// A body may refer back as far as those of RocketMQ's clients may. What it says of that,
+// and of its size, takes no memory.
+func TestDecompressTakesMemoryForWhatThereIs(t *testing.T) {
 	small, large := []byte("hello"), bytes.Repeat([]byte("x"), 600<<10)
+	says := &message.Received{ // that it holds 64 MiB
+		Message: message.Message{Body: []byte{0x28, 0xb5, 0x2f, 0xfd, 0xa0, 0, 0, 0, 4, 1, 0, 0}},
+		SysFlag: message.SysFlag(0).WithCompression(message.CompressionZstd),
+	}
 	for _, tt := range []struct {
-		window int
-		body   []byte
-		taken  bool
-	}{{23, small, true}, {24, small, false}, {26, small, false}, {25, large, true}, {26, large, false}} {
-		m := zstdFrame(tt.window, tt.body)
-		err := Decompress(m, MaxBody)
-		if tt.taken && (err != nil || !bytes.Equal(m.Body, tt.body)) || !tt.taken && !errors.Is(err, message.ErrTooLarge) {
-			t.Errorf("a window of 2^%d bytes for %d: %v", tt.window, len(tt.body), err)
+		m    *message.Received
+		want []byte // nil: too large
+		most uint64 // bytes
+	}{
+		{zstdFrame(23, small), small, 1 << 20}, {zstdFrame(27, small), small, 1 << 20}, {zstdFrame(28, small), nil, 1 << 20},
+		{zstdFrame(27, large), large, 8 << 20}, {zstdFrame(28, large), nil, 8 << 20}, {says, nil, 20 << 20},
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		err := Decompress(tt.m, MaxBody)
+		runtime.ReadMemStats(&after)
+		if tt.want != nil && (err != nil || !bytes.Equal(tt.m.Body, tt.want)) || tt.want == nil && !errors.Is(err, message.ErrTooLarge) {
+			t.Errorf("%d bytes that begin with %x: %v", len(tt.m.Body), tt.m.Body[:6], err)
+		}
+		if took := after.TotalAlloc - before.TotalAlloc; took > tt.most {
+			t.Errorf("%d bytes that begin with %x took %d bytes", len(tt.m.Body), tt.m.Body[:6], took)
+		}
+	}
+}
+
+// Whatever a body of Zstandard holds, it comes out, up to the limit to the byte, and
+// more is too large.
+func TestDecompressZstdToTheLimit(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	for size := 1; size < 3<<20; size = size*3 + random.IntN(size) {
+		var body bytes.Buffer
+		for body.Len() < size {
+			fmt.Fprintf(&body, `{"order":%d,"text":%q},`, random.IntN(1000), strings.Repeat("ab", random.IntN(300)))
+		}
+		body.Truncate(size)
+		var stream bytes.Buffer // which does not say how much it holds, as Java's do not
+		w, err := zstd.NewWriter(&stream)
+		if err == nil {
+			_, err = w.Write(body.Bytes())
+		}
+		if err = errors.Join(err, w.Close()); err != nil {
+			t.Fatal(err)
+		}
+		for name, small := range map[string][]byte{
+			"a stream": stream.Bytes(), "one that says its size": w.EncodeAll(body.Bytes(), nil),
+			"two": append(w.EncodeAll(body.Bytes()[:size/2], nil), w.EncodeAll(body.Bytes()[size/2:], nil)...),
+		} {
+			m := &message.Received{Message: message.Message{Body: small}, SysFlag: message.SysFlag(0).WithCompression(message.CompressionZstd)}
+			if err := Decompress(m, size-1); !errors.Is(err, message.ErrTooLarge) || !bytes.Equal(m.Body, small) {
+				t.Errorf("%s of %d bytes, limit %d: %v", name, size, size-1, err)
+			}
+			cut := *m
+			cut.Body = small[:len(small)-1]
+			if err := Decompress(&cut, MaxBody); !errors.Is(err, message.ErrCompression) {
+				t.Errorf("%s of %d bytes without the last one: %v", name, size, err)
+			}
+			if err := Decompress(m, size); err != nil || !bytes.Equal(m.Body, body.Bytes()) {
+				t.Errorf("%s of %d bytes: %d came out, %v", name, size, len(m.Body), err)
+			}
 		}
 	}
 }

@@ -19,19 +19,20 @@ import (
 // decompresses by itself, in bytes.
 const MaxBody = 64 << 20
 
-// A decoder of Zstandard takes memory for as much of what it gave as a body may
-// refer back to, which the first bytes of the body say: the window. RFC 8878, 3.1.1.1.2
-// has decoders take 8 MiB; larger ones are for bodies that are large themselves.
+// Bounds for bodies of Zstandard.
 const (
-	zstdWindow  = 8 << 20 // bytes
-	zstdPerByte = 64      // bytes of window for each byte of a body
+	zstdWindow  = 128 << 20 // bytes that it may refer back; the decoders of RocketMQ's clients take no more
+	zstdBlock   = 128 << 10 // bytes that a block gives at most
+	zstdTrusted = 8 << 20   // bytes that any body may say that it holds,
+	zstdPerByte = 64        // or so many for each byte that it has
 )
 
 // Decompress replaces a compressed body, of zlib, LZ4 or Zstandard, by what it
 // holds, at most limit bytes, and clears the compression bits of SysFlag. A body
-// that is not compressed stays. Errors match message.ErrCompression or
-// message.ErrTooLarge, also for a Zstandard body that wants a window of more than
-// 8 MiB and of 64 times its size; the message is then unchanged.
+// that is not compressed stays. Memory is taken for what the body really gives: one of
+// Zstandard that begins with saying that it holds more than 8 MiB and than 64 times
+// its size is too large. Errors match message.ErrCompression or message.ErrTooLarge;
+// the message is then unchanged.
 func Decompress(m *message.Received, limit int) error {
 	kind, ok := m.Compressed()
 	if !ok {
@@ -40,23 +41,17 @@ func Decompress(m *message.Received, limit int) error {
 	if len(m.Body) == 0 {
 		return fmt.Errorf("%w: %s: no bytes", message.ErrCompression, kind)
 	}
-	var in io.Reader
+	var body []byte
+	var err error
 	switch kind {
 	case message.CompressionLZ4:
-		in = lz4.NewReader(bytes.NewReader(m.Body))
+		in := lz4.NewReader(bytes.NewReader(m.Body))
+		body, err = io.ReadAll(io.LimitReader(in, int64(max(limit, 0))+1))
 	case message.CompressionZstd:
-		window := min(limit, max(zstdWindow, zstdPerByte*len(m.Body)))
-		z, err := zstd.NewReader(bytes.NewReader(m.Body), zstd.WithDecoderConcurrency(1),
-			zstd.WithDecoderMaxWindow(uint64(max(window, zstd.MinWindowSize))))
-		if err != nil {
-			return fmt.Errorf("%w: %s: %w", message.ErrCompression, kind, err)
-		}
-		defer z.Close()
-		in = z
+		body, err = unzstd(m.Body, max(limit, 0))
 	default:
 		return m.Inflate(limit)
 	}
-	body, err := io.ReadAll(io.LimitReader(in, int64(max(limit, 0))+1))
 	switch {
 	case len(body) > max(limit, 0) || errors.Is(err, zstd.ErrWindowSizeExceeded) || errors.Is(err, zstd.ErrDecoderSizeExceeded):
 		return fmt.Errorf("%w: it decompresses to more than %d bytes, or wants too much memory for it", message.ErrTooLarge, limit)
@@ -65,4 +60,34 @@ func Decompress(m *message.Received, limit int) error {
 	}
 	m.Body, m.SysFlag = body, m.SysFlag.WithoutCompression()
 	return nil
+}
+
+// unzstd gives what a body of Zstandard holds; more than limit bytes: it holds more. The
+// decoder takes memory at once for as much as the body says that it holds, or refers
+// back to. So it is given room, and begins again with more when that was filled, or
+// when what the body says can be believed.
+func unzstd(body []byte, limit int) ([]byte, error) {
+	z, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecodeAllCapLimit(true), zstd.WithDecoderMaxWindow(zstdWindow))
+	if err != nil {
+		return nil, err
+	}
+	defer z.Close()
+	most := limit + zstdBlock // so that what holds more gives more than limit
+	trusted := min(most, max(zstdTrusted, zstdPerByte*len(body)))
+	for room := min(8*len(body), most); ; {
+		out, err := z.DecodeAll(body, make([]byte, 0, room))
+		switch {
+		case err == nil || len(out) > limit || room == most:
+		case room-len(out) < zstdBlock: // the next block had no room: the error may be any
+			room = min(4*room, most)
+			continue
+		case errors.Is(err, zstd.ErrDecoderSizeExceeded) && room < trusted:
+			room = min(4*room, trusted)
+			continue
+		}
+		if cap(out) > 2*len(out) {
+			out = bytes.Clone(out) // it may be kept for long
+		}
+		return out, err
+	}
 }
