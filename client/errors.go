@@ -31,9 +31,12 @@ var (
 	ErrNoReply = errors.New("client: no reply")
 	// ErrNoRequest: a message does not ask for a reply.
 	ErrNoRequest = errors.New("client: not a request")
-	// ErrBusy: a server has more to do than it takes on. An AnswerError matches it.
+	// ErrBusy: a server has more to do than it takes on, or does not read what is sent
+	// to it. An AnswerError matches it.
 	ErrBusy = errors.New("client: the server is busy")
-	// ErrDenied: the topic, or the user, has no permission. An AnswerError matches it.
+	// ErrDenied: the topic, or the user, has no permission. An AnswerError matches it,
+	// but for the access control of RocketMQ 4 (plain_acl.yml), whose answer is that of
+	// any failure: SYSTEM_ERROR.
 	ErrDenied = errors.New("client: no permission")
 	// ErrNotFound: what was asked for is not there: a topic, a group, a message. An
 	// AnswerError matches it.
@@ -45,6 +48,9 @@ var (
 	ErrNotAssigned = errors.New("client: the queue is not assigned to the consumer")
 	// ErrClosed: the client is closed.
 	ErrClosed = errors.New("client: closed")
+
+	// errPasses is matched by an AnswerError that says nothing against the request itself.
+	errPasses = errors.New("client: refused for now")
 )
 
 // AnswerError is a refusal: the answer of a broker or name server.
@@ -68,6 +74,8 @@ func (e *AnswerError) Is(target error) bool {
 		return e.Code == wire.SystemBusy
 	case ErrDenied:
 		return e.Code == wire.NoPermission
+	case errPasses:
+		return e.Code == wire.SystemError || e.Code == wire.SystemBusy || e.Code == wire.ServiceNotAvailable
 	case ErrNotSupported:
 		return e.Code == wire.RequestCodeNotSupported
 	case ErrNotFound:
@@ -80,15 +88,12 @@ func (e *AnswerError) Is(target error) bool {
 // after a timeout, on a broken connection, or when a server is busy. A send that is
 // done again may store its message twice.
 func Retriable(err error) bool {
-	var answer *AnswerError
 	switch {
 	case err == nil, errors.Is(err, ErrClosed), errors.Is(err, context.Canceled), errors.Is(err, remoting.ErrTooLarge):
 		return false
 	case errors.Is(err, ErrNameServer), errors.Is(err, ErrNotWritable), errors.Is(err, ErrNotReadable), errors.Is(err, ErrNoReply),
-		errors.Is(err, context.DeadlineExceeded), errors.Is(err, remoting.ErrClosed), errors.Is(err, remoting.ErrBacklog):
+		errors.Is(err, context.DeadlineExceeded), errors.Is(err, remoting.ErrClosed), errors.Is(err, ErrBusy), errors.Is(err, errPasses):
 		return true
-	case errors.As(err, &answer):
-		return worthAgain(answer.Code)
 	}
 	var network net.Error // a connection that could not be made
 	return errors.As(err, &network)
@@ -104,6 +109,8 @@ func public(err error) error {
 		return fmt.Errorf("client: %w", err)
 	case errors.Is(err, remoting.ErrTooLarge):
 		return fmt.Errorf("%w: %w", message.ErrTooLarge, err)
+	case errors.Is(err, remoting.ErrBacklog):
+		return fmt.Errorf("%w: %w", ErrBusy, err)
 	}
 	return err
 }
@@ -112,16 +119,11 @@ func public(err error) error {
 // message that this answer refused.
 func elsewhere(err error) bool {
 	if code, answered := rpc.CodeOf(err); answered {
-		return worthAgain(code)
+		switch code {
+		case wire.SystemError, wire.SystemBusy, wire.ServiceNotAvailable, wire.NoPermission, wire.TopicNotExist:
+			return true
+		}
+		return false
 	}
 	return !errors.Is(err, remoting.ErrTooLarge) // else there was no answer at all
-}
-
-// worthAgain are the answers that say nothing against the request itself.
-func worthAgain(code int32) bool {
-	switch code {
-	case wire.SystemError, wire.SystemBusy, wire.ServiceNotAvailable, wire.NoPermission, wire.TopicNotExist:
-		return true
-	}
-	return false
 }

@@ -102,8 +102,9 @@ func (p *Producer) Close() error {
 // broker where there is one; each try has the timeout of WithTimeout, all of them
 // ctx. A topic that does not exist is created by the brokers if they do that. m
 // is not changed, and must not be until Send returns. Errors match ErrNameServer,
-// ErrNoRoute, ErrNotWritable, ErrClosed, an *AnswerError, those of
-// message.Message.Check, message.ErrTooLarge, or those of ctx.
+// ErrNoRoute, ErrNotWritable, ErrBusy, ErrClosed, an *AnswerError, those of
+// message.Message.Check, message.ErrTooLarge, or those of ctx; of a broker that was not
+// reached or did not answer in time they are Retriable, and all attempts' are joined.
 func (p *Producer) Send(ctx context.Context, m *message.Message) (res *SendResult, err error) {
 	m, done := p.traced(ctx, m)
 	d, err := p.prepare(m)

@@ -178,7 +178,8 @@ func (p *TransactionProducer) SendInTransaction(ctx context.Context, m *message.
 }
 
 // sendHalf sends a half message once. It goes on to another broker only where
-// nothing of it can have been sent.
+// nothing of it can have been sent: that a broker is busy is no proof, one with DLedger
+// answers so when its replicas have not confirmed in time what it has stored.
 func (p *TransactionProducer) sendHalf(ctx context.Context, m *message.Message) (res *SendResult, err error) {
 	m, done := p.traced(ctx, m)
 	d, err := p.prepare(m)
