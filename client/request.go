@@ -188,24 +188,34 @@ func (p *Producer) Reply(ctx context.Context, request *message.Received, body []
 		message.PropertyMessageType: replyMark, message.PropertyCorrelationID: id, message.PropertyReplyToClient: to,
 		message.PropertyTTL: request.Property(message.PropertyTTL),
 	})
+	m, done := p.traced(ctx, m)
+	res, err := p.sendReply(ctx, request.BrokerName, m)
+	if done != nil {
+		done(res, err)
+	}
+	return err
+}
+
+// sendReply sends a reply, best to the broker that the request came from, which knows
+// the requester.
+func (p *Producer) sendReply(ctx context.Context, broker string, m *message.Message) (*SendResult, error) {
 	d, err := p.prepare(m)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer d.release()
 	d.req.Code = wire.ReqSendReplyMessageV2
 	if r, err := p.link.route(ctx, m.Topic, false); err == nil {
-		if q, addr, ok := sameBroker(r, request.BrokerName); ok { // which the requester is known to
+		if q, addr, ok := sameBroker(r, broker); ok {
 			d.to(q, addr)
 			d.begin = time.Now()
 			if err := d.try(ctx, p.link.net); err == nil || !elsewhere(err) || ctx.Err() != nil {
-				return public(err)
+				return d.result, public(err)
 			}
 		}
 	}
 	d.begin = time.Now()
-	_, err = p.send(ctx, d)
-	return err
+	return p.send(ctx, d)
 }
 
 // sameBroker is the first queue of a broker.

@@ -6,6 +6,8 @@ package client
 import (
 	"context"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/twostage/twostage/internal/wire"
 	"github.com/twostage/twostage/message"
@@ -72,4 +74,29 @@ func TestSpansOfFailures(t *testing.T) {
 	if _, err := p.Send(t.Context(), message.New("T", []byte("hello"))); err == nil || len(s.errs) != 1 || s.errs[0] == nil || s.results[0] != nil {
 		t.Errorf("%v; results %v, %v", err, s.results, s.errs)
 	}
+}
+
+// A reply is a send like others.
+func TestSpansOfReplies(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		a := relay(t, w, "C")
+		s := &spans{context: message.TraceContext{TraceID: [16]byte{1}, SpanID: [8]byte{2}}}
+		asking, answering := newTestProducer(t, w, WithInstance("asking")), newTestProducer(t, w, WithSpans(s))
+		go func() {
+			time.Sleep(time.Second)
+			if err := answering.Reply(t.Context(), consumed(t, a, "C"), []byte("the answer")); err != nil {
+				t.Error(err)
+			}
+		}()
+		reply, err := asking.Request(t.Context(), message.New("T", []byte("the question")))
+		if err != nil || reply.Property(message.PropertyTraceparent) != s.context.String() {
+			t.Errorf("%+v, %v", reply, err)
+		}
+		synctest.Wait()
+		if len(s.results) != 1 || s.errs[0] != nil || s.results[0].Queue.Topic != "C_"+message.ReplySuffix {
+			t.Errorf("results %v, %v", s.results, s.errs)
+		}
+		a.stop()
+	})
 }
