@@ -84,7 +84,11 @@ func (c *Conn) await(ctx context.Context, req *wire.Request, k *call) (sent bool
 		case <-k.ended:
 		case <-gone:
 			if c.take(k.opaque) != nil {
-				return true, c.callError(req.Code, ctx.Err())
+				err := ctx.Err()
+				if err == context.DeadlineExceeded {
+					c.miss()
+				}
+				return true, c.callError(req.Code, err)
 			}
 			<-k.ended // it ends at the same moment
 		}

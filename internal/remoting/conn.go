@@ -31,6 +31,8 @@ var (
 	ErrStuck = errors.New("remoting: stuck")
 	// ErrIdle: no traffic, or a frame was begun and not finished, for IdleTimeout.
 	ErrIdle = errors.New("remoting: idle")
+	// ErrSilent: the peer of a client sent nothing while requests waited for answers.
+	ErrSilent = errors.New("remoting: the peer is silent")
 	// ErrBadFrame: the peer sent something that is no frame.
 	ErrBadFrame = errors.New("remoting: bad frame")
 	// ErrTooLarge: the request is larger than MaxFrame.
@@ -60,7 +62,8 @@ type Conn struct {
 	woken         atomic.Int32 // that waited for an answer, have it, and have not run yet
 	wokeAt        atomic.Int64 // since when there are such, in nanoseconds since made
 	made          time.Time
-	pending       atomic.Int64 // bytes appended and not yet written
+	pending       atomic.Int64  // bytes appended and not yet written
+	heard         atomic.Uint32 // reads that brought something
 
 	patience patience   // belongs to who owns writing
 	rd       reader     // belongs to the reader goroutine
@@ -82,6 +85,7 @@ type Conn struct {
 	calls       calls
 	timer       *time.Timer // of the deadlines of calls, see arm
 	due         time.Time   // when it fires; zero: it is not set
+	missed      missed      // of a client
 }
 
 func (ep *endpoint) newConn(nc net.Conn) *Conn {

@@ -56,6 +56,9 @@ func (c *Conn) expire() {
 		c.arm(next)
 	}
 	c.mu.Unlock()
+	if len(late) > 0 {
+		c.miss()
+	}
 	for _, k := range late {
 		c.end(k, nil, c.callError(k.req.Code, context.DeadlineExceeded))
 	}

@@ -60,6 +60,8 @@
 //   - Above MaxBacklog bytes pushes are refused, Invoke waits, a server stops
 //     reading. Above HardBacklog, or with no progress for WriteTimeout, the
 //     connection is closed and the reason logged.
+//   - A client closes a connection on which nothing comes for 3 s between two requests
+//     that are not answered in time: its peer may be gone without a word.
 //   - With MaxInflight requests or MaxInflightBytes in lanes and tickets the
 //     connection is not read until some are answered. A held request counts with
 //     what its handler may keep: all of it when it came through a lane, otherwise its

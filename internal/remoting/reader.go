@@ -122,6 +122,7 @@ func (c *Conn) readLoop() error {
 				rd.busyAt = now
 			}
 			rd.lastRead = now
+			c.heard.Add(1)
 			if t := c.ep.timings; t != nil {
 				rd.read = now.Sub(t.epoch)
 			}
