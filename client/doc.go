@@ -56,7 +56,9 @@
 //     the log. What is stored as consumed has no gap: a message that is neither
 //     consumed nor given back holds it up.
 //   - A queue is given up, its handlers ended and its offset stored, before its lock
-//     is given back (orderly), and before the member takes others.
+//     is given back (orderly). Before that the member does not take it again, and for
+//     6 s with the standard timeout no other. Concurrent handlers that do not end in 3 s
+//     are waited for no longer: their messages are delivered again.
 //   - No goroutine is left after Close, but for handlers that do not end with their
 //     ctx: the error of Close names them.
 //
@@ -71,7 +73,7 @@
 // for one rebalance or reset at a time, and assigned.storing the next, for one commit
 // of a queue at a time; PushConsumer.mu, assigned.mu, window.mu,
 // dispatcher.mu and worker.mu are for bookkeeping, and of them only window.mu is
-// taken under another (assigned.mu). Handlers run under none. PullConsumer.turn is the
+// taken under another (assigned.mu). shares.mu and link.mu may be taken under any. Handlers run under none. PullConsumer.turn is the
 // outermost lock of a pull consumer, for one change of its queues at a time;
 // PullConsumer.mu and PopConsumer.mu are for bookkeeping, and link.mu may be taken
 // under them. While a tail calls its function, follower.mu is held.

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"sync"
@@ -34,24 +35,25 @@ func (l *link) beat(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-look.C:
-			for _, addr := range l.lost() {
-				if err := l.beatTo(ctx, addr); err != nil {
-					l.cfg.log.Debug("client: broker not back yet", "broker", addr, "err", err)
-				}
-			}
-			continue
+			l.beatToAll(ctx, l.lost(), slog.LevelDebug, "client: broker not back yet")
 		case <-tick.C:
+			l.refresh(ctx)
+			l.beatToAll(ctx, l.hearers(), slog.LevelWarn, "client: heartbeat failed")
 		}
-		l.refresh(ctx)
-		var all sync.WaitGroup // one that is silent takes none of the others' time
-		for _, addr := range l.hearers() {
-			all.Go(func() {
-				if err := l.beatTo(ctx, addr); err != nil && ctx.Err() == nil {
-					l.cfg.log.Warn("client: heartbeat failed", "broker", addr, "err", err)
-				}
-			})
-		}
-		all.Wait()
+	}
+}
+
+// beatToAll tells brokers that the client is there: one that is silent takes none of
+// the others' time.
+func (l *link) beatToAll(ctx context.Context, addrs []string, level slog.Level, failed string) {
+	var all sync.WaitGroup
+	defer all.Wait()
+	for _, addr := range addrs {
+		all.Go(func() {
+			if err := l.beatTo(ctx, addr); err != nil && ctx.Err() == nil {
+				l.cfg.log.Log(ctx, level, failed, "broker", addr, "err", err)
+			}
+		})
 	}
 }
 
@@ -102,13 +104,16 @@ func (l *link) beatTo(ctx context.Context, addr string) error {
 }
 
 func (l *link) greet(ctx context.Context, conn *remoting.Conn, addr string) error {
+	l.mu.Lock()
+	before := l.sayings
+	l.mu.Unlock()
 	if err := rpc.Heartbeat(ctx, connCaller{conn}, addr, l.heartbeat()); err != nil {
 		return err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.greeted[addr] = conn
-	delete(l.stale, addr)
+	l.stale[addr] = l.sayings != before // there was more to say meanwhile
 	return nil
 }
 
@@ -117,6 +122,7 @@ func (l *link) greet(ctx context.Context, conn *remoting.Conn, addr string) erro
 func (l *link) forgetGreetings() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.sayings++
 	for addr := range l.greeted {
 		l.stale[addr] = true
 	}
@@ -147,11 +153,10 @@ type greeting struct {
 
 // meet makes the client known to brokers, all at once. It returns when they have
 // answered, or, once one of them knows the client, when the others were asked for
-// wait: greeting those goes on behind the call. That fails only when it does for all
-// of them.
-func (l *link) meet(ctx context.Context, addrs []string, wait time.Duration) error {
+// wait: greeting those goes on behind the call. failed are the errors of brokers that
+// do not know the client by then; err is nil unless that are all of them.
+func (l *link) meet(ctx context.Context, addrs []string, wait time.Duration) (failed []error, err error) {
 	var last time.Time // when a greeting began
-	var errs []error
 	known, left := false, 0
 	answers := make(chan error, len(addrs))
 	waiting, stop := context.WithCancel(ctx)
@@ -177,7 +182,7 @@ func (l *link) meet(ctx context.Context, addrs []string, wait time.Duration) err
 		})
 	}
 	if left == 0 {
-		return nil
+		return nil, nil
 	}
 	patience := time.NewTimer(time.Until(last.Add(wait)))
 	defer patience.Stop()
@@ -186,22 +191,22 @@ func (l *link) meet(ctx context.Context, addrs []string, wait time.Duration) err
 		case err := <-answers:
 			left--
 			if known = known || err == nil; err != nil {
-				errs = append(errs, err)
+				failed = append(failed, err)
 			}
 		case <-patience.C:
 			late = true
 		case <-ctx.Done():
 			left = 0
-			errs = append(errs, fmt.Errorf("client: waiting for heartbeats to be answered: %w", ended(ctx)))
+			failed = append(failed, fmt.Errorf("client: waiting for heartbeats to be answered: %w", ended(ctx)))
 		}
 	}
 	switch {
 	case known:
-		return nil
+		return failed, nil
 	case l.check() != nil:
-		return ErrClosed
+		return nil, ErrClosed
 	}
-	return errors.Join(errs...)
+	return failed, errors.Join(failed...)
 }
 
 // greetSoon greets a broker that does not know the client behind the call, once at a

@@ -4,6 +4,7 @@
 package client
 
 import (
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -66,5 +67,43 @@ func TestHeartbeatsBesideSilentBroker(t *testing.T) {
 		closed(t, c)
 		a.stop()
 		b.stop()
+	})
+}
+
+// What is new while a heartbeat is under way is told by the next one, and soon.
+func TestHeartbeatOvertakenByNews(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		b, g := w.groupBroker("a", 10001)
+		for _, topic := range []string{"T", "U", "V"} {
+			w.topic(topic, 1, b)
+		}
+		c := newPush(t, w)
+		startPush(t, c, "T", (&took{}).handler)
+		var held []remoting.Ticket
+		g.mu.Lock()
+		g.before = func(r *remoting.Request) bool {
+			if r.Code == wire.ReqHeartBeat {
+				held = append(held, r.Ticket())
+			}
+			return r.Code == wire.ReqHeartBeat
+		}
+		g.mu.Unlock()
+		for _, topic := range []string{"U", "V"} {
+			if err := c.Subscribe(topic, All, (&took{}).handler); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second / 2)
+		}
+		g.refuseLocks(false) // and answers heartbeats again
+		for i := range held {
+			held[i].Reply(&wire.Response{})
+		}
+		time.Sleep(5 * time.Second)
+		beats := b.got(wire.ReqHeartBeat)
+		if last := string(beats[len(beats)-1].Body); !strings.Contains(last, `"V"`) {
+			t.Errorf("%d heartbeats, the last one says %s", len(beats), last)
+		}
+		closePush(t, c)
 	})
 }

@@ -43,6 +43,7 @@ type link struct {
 	server    int                       // index of the name server that answered last
 	greeted   map[string]*remoting.Conn // by address: brokers know the client on these
 	stale     map[string]bool           // brokers in greeted that are to be greeted again
+	sayings   int                       // times that the heartbeat got something new to say
 	greetings map[string]*greeting      // under way, by address
 }
 

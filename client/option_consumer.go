@@ -78,7 +78,8 @@ var (
 	// group begins for the first time. Brokers of 4.9 begin with the first message
 	// of a queue that is young. Queues that the topic did not have then, or whose
 	// broker had not registered, are young to a push or pull consumer: it begins with
-	// their first message.
+	// their first message. Of those whose broker cannot be asked then, with what came
+	// since, by the broker's clock.
 	StartLatest = Start{where: body.ConsumeFromLastOffset}
 	// StartEarliest begins with the first message there is.
 	StartEarliest = Start{where: body.ConsumeFromFirstOffset}

@@ -38,6 +38,7 @@ type PullConsumer struct {
 	log     *slog.Logger
 	link    *link
 	offsets *brokerOffsets
+	shares  *shares
 
 	ctx       context.Context // of pulls; ends with Close
 	cancel    context.CancelFunc
@@ -55,8 +56,7 @@ type PullConsumer struct {
 	manual  bool // queues are assigned by Assign
 	version int64
 	subs    map[string]*pullSubscription
-	known   map[string]map[Queue]bool // by topic: the queues that it was found with first
-	missed  map[Queue]bool            // given up with messages that were polled and not committed
+	missed  map[Queue]bool // given up with messages that were polled and not committed
 	readers map[Queue]*reader
 	order   []Queue       // of readers, sorted
 	first   int           // in order: whom the next Poll begins with
@@ -82,11 +82,12 @@ func NewPullConsumer(group string, opts ...Option) (*PullConsumer, error) {
 	c := &PullConsumer{
 		group: group, cfg: cfg.consumer, hold: cfg.puller.suspend, log: cfg.log, kick: make(chan struct{}, 1),
 		subs: map[string]*pullSubscription{}, readers: map[Queue]*reader{}, news: make(chan struct{}),
-		known: map[string]map[Queue]bool{}, missed: map[Queue]bool{}, gone: make(chan struct{}),
+		missed: map[Queue]bool{}, gone: make(chan struct{}),
 	}
 	c.link = newLink(&cfg.common, c.routes())
 	c.link.heartbeat = c.heartbeat
 	c.offsets = &brokerOffsets{link: c.link, group: group}
+	c.shares = newShares(c.link, group, c.cfg.allocation, c.cfg.start)
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.stores, c.endStores = context.WithCancel(context.Background())
 	return c, nil
@@ -119,6 +120,9 @@ func (c *PullConsumer) Subscribe(topic string, f Filter) error {
 	case c.manual:
 		return errors.New("client: Subscribe after Assign: a consumer does the one or the other")
 	}
+	if c.subs[topic] == nil {
+		c.shares.forget(topic)
+	}
 	c.version = max(c.version+1, time.Now().UnixMilli())
 	c.subs[topic] = &pullSubscription{filter: f, version: c.version}
 	c.link.forgetGreetings()
@@ -131,7 +135,6 @@ func (c *PullConsumer) Unsubscribe(topic string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.subs, topic)
-	delete(c.known, topic)
 	c.failed.clearTopic(topic)
 	c.link.forgetGreetings()
 	c.wake()
@@ -168,7 +171,7 @@ func (c *PullConsumer) Assign(queues ...Queue) error {
 		c.log.Warn("client: queues were given up without their offsets", "err", err)
 	}
 	for _, q := range take {
-		c.take(q, &pullSubscription{filter: All}, false)
+		c.take(q, &pullSubscription{filter: All})
 	}
 	return nil
 }

@@ -5,7 +5,6 @@ package client
 
 import (
 	"context"
-	"errors"
 	"maps"
 	"slices"
 	"time"
@@ -104,7 +103,7 @@ func (c *PullConsumer) rebalance(ctx context.Context) (settled bool) {
 	settled = true
 	var share []Queue
 	for topic := range subs {
-		mine, err := c.share(ctx, topic)
+		mine, err := c.shares.of(ctx, topic, routeAge)
 		if err != nil {
 			if ctx.Err() == nil {
 				c.fail(topicItself(topic), err)
@@ -131,51 +130,10 @@ func (c *PullConsumer) rebalance(ctx context.Context) (settled bool) {
 		c.log.Warn("client: queues were given up without their offsets", "err", err)
 	}
 	for _, q := range take {
-		c.take(q, subs[q.Topic], c.young(q))
+		c.take(q, subs[q.Topic])
 	}
 	return settled
 }
 
 // topicItself stands for what fails for a topic and not for one queue.
 func topicItself(topic string) Queue { return Queue{Topic: topic, ID: anyQueue} }
-
-// young says whether a queue came into being while the group was there.
-func (c *PullConsumer) young(q Queue) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return !c.known[q.Topic][q]
-}
-
-// know notes the first queues that a subscribed topic is found with: none while it
-// does not exist.
-func (c *PullConsumer) know(topic string, queues []Queue) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.subs[topic] == nil || c.known[topic] != nil {
-		return
-	}
-	c.known[topic] = make(map[Queue]bool, len(queues))
-	for _, q := range queues {
-		c.known[topic][q] = true
-	}
-}
-
-// share is the consumer's queues of a topic.
-func (c *PullConsumer) share(ctx context.Context, topic string) ([]Queue, error) {
-	r, err := c.link.routeSince(ctx, topic, time.Now().Add(-routeAge), false)
-	if err != nil {
-		if errors.Is(err, ErrNoRoute) {
-			c.know(topic, nil)
-		}
-		return nil, err
-	}
-	all := readable(r)
-	slices.SortFunc(all, cmpQueues)
-	c.know(topic, all)
-	members, err := c.link.members(ctx, r, c.group)
-	if err != nil {
-		return nil, err
-	}
-	share := slices.Clone(c.cfg.allocation(all, members, c.link.id))
-	return slices.DeleteFunc(share, func(q Queue) bool { return !slices.Contains(all, q) }), nil
-}

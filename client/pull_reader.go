@@ -24,7 +24,6 @@ const (
 type reader struct {
 	c       *PullConsumer
 	queue   Queue
-	young   bool // the queue came into being while the group was there
 	cancel  context.CancelFunc
 	ended   chan struct{}
 	room    chan struct{} // capacity 1: it may be time to pull
@@ -55,10 +54,10 @@ func (r *reader) restart() {
 }
 
 // take begins with a queue; c.turn is held.
-func (c *PullConsumer) take(q Queue, s *pullSubscription, young bool) {
+func (c *PullConsumer) take(q Queue, s *pullSubscription) {
 	ctx, cancel := context.WithCancel(c.ctx)
 	r := &reader{
-		c: c, queue: q, filter: s.filter, version: s.version, young: young, cancel: cancel,
+		c: c, queue: q, filter: s.filter, version: s.version, cancel: cancel,
 		ended: make(chan struct{}), room: make(chan struct{}, 1), storing: make(chan struct{}, 1), pos: newPosition(),
 	}
 	c.mu.Lock()
@@ -147,13 +146,14 @@ func (r *reader) once(ctx context.Context) error {
 // locate finds out where to begin.
 func (r *reader) locate(ctx context.Context) error {
 	next, ok, err := r.c.offsets.stored(ctx, r.queue)
+	if err == nil && !ok {
+		next, err = r.c.shares.beginning(ctx, r.queue)
+	}
 	if err != nil {
+		r.c.shares.miss(r.queue)
 		return err
 	}
 	if !ok {
-		if next, err = r.c.link.beginAt(ctx, r.queue, r.c.cfg.start, r.young); err != nil {
-			return err
-		}
 		r.keepBeginning(ctx, next)
 	}
 	r.c.mu.Lock()

@@ -36,34 +36,40 @@ const maxBatch = 1024
 // the queues that are its share, pulls ahead of the handlers, and stores how far
 // it has come. NewPushConsumer makes one.
 type PushConsumer struct {
-	group string
-	cfg   consumerConfig
-	log   *slog.Logger
-	link  *link
-	kept  offsets
-	work  *dispatcher
-	back  returns
+	group  string
+	cfg    consumerConfig
+	log    *slog.Logger
+	link   *link
+	kept   offsets
+	shares *shares
+	work   *dispatcher
+	back   returns
 
 	ctx    context.Context // of handlers
 	cancel context.CancelCauseFunc
+	open   context.Context // ends when Close is called
+	leave  context.CancelFunc
 
 	kick     chan struct{} // capacity 1: rebalance now
 	turn     sync.Mutex    // one rebalance or reset at a time
 	steering *lifecycle.Group
 	services *lifecycle.Group
-	running  sync.WaitGroup // workers and queues
+	running  sync.WaitGroup // workers, queues, and handlers out of turn
+	behind   chan struct{}  // closed when Close leaves handlers behind
 	slots    chan struct{}  // handlers of an orderly consumer that run
 	closing  atomic.Bool
 	paused   atomic.Bool
 	ended    chan struct{} // Close is done
 
-	mu     sync.Mutex
-	state  consumerState
-	began  time.Time // Start
-	subs   map[string]*subscription
-	queues map[Queue]*assigned
-	sought time.Time // when a retry topic that is not known was looked for last
-	err    error     // of Close
+	mu      sync.Mutex
+	state   consumerState
+	settled bool      // Start was done
+	began   time.Time // Start
+	subs    map[string]*subscription
+	queues  map[Queue]*assigned
+	sought  time.Time // when a retry topic that is not known was looked for last
+	direct  int       // messages whose handlers run out of turn
+	err     error     // of Close
 }
 
 type consumerState uint8
@@ -83,8 +89,6 @@ type subscription struct {
 	handle  BatchHandler
 	retry   bool // of the group's retry topic: its messages have the handlers of their own topics
 
-	known   map[Queue]bool // queues that the topic had when it was looked up first; nil: not yet
-	found   atomic.Bool    // the topic exists
 	figures figures
 }
 
@@ -98,16 +102,19 @@ func NewPushConsumer(group string, opts ...Option) (*PushConsumer, error) {
 		return nil, fmt.Errorf("client: consumer group: %w", err)
 	}
 	c := &PushConsumer{
-		group: group, cfg: cfg.consumer, log: cfg.log.With("group", group), kick: make(chan struct{}, 1), ended: make(chan struct{}),
+		group: group, cfg: cfg.consumer, log: cfg.log.With("group", group), kick: make(chan struct{}, 1), ended: make(chan struct{}), behind: make(chan struct{}),
 		subs: map[string]*subscription{}, queues: map[Queue]*assigned{},
 	}
 	c.link = newLink(&cfg.common, c.routes())
 	c.link.heartbeat = c.heartbeat
+	c.shares = newShares(c.link, group, c.cfg.allocation, c.cfg.start)
 	c.slots = make(chan struct{}, c.cfg.concurrency)
 	c.work = newDispatcher(c)
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
+	c.open, c.leave = context.WithCancel(context.Background())
 	c.kept = &brokerOffsets{link: c.link, group: group}
 	if c.cfg.broadcast {
+		c.shares.by = nil
 		if c.kept, err = openOffsetFile(c.cfg.offsetDir, group); err != nil {
 			return nil, err
 		}
@@ -155,7 +162,9 @@ func (c *PushConsumer) subscribe(topic string, f Filter, most int, h BatchHandle
 		return ErrClosed
 	}
 	s := &subscription{topic: topic, filter: f, version: time.Now().UnixMilli(), most: most, handle: h}
-	if old := c.subs[topic]; old != nil {
+	if old := c.subs[topic]; old == nil {
+		c.shares.forget(topic)
+	} else {
 		if old.retry {
 			return fmt.Errorf("client: topic %q is the group's own", topic)
 		}
@@ -223,21 +232,31 @@ func (c *PushConsumer) heartbeat() *body.HeartbeatData {
 // Start makes the consumer a member of its group and takes its share of the queues.
 // When it returns, where the group begins is settled for the topics that exist. A
 // topic that does not is looked for again, and so are brokers that do not answer, if
-// one does. ctx bounds the call. Errors match ErrNameServer, ErrClosed, an
-// *AnswerError, or those of ctx; Start may then be called again.
+// one does: half a second behind that one they are waited for no longer. ctx bounds
+// the call. Errors match ErrNameServer, ErrClosed, an *AnswerError, or those of ctx;
+// Start may then be called again.
 func (c *PushConsumer) Start(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(c.open, cancel)()
 	c.turn.Lock()
-	err := c.join(ctx)
-	c.turn.Unlock()
-	if err != nil {
+	defer c.turn.Unlock()
+	if err := c.join(ctx); err != nil {
+		if c.open.Err() != nil {
+			return ErrClosed
+		}
 		return err
 	}
-	settled := c.rebalance(ctx, routeAge)
+	settled := c.rebalanceNow(ctx, routeAge)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.state == consumerClosed || c.steering == nil {
+	switch {
+	case c.state == consumerClosed:
 		return ErrClosed
+	case !settled && ctx.Err() != nil:
+		return fmt.Errorf("client: taking the first queues: %w", ended(ctx))
 	}
+	c.settled = true
 	c.steering.Go("rebalance", func(ctx context.Context) error { return c.steer(ctx, settled) })
 	return nil
 }
@@ -262,8 +281,10 @@ func (c *PushConsumer) join(ctx context.Context) error {
 	switch {
 	case c.state == consumerClosed:
 		return ErrClosed
-	case c.state == consumerStarted:
+	case c.settled:
 		return errors.New("client: the consumer is started already")
+	case c.state == consumerStarted: // by a Start whose ctx ended
+		return nil
 	}
 	c.state, c.began = consumerStarted, time.Now()
 	c.link.begin()
@@ -285,25 +306,21 @@ func (c *PushConsumer) join(ctx context.Context) error {
 // greetAll tells the masters of known topics of the consumer. Some may be away, but
 // not all; what comes back is told by the heartbeats. None may refuse.
 func (c *PushConsumer) greetAll(ctx context.Context) error {
-	var silent []error
+	c.link.forgetGreetings() // of a Start that failed, with other subscriptions
 	masters := c.link.masters()
-	for _, addr := range masters {
-		err := c.link.beatTo(ctx, addr)
-		if err == nil {
-			continue
-		}
-		_, refused := rpc.CodeOf(err)
-		err = fmt.Errorf("client: heartbeat to %s: %w", addr, public(err))
-		if refused || ctx.Err() != nil {
+	failed, err := c.link.meet(ctx, masters, greetWait)
+	if err != nil {
+		return err
+	}
+	for _, err := range failed {
+		if _, refused := rpc.CodeOf(err); refused || ctx.Err() != nil {
 			return err
 		}
-		silent = append(silent, err)
 	}
-	if len(silent) == len(masters) {
-		return errors.Join(silent...)
-	}
-	for _, err := range silent {
-		c.log.Warn("client: starting without a broker", "err", err)
+	for _, addr := range masters {
+		if !c.link.knownAt(addr) {
+			c.log.Warn("client: starting without a broker", "broker", addr, "err", errors.Join(failed...))
+		}
 	}
 	return nil
 }
@@ -320,13 +337,15 @@ func (c *PushConsumer) pause(on bool) {
 	c.work.wakeAll()
 }
 
-// Close gives the queues up: no handler is called any more, those that run are
-// waited for, after WithCloseTimeout with their ctx ended. Then offsets are stored,
+// Close gives the queues up: no handler is called any more, those that run, also out
+// of turn since a tool has a broker ask for that, are waited for, after
+// WithCloseTimeout with their ctx ended. Then offsets are stored,
 // locks given back, and the brokers told that the consumer goes. Handlers that run on
 // for 10 s behind the end of their ctx are left behind: an error names their queues,
 // whose locks run out by themselves, and their messages are delivered again. Called
 // again Close waits for the first call. A handler must not call it.
 func (c *PushConsumer) Close() error {
+	c.leave()
 	c.mu.Lock()
 	first, started := c.state != consumerClosed, c.state == consumerStarted
 	c.state = consumerClosed
@@ -385,14 +404,21 @@ func (c *PushConsumer) waitForHandlers() error {
 		return nil
 	case <-grace.C:
 	}
+	close(c.behind)
+	const left = "client: handlers of %d messages %s have not ended %v after their ctx, and are left behind"
 	var errs []error
 	for _, a := range c.assignments() {
 		w := a.current()
 		w.shut()
 		c.commitNow(a)
 		if n := w.running(); n > 0 {
-			errs = append(errs, fmt.Errorf("client: handlers of %d messages of %s have not ended %v after their ctx, and are left behind", n, a.queue, closeGrace))
+			errs = append(errs, fmt.Errorf(left, n, "of "+a.queue.String(), closeGrace))
 		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.direct > 0 {
+		errs = append(errs, fmt.Errorf(left, c.direct, "consumed directly", closeGrace))
 	}
 	return errors.Join(errs...)
 }

@@ -204,7 +204,18 @@ func (c *PushConsumer) consumeDirectly(r *remoting.Request) {
 	}
 	begun := time.Now()
 	result := body.ConsumeMessageDirectlyResult{Order: c.cfg.orderly, AutoCommit: true, ConsumeResult: "CR_SUCCESS"}
-	if err := c.handleWithin(c.ctx, s, all); err != nil {
+	ended, err := c.handleDirectly(s, all)
+	if err != nil {
+		turnDown(r, err)
+		return
+	}
+	select {
+	case err = <-ended:
+	case <-c.behind:
+		turnDown(r, errors.New("client: the consumer is closed, and has left the handler behind"))
+		return
+	}
+	if err != nil {
 		result.ConsumeResult, result.Remark = "CR_LATER", err.Error()
 		if errors.Is(err, errPanicked) {
 			result.ConsumeResult = "CR_THROW_EXCEPTION"
@@ -212,4 +223,27 @@ func (c *PushConsumer) consumeDirectly(r *remoting.Request) {
 	}
 	result.SpentTimeMills = time.Since(begun).Milliseconds()
 	r.Reply(&wire.Response{Body: body.Marshal(&result)})
+}
+
+// handleDirectly calls a handler out of turn, as one that Close waits for. ended gets
+// its error.
+func (c *PushConsumer) handleDirectly(s *subscription, msgs []*message.Received) (ended <-chan error, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state != consumerStarted {
+		return nil, ErrClosed
+	}
+	c.direct++
+	over := make(chan error, 1)
+	c.running.Go(func() {
+		err := errExited
+		defer func() {
+			c.mu.Lock()
+			c.direct--
+			c.mu.Unlock()
+			over <- err
+		}()
+		err = c.handleWithin(c.ctx, s, msgs)
+	})
+	return over, nil
 }

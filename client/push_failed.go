@@ -127,7 +127,7 @@ func (c *PushConsumer) giveBack(ctx context.Context, q Queue, m *message.Receive
 func (c *PushConsumer) retryTopic() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.subs[message.RetryTopic(c.group)].found.Load() {
+	if c.link.have(message.RetryTopic(c.group), false) != nil {
 		return
 	}
 	if now := time.Now(); now.Sub(c.sought) >= retryPeriod {

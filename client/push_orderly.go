@@ -70,18 +70,24 @@ func (c *PushConsumer) lockAt(ctx context.Context, addr string, set []body.Messa
 	return ok, public(err)
 }
 
-// unlock gives the lock of a queue back, so that another member has it at once.
-func (c *PushConsumer) unlock(q Queue) {
+// unlock gives the locks of queues of one broker back, so that another member has them
+// at once.
+func (c *PushConsumer) unlock(queues ...Queue) {
+	if len(queues) == 0 {
+		return
+	}
 	ctx, cancel := c.link.request(context.Background())
 	defer cancel()
-	addr, err := c.link.master(ctx, q)
+	set := make([]body.MessageQueue, 0, len(queues))
+	for _, q := range queues {
+		set = append(set, body.MessageQueue{Topic: q.Topic, BrokerName: q.Broker, QueueID: q.ID})
+	}
+	addr, err := c.link.master(ctx, queues[0])
 	if err == nil {
-		err = rpc.UnlockBatch(ctx, c.link.net, addr, &body.LockBatchRequestBody{
-			ConsumerGroup: c.group, ClientID: c.link.id, MqSet: []body.MessageQueue{{Topic: q.Topic, BrokerName: q.Broker, QueueID: q.ID}},
-		})
+		err = rpc.UnlockBatch(ctx, c.link.net, addr, &body.LockBatchRequestBody{ConsumerGroup: c.group, ClientID: c.link.id, MqSet: set})
 	}
 	if err != nil {
-		c.log.Warn("client: lock not given back", "queue", q, "err", public(err))
+		c.log.Warn("client: locks not given back", "queues", queues, "err", public(err))
 	}
 }
 

@@ -79,8 +79,8 @@ func (a *assigned) pulling(w *window, abort context.CancelFunc) bool {
 	return true
 }
 
-// keep takes a queue, from an offset on.
-func (c *PushConsumer) keep(q Queue, s *subscription, next, committed int64, locked time.Time) {
+// keep takes a queue, from an offset on; false when the consumer is closed.
+func (c *PushConsumer) keep(q Queue, s *subscription, next, committed int64, locked time.Time) bool {
 	ctx, cancel := context.WithCancel(context.Background())
 	a := &assigned{
 		queue: q, sub: s, end: cancel, gone: make(chan struct{}), window: newWindow(next, int64(c.cfg.prefetch.messages)*3/4),
@@ -90,7 +90,7 @@ func (c *PushConsumer) keep(q Queue, s *subscription, next, committed int64, loc
 	defer c.mu.Unlock()
 	if c.state == consumerClosed {
 		cancel()
-		return
+		return false
 	}
 	c.queues[q] = a
 	c.running.Go(func() {
@@ -104,6 +104,7 @@ func (c *PushConsumer) keep(q Queue, s *subscription, next, committed int64, loc
 		inOrder.Wait()
 		c.giveUp(a)
 	})
+	return true
 }
 
 // giveUp stores how far a queue was consumed, now and when the handlers that run

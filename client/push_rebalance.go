@@ -7,12 +7,11 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
+	"maps"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
-
-	"github.com/twostage/twostage/internal/route"
-	"github.com/twostage/twostage/internal/rpc"
 )
 
 func cmpTopics(a, b string) int { return cmp.Compare(a, b) }
@@ -78,13 +77,18 @@ func (c *PushConsumer) steer(ctx context.Context, settled bool) error {
 func (c *PushConsumer) rebalance(ctx context.Context, age time.Duration) (settled bool) {
 	c.turn.Lock()
 	defer c.turn.Unlock()
+	return c.rebalanceNow(ctx, age)
+}
+
+// rebalanceNow is rebalance; c.turn is held.
+func (c *PushConsumer) rebalanceNow(ctx context.Context, age time.Duration) (settled bool) {
 	settled = true
 	var share []Queue
 	kept := map[string]bool{} // topics that stay as they are
 	subs := map[string]*subscription{}
 	for _, s := range c.subscriptions() {
 		subs[s.topic] = s
-		queues, err := c.share(ctx, s, age)
+		queues, err := c.shares.of(ctx, s.topic, age)
 		if err != nil {
 			if !s.retry || !errors.Is(err, ErrNoRoute) {
 				c.log.Warn("client: share of a topic not known", "topic", s.topic, "err", err)
@@ -132,109 +136,82 @@ func (c *PushConsumer) left(ctx context.Context, a *assigned) bool {
 	return false
 }
 
-// share gives the consumer's queues of a topic by a route that is at most so old.
-func (c *PushConsumer) share(ctx context.Context, s *subscription, age time.Duration) ([]Queue, error) {
-	r, err := c.link.routeSince(ctx, s.topic, time.Now().Add(-age), false)
-	if err != nil {
-		if errors.Is(err, ErrNoRoute) && s.known == nil {
-			s.known = map[Queue]bool{} // whatever queues it gets are young
-		}
-		return nil, err
-	}
-	s.found.Store(true)
-	all := make([]Queue, 0, len(r.ReadQueues()))
-	for _, q := range r.ReadQueues() {
-		all = append(all, Queue{Topic: s.topic, Broker: q.BrokerName, ID: q.QueueID})
-	}
-	slices.SortFunc(all, cmpQueues)
-	if s.known == nil {
-		s.known = make(map[Queue]bool, len(all))
-		for _, q := range all {
-			s.known[q] = true
-		}
-	}
-	if c.cfg.broadcast {
-		return all, nil
-	}
-	members, err := c.link.members(ctx, r, c.group)
-	if err != nil {
-		return nil, err
-	}
-	share := slices.Clone(c.cfg.allocation(all, members, c.link.id))
-	return slices.DeleteFunc(share, func(q Queue) bool { return !slices.Contains(all, q) }), nil
-}
-
-// members are the client ids of a group as a broker of a topic knows them, sorted.
-// The client is one of them.
-func (l *link) members(ctx context.Context, r *route.Snapshot, group string) ([]string, error) {
-	var errs []error
-	for _, b := range r.Brokers() {
-		addr, _, ok := r.ReadAddr(b.Name, 0)
-		if !ok {
+// takeAll takes queues, of all brokers side by side; false when one could not be. Those
+// of a broker that does not know the client, since it is silent, are not asked for.
+func (c *PushConsumer) takeAll(ctx context.Context, take []Queue, subs map[string]*subscription) (all bool) {
+	byBroker := map[string][]Queue{}
+	var missing atomic.Bool
+	for _, q := range take {
+		addr, err := c.link.readAddr(ctx, q)
+		if _, known := c.link.known(addr); err != nil || !known {
+			c.shares.miss(q)
+			missing.Store(true)
 			continue
 		}
-		all, err := l.membersAt(ctx, addr, group)
-		switch {
-		case err == nil && slices.Contains(all, l.id):
-			slices.Sort(all)
-			return slices.Compact(all), nil
-		case err == nil:
-			l.forgetGreetings()
-			err = fmt.Errorf("client: broker %s does not have this client in its group", addr)
-		}
-		errs = append(errs, err)
+		byBroker[addr] = append(byBroker[addr], q)
 	}
-	if errs == nil {
-		return nil, fmt.Errorf("%w: %q has no broker", ErrNotReadable, r.Topic())
+	var brokers sync.WaitGroup
+	for _, queues := range byBroker {
+		brokers.Go(func() {
+			if !c.takeOf(ctx, queues, subs) {
+				missing.Store(true)
+			}
+		})
 	}
-	return nil, errors.Join(errs...)
+	brokers.Wait()
+	return !missing.Load()
 }
 
-func (l *link) membersAt(ctx context.Context, addr, group string) ([]string, error) {
-	ctx, cancel := l.request(ctx)
-	defer cancel()
-	conn, err := l.greetedConn(ctx, addr)
-	if err != nil {
-		return nil, public(err)
-	}
-	all, err := rpc.ConsumerList(ctx, connCaller{conn}, addr, group)
-	return all, public(err)
-}
-
-// takeAll takes queues; false when one could not be.
-func (c *PushConsumer) takeAll(ctx context.Context, take []Queue, subs map[string]*subscription) (all bool) {
+// takeOf is takeAll for queues of one broker. One that does not answer is not asked for
+// the rest.
+func (c *PushConsumer) takeOf(ctx context.Context, take []Queue, subs map[string]*subscription) (all bool) {
 	all = true
 	granted := map[Queue]time.Time{}
-	if c.locks() && len(take) > 0 {
+	if c.locks() {
 		granted = c.lock(ctx, take)
 	}
+	silent := false
 	for _, q := range take {
 		locked := granted[q]
 		if c.locks() && locked.IsZero() {
 			all = false // another member has not given it up yet
+			delete(granted, q)
 			continue
 		}
-		next, told, err := c.beginning(ctx, subs[q.Topic], q)
-		if err != nil {
-			if ctx.Err() == nil {
-				c.log.Warn("client: queue not taken", "queue", q, "err", err)
-			}
-			all = false
-			continue
+		next, told := int64(0), int64(0)
+		err := errSilent
+		if !silent {
+			next, told, err = c.beginning(ctx, q)
 		}
-		c.keep(q, subs[q.Topic], next, told, locked)
+		switch {
+		case err == nil && c.keep(q, subs[q.Topic], next, told, locked):
+			delete(granted, q)
+			continue
+		case err != nil && ctx.Err() == nil:
+			c.log.Warn("client: queue not taken", "queue", q, "err", err)
+		}
+		c.shares.miss(q)
+		_, answered := errors.AsType[*AnswerError](err)
+		silent = silent || !answered
+		all = false
+	}
+	if ctx.Err() != nil || c.open.Err() != nil { // else they are taken soon
+		c.unlock(slices.Collect(maps.Keys(granted))...)
 	}
 	return all
 }
 
+// errSilent stands for the answer of a broker that gave none just before.
+var errSilent = errors.New("client: the broker does not answer")
+
 // beginning is the offset from which on a queue is consumed: the stored one, or
 // that of WithStart, which is stored then, so that it is chosen only once.
-func (c *PushConsumer) beginning(ctx context.Context, s *subscription, q Queue) (next, told int64, err error) {
+func (c *PushConsumer) beginning(ctx context.Context, q Queue) (next, told int64, err error) {
 	next, ok, err := c.kept.stored(ctx, q)
 	if err != nil || ok {
 		return next, next, err
 	}
-	if next, err = c.link.beginAt(ctx, q, c.cfg.start, !s.known[q]); err != nil {
+	if next, err = c.shares.beginning(ctx, q); err != nil {
 		return 0, 0, err
 	}
 	if err := c.kept.commit(ctx, q, next, true); err != nil {

@@ -136,7 +136,8 @@ func (p *Producer) introduce(ctx context.Context, topic string) error {
 	if len(addrs) == 0 {
 		return fmt.Errorf("%w: %q", ErrNotWritable, topic)
 	}
-	return p.link.meet(ctx, addrs, greetWait)
+	_, err = p.link.meet(ctx, addrs, greetWait)
+	return err
 }
 
 // replied takes a reply, which a broker pushes.

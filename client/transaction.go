@@ -117,7 +117,8 @@ func (p *TransactionProducer) Start(ctx context.Context, topics ...string) error
 		}
 	}
 	p.link.begin()
-	return p.link.meet(ctx, p.link.masters(), p.link.cfg.timeout)
+	_, err := p.link.meet(ctx, p.link.masters(), p.link.cfg.timeout)
+	return err
 }
 
 // Close is Producer.Close, after the answers to check-backs that run. Checker

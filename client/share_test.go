@@ -1,0 +1,158 @@
+// Copyright 2026 The Twostage Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package client
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/twostage/twostage/internal/remoting"
+	"github.com/twostage/twostage/internal/wire"
+	"github.com/twostage/twostage/internal/wire/header"
+	"github.com/twostage/twostage/message"
+)
+
+// A broker that is silent holds Start up for half a second, however many topics and
+// queues it has; when it answers, the group has what it got meanwhile.
+func TestStartBesideSilentBroker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		a, _ := w.groupBroker("a", 10001)
+		b, g := w.groupBroker("b", 10002)
+		g.before = func(r *remoting.Request) bool { // two messages are older than the group
+			if r.Code == wire.ReqSearchOffsetByTimestamp {
+				r.Reply(&wire.Response{Header: &header.OffsetResponse{Offset: 2}})
+			}
+			return r.Code == wire.ReqSearchOffsetByTimestamp
+		}
+		for _, topic := range []string{"T", "U", "V"} {
+			w.topic(topic, 8, b, a)
+		}
+		b.number("T", 0, 2)
+		var dead atomic.Bool
+		dead.Store(true)
+		c := newPush(t, w, WithStart(StartLatest), WithDialer(func(ctx context.Context, to string) (net.Conn, error) {
+			if to == b.addr && dead.Load() {
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}
+			return w.net.Dial(ctx, to)
+		}))
+		var all took
+		for _, topic := range []string{"U", "V"} {
+			if err := c.Subscribe(topic, All, func(context.Context, *message.Received) error { return nil }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		begun := time.Now()
+		startPush(t, c, "T", all.handler)
+		if took := time.Since(begun); took > time.Second {
+			t.Errorf("Start took %v", took)
+		}
+		if n := len(c.assignments()); n != 24 {
+			t.Errorf("%d queues of the broker that answers, want 24", n)
+		}
+		b.put(0, &message.Record{Topic: []byte("T"), Body: []byte("new")})
+		dead.Store(false)
+		eventually(t, "what came meanwhile", func() bool { return len(all.list()) == 1 })
+		if got := all.list(); got[0] != "new" {
+			t.Errorf("consumed %q", got)
+		}
+		closePush(t, c)
+	})
+}
+
+// A broker that takes connections and answers nothing but heartbeats is asked for one
+// of its queues, and not for each; a Start whose ctx ends by then may be called again.
+func TestStartWithDeafBroker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		b, g := w.groupBroker("a", 10001)
+		w.topic("T", 8, b)
+		g.before = mute(wire.ReqQueryConsumerOffset)
+		c := newPush(t, w)
+		if err := c.Subscribe("T", All, (&took{}).handler); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := c.Start(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Start says %v", err)
+		}
+		begun := time.Now()
+		if err := c.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(begun); took > standardTimeout+time.Second {
+			t.Errorf("Start took %v", took)
+		}
+		if err := c.Start(t.Context()); err == nil || !strings.Contains(err.Error(), "started already") {
+			t.Errorf("a second Start says %v", err)
+		}
+		g.refuseLocks(false) // nor is it deaf any more
+		eventually(t, "the queues", func() bool { return len(c.assignments()) == 8 })
+		closePush(t, c)
+	})
+}
+
+// Close ends a Start that is under way, and gives the locks back that it has got.
+func TestCloseEndsStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		b, g := w.groupBroker("a", 10001)
+		w.topic("T", 8, b)
+		g.before = mute(wire.ReqQueryConsumerOffset)
+		c := newPush(t, w, WithOrderly())
+		if err := c.Subscribe("T", All, (&took{}).handler); err != nil {
+			t.Fatal(err)
+		}
+		var start sync.WaitGroup
+		start.Go(func() {
+			if err := c.Start(t.Context()); !errors.Is(err, ErrClosed) {
+				t.Errorf("Start says %v", err)
+			}
+		})
+		synctest.Wait()
+		begun := time.Now()
+		closePush(t, c)
+		if took := time.Since(begun); took > time.Second {
+			t.Errorf("Close took %v", took)
+		}
+		start.Wait()
+		if locks, unlocks := len(b.got(wire.ReqLockBatchMQ)), len(b.got(wire.ReqUnlockBatchMQ)); locks != 1 || unlocks != 1 {
+			t.Errorf("locked %d times, unlocked %d times", locks, unlocks)
+		}
+	})
+}
+
+// Other members may ask any broker of a topic who is in the group: all of them know it,
+// also those that the consumer has no queue of.
+func TestAllBrokersKnowTheMember(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world, a *keeper) {
+		b := w.keeping("b", 10002)
+		w.topic("T", 1, a.broker, b.broker)
+		a.fill(0, "m", 0, 1)
+		for _, k := range []*keeper{a, b} {
+			k.members = []string{"zzz"}
+		}
+		c := newTestPull(t, w)
+		if err := c.Subscribe("T", All); err != nil {
+			t.Fatal(err)
+		}
+		polled(t, c, 1)
+		if n, got := len(b.got(wire.ReqHeartBeat)), c.Assignment(); n != 1 || len(got) != 1 || got[0].Broker != "a" {
+			t.Errorf("%d heartbeats, it has %v", n, got)
+		}
+		closed(t, c)
+		a.stop()
+		b.stop()
+	})
+}
