@@ -65,7 +65,7 @@ func (l *link) hearers() []string {
 	greeted := slices.Collect(maps.Keys(l.greeted))
 	l.mu.Unlock()
 	for _, addr := range greeted {
-		if _, open := l.known(addr); open {
+		if l.knows(addr) {
 			all = append(all, addr)
 		}
 	}
@@ -142,6 +142,12 @@ func (l *link) known(addr string) (*remoting.Conn, bool) {
 	default:
 		return conn, true
 	}
+}
+
+// knows says whether a broker knows the client on an open connection.
+func (l *link) knows(addr string) bool {
+	_, ok := l.known(addr)
+	return ok
 }
 
 // greeting is a heartbeat that makes the client known to a broker.
@@ -240,7 +246,7 @@ func (l *link) greetSoon(addr string) *greeting {
 
 // knownAt reports whether a broker knows the client, and nothing new is to be said.
 func (l *link) knownAt(addr string) bool {
-	_, ok := l.known(addr)
+	ok := l.knows(addr)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return ok && !l.stale[addr]

@@ -186,9 +186,9 @@ func (c *PopConsumer) late(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err := c.failed.last(); err != nil {
-		return fmt.Errorf("client: nothing received: %w; a broker failed: %w", context.Cause(ctx), err)
+		return fmt.Errorf("client: nothing received: %w; a broker failed: %w", ended(ctx), err)
 	}
-	return fmt.Errorf("client: nothing received: %w", context.Cause(ctx))
+	return fmt.Errorf("client: nothing received: %w", ended(ctx))
 }
 
 // take takes what is there: messages, or what a broker refused. Else news is closed

@@ -120,12 +120,12 @@ func (c *PopConsumer) persist(ctx context.Context, q Queue, fn func(ctx context.
 	var began time.Time // the try that failed
 	for try := range ackTries {
 		if try > 0 && !wait(ctx, time.Duration(try)*100*time.Millisecond) {
-			return err
+			return errors.Join(public(err), ended(ctx))
 		}
 		r, rerr := c.link.routeSince(ctx, q.Topic, began, false)
 		began = time.Now()
 		if rerr != nil {
-			return errors.Join(err, rerr)
+			return errors.Join(public(err), rerr)
 		}
 		addr, ok := r.MasterAddr(q.Broker)
 		if !ok {

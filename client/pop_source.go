@@ -25,6 +25,7 @@ const anyQueue = -1
 const (
 	sharePeriod = 20 * time.Second // after which shares are asked for again
 	popRest     = time.Second      // after a failure
+	popPatience = time.Second / 2  // the next source is asked when one that was asked alone takes longer
 )
 
 // popSubscription is a topic and where to pop it. Only sources and at change.
@@ -69,7 +70,7 @@ func (c *PopConsumer) pops(ctx context.Context, w *popWish) (soon time.Duration,
 			w.tried++
 			if !rests(q) {
 				c.start(q, w, 0)
-				return soon, nil
+				return min(soon, popPatience), nil
 			}
 		}
 	}
@@ -128,12 +129,21 @@ func (c *PopConsumer) share(ctx context.Context, topic string, before []Queue) (
 			whole = append(whole, Queue{Topic: topic, Broker: q.BrokerName, ID: anyQueue})
 		}
 	}
+	if _, err := c.link.meetBrokers(ctx, r); err != nil { // any of them shares out by those that it knows
+		c.log.Debug("client: no broker knows the consumer", "topic", topic, "err", err)
+	}
+	if ctx.Err() != nil {
+		return nil, ended(ctx)
+	}
 	for _, q := range whole {
 		addr, _ := r.MasterAddr(q.Broker)
+		if !c.link.knows(addr) {
+			continue
+		}
 		got, said, err := c.assigned(ctx, addr, topic)
 		switch {
 		case ctx.Err() != nil:
-			return nil, context.Cause(ctx)
+			return nil, ended(ctx)
 		case errors.Is(err, rpc.NotSupported):
 			return whole, nil // the pop will say so
 		case err != nil:
@@ -279,9 +289,12 @@ func (c *PopConsumer) read(q Queue, h *header.PopResponse, records []byte, invis
 	if err != nil {
 		return nil, fmt.Errorf("client: popping %s: %w", q, err)
 	}
-	all, err := message.DecodeReceived(records)
-	if err != nil {
-		return nil, fmt.Errorf("client: popping %s: %w", q, err)
+	all, err := readRecords(c.log, q, records, message.DecodeReceived)
+	switch {
+	case err != nil && len(all) == 0:
+		return nil, err
+	case err != nil:
+		c.log.Error("client: what follows a popped message cannot be read", "queue", q, "err", err)
 	}
 	now := time.Now()
 	got := make([]*Popped, 0, len(all))

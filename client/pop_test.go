@@ -127,6 +127,29 @@ func TestReceiveFromSeveralBrokers(t *testing.T) {
 	})
 }
 
+// A broker that is silent holds up what others have for half a second.
+func TestReceiveBesideSilentBroker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		a, b := w.popping("a", 10001), w.popping("b", 10002)
+		w.topic("T", 1, a.b, b.b)
+		c := newTestPopper(t, w, All, w.hanging(a.b.addr))
+		for range 4 { // each begins with the next one
+			b.put(0, "", "m")
+			begun := time.Now()
+			received(t, c, 1)
+			if took := time.Since(begun); took > popPatience+greetWait {
+				t.Errorf("received after %v", took)
+			}
+		}
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+		a.b.stop()
+		b.b.stop()
+	})
+}
+
 // What waited for long is hidden again for as long as is asked for; what waited for
 // too long is not received.
 func TestReceiveWhatWaited(t *testing.T) {

@@ -257,9 +257,9 @@ func (c *PullConsumer) late(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err := c.failed.last(); err != nil {
-		return fmt.Errorf("client: nothing polled: %w; a broker failed: %w", context.Cause(ctx), err)
+		return fmt.Errorf("client: nothing polled: %w; a broker failed: %w", ended(ctx), err)
 	}
-	return fmt.Errorf("client: nothing polled: %w", context.Cause(ctx))
+	return fmt.Errorf("client: nothing polled: %w", ended(ctx))
 }
 
 // told wakes Polls; c.mu is held.

@@ -108,7 +108,7 @@ func (r *reader) lock(ctx context.Context) error {
 	case r.storing <- struct{}{}:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("client: committing in %s: the commit before is not answered: %w", r.queue, context.Cause(ctx))
+		return fmt.Errorf("client: committing in %s: the commit before is not answered: %w", r.queue, ended(ctx))
 	}
 }
 

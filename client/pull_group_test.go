@@ -13,6 +13,7 @@ import (
 
 	"github.com/twostage/twostage/internal/remoting"
 	"github.com/twostage/twostage/internal/wire"
+	"github.com/twostage/twostage/message"
 )
 
 // A topic that did not exist at Subscribe is read from its first message on.
@@ -134,6 +135,37 @@ func TestPollForgetsRefusals(t *testing.T) {
 		polled(t, c, 1)
 		pollNothing(t, c)
 		closed(t, c)
+		a.stop()
+	})
+}
+
+// The error of a call whose ctx has ended matches that of the ctx, and its cause.
+func TestErrorsOfCancelledCalls(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world, a *keeper) {
+		cause := errors.New("on purpose")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		cancel(cause)
+		pull, pop, puller := newTestPull(t, w), newTestPopper(t, w, All), newTestPuller(t, w)
+		if err := pull.Assign(Queue{"T", "a", 0}); err != nil {
+			t.Fatal(err)
+		}
+		_, polled := pull.Poll(ctx, 1)
+		_, received := pop.Receive(ctx, 1, time.Second)
+		later, end := context.WithTimeoutCause(t.Context(), time.Second, cause)
+		defer end()
+		for call, err := range map[string]error{"Poll": polled, "Receive": received} {
+			if !errors.Is(err, context.Canceled) || !errors.Is(err, cause) {
+				t.Errorf("%s: %v", call, err)
+			}
+		}
+		err := puller.Tail(later, "T", TailOptions{Follow: true}, func(*message.Received) error { return nil })
+		if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, cause) {
+			t.Errorf("Tail: %v", err)
+		}
+		closed(t, pull)
+		if err := errors.Join(pop.Close(), puller.Close()); err != nil {
+			t.Error(err)
+		}
 		a.stop()
 	})
 }

@@ -201,9 +201,10 @@ func (r *reader) pull(ctx context.Context, by *pullSubscription, offset int64) (
 	default:
 		return nil, max(got.Header.NextBeginOffset, offset), nil
 	}
-	all, err := message.DecodeReceived(got.Records)
+	next := got.Header.NextBeginOffset
+	all, err := readPulled(c.log, q, got.Records, message.DecodeReceived, &next)
 	if err != nil {
-		return nil, 0, fmt.Errorf("client: pulling %s from %d: %w", q, offset, err)
+		return nil, 0, err
 	}
 	msgs := all[:0]
 	for _, m := range all {
@@ -216,5 +217,5 @@ func (r *reader) pull(ctx context.Context, by *pullSubscription, offset int64) (
 		}
 		msgs = append(msgs, m)
 	}
-	return msgs, got.Header.NextBeginOffset, nil
+	return msgs, next, nil
 }

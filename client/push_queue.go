@@ -249,10 +249,14 @@ func (c *PushConsumer) pull(ctx context.Context, a *assigned, w *window, from in
 	}
 	a.mu.Unlock()
 	got.next, got.moved = answer.Header.NextBeginOffset, answer.Code == wire.PullOffsetMoved
+	if low := answer.Header.MinOffset; got.moved && h.QueueOffset < low && low <= got.next {
+		got.moved = false // what was pulled before is not to be dropped with what is gone
+		c.log.Warn("client: messages were deleted before they were pulled", "queue", a.queue, "from", h.QueueOffset, "to", got.next)
+	}
 	if answer.Code == wire.Success {
 		got.records = answer.Records
 		var all []*message.Received
-		all, err = c.read(a.queue, answer.Records, &got.next)
+		all, err = readPulled(c.log, a.queue, answer.Records, message.TakeReceived, &got.next)
 		got.messages = c.decode(a, all)
 	}
 	return got, answer.Header.SuggestWhichBrokerID, err

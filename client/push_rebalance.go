@@ -143,7 +143,7 @@ func (c *PushConsumer) takeAll(ctx context.Context, take []Queue, subs map[strin
 	var missing atomic.Bool
 	for _, q := range take {
 		addr, err := c.link.readAddr(ctx, q)
-		if _, known := c.link.known(addr); err != nil || !known {
+		if err != nil || !c.link.knows(addr) {
 			c.shares.miss(q)
 			missing.Store(true)
 			continue

@@ -184,6 +184,36 @@ func TestOffsetMoved(t *testing.T) {
 	})
 }
 
+// What was pulled is consumed, though the queue does not have it any more, nor what
+// was to be pulled next.
+func TestPulledBeforeItIsDeleted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		b, g := w.groupBroker("a", 10001)
+		w.topic("T", 1, b)
+		b.number("T", 0, 3)
+		c := newPush(t, w, WithConcurrency(1))
+		release := make(chan bool)
+		var all took
+		startPush(t, c, "T", func(ctx context.Context, m *message.Received) error {
+			<-release
+			return all.handler(ctx, m)
+		})
+		time.Sleep(time.Second)
+		b.mu.Lock()
+		b.min, b.queues[0] = 50, nil
+		b.mu.Unlock()
+		time.Sleep(time.Second)
+		close(release)
+		b.number("T", 0, 1)
+		eventually(t, "all", func() bool { return len(all.list()) == 4 })
+		closePush(t, c)
+		if got := g.offset("g", "T", 0); got != 51 {
+			t.Errorf("offset %d, want 51", got)
+		}
+	})
+}
+
 // A broker that has forgotten the client is told again, and the queues stay.
 func TestForgottenMemberGreetsAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

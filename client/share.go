@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/twostage/twostage/internal/remoting"
 	"github.com/twostage/twostage/internal/route"
 	"github.com/twostage/twostage/internal/rpc"
 )
@@ -65,7 +66,8 @@ func (s *shares) of(ctx context.Context, topic string, age time.Duration) ([]Que
 }
 
 // meetBrokers makes the client known to all brokers of a topic, for members may ask any
-// of them who is in the group, and gives their addresses, first those that know it.
+// of them who is in the group, and gives the addresses of those that know it. It waits
+// half a second for the others.
 func (l *link) meetBrokers(ctx context.Context, r *route.Snapshot) (addrs []string, err error) {
 	for _, b := range r.Brokers() {
 		if addr, _, ok := r.ReadAddr(b.Name, 0); ok {
@@ -78,9 +80,11 @@ func (l *link) meetBrokers(ctx context.Context, r *route.Snapshot) (addrs []stri
 	if _, err := l.meet(ctx, addrs, greetWait); err != nil {
 		return nil, err
 	}
-	known := slices.DeleteFunc(slices.Clone(addrs), func(addr string) bool { return !l.knownAt(addr) })
-	others := slices.DeleteFunc(addrs, func(addr string) bool { return slices.Contains(known, addr) })
-	return append(known, others...), nil
+	addrs = slices.DeleteFunc(addrs, func(addr string) bool { return !l.knows(addr) })
+	if len(addrs) == 0 {
+		return nil, fmt.Errorf("client: the brokers of %q: %w", r.Topic(), public(remoting.ErrClosed))
+	}
+	return addrs, nil
 }
 
 // members are the client ids of a group as one of its brokers knows them, sorted. The

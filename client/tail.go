@@ -155,9 +155,9 @@ type follower struct {
 }
 
 func (p *Puller) follow(ctx context.Context, topic string, all []*cursor, fn func(*message.Received) error) error {
-	ctx, cancel := context.WithCancelCause(ctx)
+	shown, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	f := &follower{Puller: p, group: lifecycle.NewGroup(ctx, p.log), fail: cancel, fn: fn}
+	f := &follower{Puller: p, group: lifecycle.NewGroup(shown, p.log), fail: cancel, fn: fn}
 	f.group.Go("new queues", func(ctx context.Context) error { return f.discover(ctx, topic, all) })
 	for _, c := range all {
 		f.group.Go(c.queue.String(), func(ctx context.Context) error { return f.read(ctx, c) })
@@ -165,7 +165,10 @@ func (p *Puller) follow(ctx context.Context, topic string, all []*cursor, fn fun
 	if err := f.group.Wait(); err != nil {
 		return err
 	}
-	return context.Cause(ctx)
+	if cause := context.Cause(shown); ctx.Err() == nil || !errors.Is(cause, context.Cause(ctx)) {
+		return cause
+	}
+	return ended(ctx)
 }
 
 // read shows what comes to one queue.

@@ -4,7 +4,10 @@
 package client
 
 import (
+	"context"
+	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -47,6 +50,36 @@ func TestDamagedMessageIsLeftOut(t *testing.T) {
 	}
 }
 
+// So are those that are polled, or popped.
+func TestDamagedMessageIsNotPolled(t *testing.T) {
+	const crc = 8 // in a record
+	inBubble(t, func(t *testing.T, w *world, a *keeper) {
+		a.fill(0, "m", 0, 5)
+		a.damage(0, 0, crc)
+		a.damage(0, 3, crc)
+		c := newTestPull(t, w)
+		if err := c.Assign(Queue{"T", "a", 0}); err != nil {
+			t.Fatal(err)
+		}
+		if got := polled(t, c, 3); got != "m-1 m-2 m-4" {
+			t.Errorf("polled %q", got)
+		}
+		if err := c.Commit(t.Context()); err != nil || a.offset("T/0") != 5 {
+			t.Errorf("committed %d, %v", a.offset("T/0"), err)
+		}
+		closed(t, c)
+		a.stop()
+	})
+	w := newWorld(t)
+	a := w.popping("a", 10001)
+	w.topic("T", 1, a.b)
+	a.put(0, "", "m0", "m1", "m2")
+	a.b.damage(0, 1, crc)
+	if got, texts := received(t, newTestPopper(t, w, All), 9); texts != "m0 m2" || got[1].handle.Offset != 2 {
+		t.Errorf("popped %q", texts)
+	}
+}
+
 // What is no record is pulled again and again, and what comes before it is consumed.
 func TestMessagesBeforeWhatIsNoRecord(t *testing.T) {
 	const magic = 4 // in a record
@@ -67,6 +100,39 @@ func TestMessagesBeforeWhatIsNoRecord(t *testing.T) {
 		eventually(t, "the rest", func() bool { return len(all.list()) == 10 })
 		closePush(t, c)
 	})
+}
+
+// What comes before what is no record is polled, or popped.
+func TestMessagesBeforeWhatIsNoRecordArePolled(t *testing.T) {
+	const magic = 4 // in a record
+	inBubble(t, func(t *testing.T, w *world, a *keeper) {
+		a.fill(0, "m", 0, 5)
+		a.damage(0, 2, magic)
+		c := newTestPull(t, w)
+		if err := c.Assign(Queue{"T", "a", 0}); err != nil {
+			t.Fatal(err)
+		}
+		polled(t, c, 2)
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		if got, err := c.Poll(ctx, 1); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "no message can be read in T") {
+			t.Errorf("%v, %v", got, err)
+		}
+		a.damage(0, 2, magic) // as it was
+		if got := polled(t, c, 3); got != "m-2 m-3 m-4" {
+			t.Errorf("polled %q", got)
+		}
+		closed(t, c)
+		a.stop()
+	})
+	w := newWorld(t)
+	a := w.popping("a", 10001)
+	w.topic("T", 1, a.b)
+	a.put(0, "", "m0", "m1", "m2")
+	a.b.damage(0, 1, magic)
+	if _, texts := received(t, newTestPopper(t, w, All), 9); texts != "m0" {
+		t.Errorf("popped %q", texts)
+	}
 }
 
 // A pull that is about to begin when its queue goes on elsewhere is not sent: it would
