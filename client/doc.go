@@ -57,8 +57,8 @@
 //     back holds it up.
 //   - A queue is given up, its handlers ended and its offset stored, before its lock
 //     is given back (orderly). Before that the member does not take it again, and for
-//     6 s with the standard timeout no other. Concurrent handlers that do not end in 3 s
-//     are waited for no longer: their messages are delivered again.
+//     6 s with the standard timeout none instead of it. Concurrent handlers that do not
+//     end in 3 s are waited for no longer: their messages are delivered again.
 //   - No goroutine is left after Close, but for handlers that do not end with their
 //     ctx: the error of Close names them.
 //

@@ -5,6 +5,7 @@ package client
 
 import (
 	"context"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -61,6 +62,11 @@ func TestCloseLeavesHandlersBehind(t *testing.T) {
 				time.Sleep(time.Minute)
 				if n := len(b.got(wire.ReqHeartBeat)); n != beats {
 					t.Error("it is a member still")
+				}
+				synctest.Wait()
+				all := make([]byte, 1<<20)
+				if all = all[:runtime.Stack(all, true)]; name == "concurrent" && strings.Contains(string(all), "giveUp") {
+					t.Error("a goroutine watches the handler")
 				}
 				close(release)
 				time.Sleep(time.Minute) // what was left behind ends

@@ -111,9 +111,9 @@ func (c *PushConsumer) greetAll(ctx context.Context) error {
 
 // Close gives the queues up: no handler is called any more, those that run, also out
 // of turn since a tool has a broker ask for that, are waited for, after
-// WithCloseTimeout with their ctx ended. Then offsets are stored,
-// locks given back, and the brokers told that the consumer goes. Handlers that run on
-// for 10 s behind the end of their ctx are left behind: an error names their queues,
+// WithCloseTimeout with their ctx ended. Then offsets are stored, or the log says why
+// not, locks given back, and the brokers told that the consumer goes. Handlers that run
+// on for 10 s behind the end of their ctx are left behind: an error names their queues,
 // whose locks run out by themselves, and their messages are delivered again. Called
 // again Close waits for the first call. A handler must not call it.
 func (c *PushConsumer) Close() error {

@@ -116,7 +116,11 @@ func (c *PushConsumer) giveUp(a *assigned) {
 	c.commitNow(a)
 	for begun := time.Now(); w.running() > 0 && (c.closing.Load() || time.Since(begun) < handOver); {
 		c.back.abandon(w)
-		time.Sleep(pollPeriod)
+		select {
+		case <-c.behind: // Close has stored it
+			return
+		case <-time.After(pollPeriod):
+		}
 	}
 	c.commitNow(a)
 	if c.locks() {

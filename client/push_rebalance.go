@@ -114,8 +114,10 @@ func (c *PushConsumer) rebalanceNow(ctx context.Context, age time.Duration) (set
 	for _, q := range give {
 		at[q].stop()
 	}
+	patience, cancel := context.WithTimeout(ctx, handOver+c.link.cfg.timeout)
+	defer cancel()
 	for _, q := range append(give, take...) {
-		if a := at[q]; a != nil && !c.left(ctx, a) {
+		if a := at[q]; a != nil && !a.left(patience) {
 			settled = false
 			take = slices.DeleteFunc(take, func(t Queue) bool { return t == q })
 		}
@@ -123,17 +125,19 @@ func (c *PushConsumer) rebalanceNow(ctx context.Context, age time.Duration) (set
 	return c.takeAll(ctx, take, subs) && settled
 }
 
-// left waits a while until a queue is given up.
-func (c *PushConsumer) left(ctx context.Context, a *assigned) bool {
-	t := time.NewTimer(handOver + c.link.cfg.timeout)
-	defer t.Stop()
+// left waits until the queue is given up, as long as ctx says; false when it is not.
+func (a *assigned) left(ctx context.Context) bool {
 	select {
 	case <-a.gone:
 		return true
 	case <-ctx.Done():
-	case <-t.C:
 	}
-	return false
+	select {
+	case <-a.gone:
+		return true
+	default:
+		return false
+	}
 }
 
 // takeAll takes queues, of all brokers side by side; false when one could not be. Those

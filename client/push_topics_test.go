@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -80,6 +81,40 @@ func TestSubscriptionsChange(t *testing.T) {
 		eventually(t, "a heartbeat", func() bool { return slices.Equal(said(a), []string{"%RETRY%g *", "T *"}) })
 		a.number("T", 0, 1)
 		eventually(t, "the other topic", func() bool { return len(one.list()) == 1 })
+		closePush(t, c)
+	})
+}
+
+// Handlers that take long on several queues that are given up hold what is taken instead
+// up as long as one does.
+func TestManySlowHandlersHoldUpOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		b, _ := w.groupBroker("a", 10001)
+		w.topic("T", 5, b)
+		for q := range int32(4) {
+			b.number("T", q, 1)
+		}
+		var others atomic.Bool
+		c := newPush(t, w, WithOrderly(), WithAllocation(func(queues []Queue, _ []string, _ string) []Queue {
+			if others.Load() {
+				return queues[4:]
+			}
+			return queues[:4]
+		}))
+		release := make(chan bool)
+		startPush(t, c, "T", func(context.Context, *message.Received) error {
+			<-release
+			return nil
+		})
+		time.Sleep(time.Second)
+		others.Store(true)
+		c.wake()
+		time.Sleep(handOver + standardTimeout + time.Second)
+		if n := len(c.assignments()); n != 5 {
+			t.Errorf("it has %d queues, want the one that it takes, and four with handlers", n)
+		}
+		close(release)
 		closePush(t, c)
 	})
 }
