@@ -8,9 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -66,6 +68,34 @@ func TestDatabasesAreApart(t *testing.T) {
 			if err := db.QueryRowContext(t.Context(), "SELECT word FROM t").Scan(&word); err != nil || word != "größe ✓" {
 				t.Errorf("%q, %v", word, err)
 			}
+		}
+	})
+}
+
+// No connection of the tests that run beside gets the port before the server does.
+func TestPortsAreNoLocalEnds(t *testing.T) {
+	text, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var low, high int
+	if _, err := fmt.Sscan(string(text), &low, &high); err != nil {
+		t.Fatal(err)
+	}
+	if low < 14000 {
+		low = 32768 // hardly any are left below
+	}
+	each(t, func(t *testing.T, open func(testing.TB) (*Database, bool)) {
+		d, ok := open(t)
+		if !ok {
+			return
+		}
+		u, err := url.Parse(d.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if port, err := strconv.Atoi(u.Port()); err != nil || port >= low {
+			t.Errorf("%s: port %d, %v; local ends begin at %d", d.URL, port, err, low)
 		}
 	})
 }

@@ -5,7 +5,7 @@
 // from the packages of the system (make deps installs them).
 //
 // There is at most one server of a kind for each test process, started by the
-// first test that asks, on a free port of 127.0.0.1, in a new directory below the
+// first test that asks, on a claimed port of 127.0.0.1, in a new directory below the
 // one for temporary files. Each call gives a database of its own on it. Servers
 // sync nothing to the disk: they are for tests that kill clients, not for those
 // that cut the power. Whoever runs as root gets servers that run as nobody.

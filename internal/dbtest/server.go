@@ -8,7 +8,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"net"
+	"io"
 	"os"
 	"os/exec"
 	"os/user"
@@ -16,6 +16,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/twostage/twostage/internal/proctest"
 )
 
 const (
@@ -28,7 +30,8 @@ type running struct {
 	port  int
 	dir   string
 	admin *sql.DB
-	life  *os.File // what the shell beside the server reads; closed at the end of the process
+	life  *os.File  // what the shell beside the server reads; closed at the end of the process
+	claim io.Closer // of the port; so is this
 }
 
 // keeper is the shell beside a server. Its standard input ends with the test
@@ -62,12 +65,17 @@ func (k *kind) run(program string) (*running, error) {
 	return nil, err
 }
 
-func (k *kind) try(program string) (*running, error) {
-	port, err := freePort()
+func (k *kind) try(program string) (r *running, err error) {
+	port, claim, err := proctest.ClaimPort()
 	if err != nil {
 		return nil, err
 	}
-	r := &running{port: port}
+	defer func() {
+		if err != nil {
+			_ = claim.Close()
+		}
+	}()
+	r = &running{port: port, claim: claim}
 	if r.dir, err = os.MkdirTemp("", "twostage-"+k.driver); err != nil {
 		return nil, err
 	}
@@ -132,15 +140,6 @@ func (k *kind) ready(r *running, last *os.File) error {
 			return fmt.Errorf("it ended before it was ready: %s", log.String())
 		}
 	}
-}
-
-// freePort is a port of 127.0.0.1 that nobody listens on now.
-func freePort() (int, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	return ln.Addr().(*net.TCPAddr).Port, ln.Close()
 }
 
 // nobody is the user that servers run as where the tests run as root.

@@ -5,26 +5,38 @@ package proctest
 
 import (
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"os"
 	"testing"
 )
 
-// firstPort is the lowest port that FreePort gives.
+// firstPort is the lowest port that ClaimPort gives.
 const firstPort = 12000
 
-// FreePort gives a TCP port that nobody listens on, on any address, and whose
+// FreePort is ClaimPort until the test ends.
+func FreePort(t testing.TB) int {
+	t.Helper()
+	port, claim, err := ClaimPort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = claim.Close() })
+	return port
+}
+
+// ClaimPort gives a TCP port that nobody listens on, on any address, and whose
 // neighbour two below (the VIP channel's) is free too, for a server that must know
 // it beforehand or come back to it. The system takes no local ends of connections
 // from such ports, so that none of the many clients of tests running side by side
-// gets it before the server does, or while it is away; and until the test ends, no
-// other call gives it or its neighbour, in this process or another.
-func FreePort(t testing.TB) int {
-	t.Helper()
+// gets it before the server does, or while it is away; and until the claim is
+// closed or the process ends, no other call gives it or its neighbour, in this
+// process or another.
+func ClaimPort() (port int, claim io.Closer, err error) {
 	low, err := lowestLocal()
 	if err != nil {
-		t.Fatal(err)
+		return 0, nil, err
 	}
 	for range 1000 {
 		port := firstPort + 4*rand.IntN((low-firstPort)/4) // pairs don't overlap
@@ -32,15 +44,12 @@ func FreePort(t testing.TB) int {
 		if err != nil {
 			continue
 		}
-		if !free(port) || !free(port-2) {
-			_ = claim.Close()
-			continue
+		if free(port) && free(port-2) {
+			return port, claim, nil
 		}
-		t.Cleanup(func() { _ = claim.Close() })
-		return port
+		_ = claim.Close()
 	}
-	t.Fatalf("no free pair of ports between %d and %d", firstPort, low)
-	return 0
+	return 0, nil, fmt.Errorf("no free pair of ports between %d and %d", firstPort, low)
 }
 
 // lowestLocal is the lowest port that the system takes for the local end of a
