@@ -77,9 +77,12 @@ type grammar interface {
 	// placeholder is the n-th, from 1.
 	placeholder(n int) string
 
+	// levels are those of isolation that database and driver have, and that show only
+	// what is committed.
+	levels() []sql.IsolationLevel
 	// inspect refuses a database, as the connection sees it, that cannot keep the
-	// promises under a level of isolation.
-	inspect(ctx context.Context, conn *sql.Conn, level sql.IsolationLevel) error
+	// promises.
+	inspect(ctx context.Context, conn *sql.Conn) error
 	// lax names a setting under which the database may forget what it has answered to
 	// be committed; "" if there is none.
 	lax(ctx context.Context, conn *sql.Conn) (setting string, err error)

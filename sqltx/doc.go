@@ -47,7 +47,7 @@
 //
 // # What it refuses
 //
-// Databases whose isolation level shows what is not committed, and SQLite without
-// a rollback journal; messages that have a unique key already; to answer for
+// Databases whose isolation level shows what is not committed, SQLite without a
+// rollback journal, and MySQL without autocommit; messages that have a unique key already; to answer for
 // transactions that Run did not begin.
 package sqltx

@@ -6,6 +6,7 @@ package sqltx
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -48,8 +49,19 @@ func (mysql) rollback(ctx context.Context, tx *sql.Tx) error {
 
 func (mysql) clock() string { return "SELECT CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)" }
 
+func (mysql) levels() []sql.IsolationLevel {
+	return []sql.IsolationLevel{sql.LevelReadCommitted, sql.LevelRepeatableRead, sql.LevelSerializable}
+}
+
 // inspect looks at the default level whatever Run uses: checks read under it.
-func (mysql) inspect(ctx context.Context, conn *sql.Conn, _ sql.IsolationLevel) error {
+func (mysql) inspect(ctx context.Context, conn *sql.Conn) error {
+	var autocommit bool
+	if err := conn.QueryRowContext(ctx, "SELECT @@SESSION.autocommit").Scan(&autocommit); err != nil {
+		return fmt.Errorf("autocommit: %w", err)
+	}
+	if !autocommit {
+		return errors.New("autocommit is off: each connection would go on reading from its first snapshot; switch it on")
+	}
 	var name, value string
 	err := conn.QueryRowContext(ctx, "SHOW VARIABLES WHERE Variable_name IN ('transaction_isolation', 'tx_isolation')").Scan(&name, &value)
 	if err != nil {

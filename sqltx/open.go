@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"regexp"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -58,7 +59,8 @@ func WithTables(prefix string) Option { return func(c *config) { c.tables = pref
 func WithLimit(d time.Duration) Option { return func(c *config) { c.limit = d } }
 
 // WithIsolation is the level of the transactions of Run and Once. Default: the
-// database's own.
+// database's own. Levels that the database does not have are refused, and Read
+// Uncommitted by all.
 func WithIsolation(level sql.IsolationLevel) Option {
 	return func(c *config) { c.isolation = level }
 }
@@ -74,7 +76,8 @@ func WithCommitWait(d time.Duration) Option { return func(c *config) { c.commitW
 // WithRetention is how old markers and records of consumption are when Clean
 // deletes them. It has to be longer than a broker may ask, transactionMaxAge and
 // the time in which a discarded transaction may be resumed, and longer than a
-// message may be delivered again. Default: 240 h.
+// message may be delivered again. Default: 240 h; from 28 days on a unique key may
+// be given again (see docs/sqltx.md).
 func WithRetention(d time.Duration) Option { return func(c *config) { c.retention = d } }
 
 // WithConsumer names who consumes with Once and Claim, which need it: the consumer
@@ -109,15 +112,11 @@ func (c *config) check() error {
 	case len(c.consumer) > maxConsumer:
 		return fmt.Errorf("sqltx: the consumer's name has %d bytes, at most %d", len(c.consumer), maxConsumer)
 	}
-	switch c.isolation {
-	case sql.LevelDefault, sql.LevelReadCommitted, sql.LevelRepeatableRead, sql.LevelSnapshot, sql.LevelSerializable, sql.LevelLinearizable:
-		return nil
-	}
-	return fmt.Errorf("sqltx: isolation level %v: what is not committed must not be seen", c.isolation)
+	return nil
 }
 
 // Open prepares a database: it makes the tables that are not there, and refuses a
-// database whose isolation level or journal cannot keep what this package
+// database whose isolation level, autocommit or journal cannot keep what this package
 // promises. db stays the caller's, to be closed after the last use of DB.
 func Open(ctx context.Context, db *sql.DB, d Dialect, opts ...Option) (*DB, error) {
 	if db == nil {
@@ -156,7 +155,10 @@ func (d *DB) prepare(ctx context.Context) error {
 		return err
 	}
 	defer conn.Close() //nolint:errcheck // it goes back into the pool
-	if err := d.g.inspect(ctx, conn, d.cfg.isolation); err != nil {
+	if levels := d.g.levels(); d.cfg.isolation != sql.LevelDefault && !slices.Contains(levels, d.cfg.isolation) {
+		return fmt.Errorf("isolation level %v: there is only %v", d.cfg.isolation, levels)
+	}
+	if err := d.g.inspect(ctx, conn); err != nil {
 		return err
 	}
 	if setting, err := d.g.lax(ctx, conn); err != nil {

@@ -21,16 +21,16 @@ func TestOpenRefusesBadOptions(t *testing.T) {
 	w := newWorld(t)
 	db := w.open("")
 	for want, open := range map[string]func() (*DB, error){
-		"no database":       func() (*DB, error) { return Open(t.Context(), nil, SQLite) },
-		"dialect 9":         func() (*DB, error) { return Open(t.Context(), db, 9) },
-		`tables "a; DROP"`:  func() (*DB, error) { return Open(t.Context(), db, SQLite, WithTables("a; DROP")) },
-		"limit 0s":          func() (*DB, error) { return Open(t.Context(), db, SQLite, WithLimit(0)) },
-		"lock wait -1s":     func() (*DB, error) { return Open(t.Context(), db, SQLite, WithLockWait(-time.Second)) },
-		"commit wait 0s":    func() (*DB, error) { return Open(t.Context(), db, SQLite, WithCommitWait(0)) },
-		"retention 0s":      func() (*DB, error) { return Open(t.Context(), db, SQLite, WithRetention(0)) },
-		"name has 200":      func() (*DB, error) { return Open(t.Context(), db, SQLite, WithConsumer(strings.Repeat("x", 200))) },
-		"Read Uncommitted":  func() (*DB, error) { return Open(t.Context(), db, SQLite, WithIsolation(sql.LevelReadUncommitted)) },
-		"only serializable": func() (*DB, error) { return Open(t.Context(), db, SQLite, WithIsolation(sql.LevelReadCommitted)) },
+		"no database":         func() (*DB, error) { return Open(t.Context(), nil, SQLite) },
+		"dialect 9":           func() (*DB, error) { return Open(t.Context(), db, 9) },
+		`tables "a; DROP"`:    func() (*DB, error) { return Open(t.Context(), db, SQLite, WithTables("a; DROP")) },
+		"limit 0s":            func() (*DB, error) { return Open(t.Context(), db, SQLite, WithLimit(0)) },
+		"lock wait -1s":       func() (*DB, error) { return Open(t.Context(), db, SQLite, WithLockWait(-time.Second)) },
+		"commit wait 0s":      func() (*DB, error) { return Open(t.Context(), db, SQLite, WithCommitWait(0)) },
+		"retention 0s":        func() (*DB, error) { return Open(t.Context(), db, SQLite, WithRetention(0)) },
+		"name has 200":        func() (*DB, error) { return Open(t.Context(), db, SQLite, WithConsumer(strings.Repeat("x", 200))) },
+		"Read Uncommitted":    func() (*DB, error) { return Open(t.Context(), db, SQLite, WithIsolation(sql.LevelReadUncommitted)) },
+		"only [Serializable]": func() (*DB, error) { return Open(t.Context(), db, SQLite, WithIsolation(sql.LevelReadCommitted)) },
 	} {
 		_, err := open()
 		wantError(t, err, want)

@@ -39,9 +39,13 @@ func (postgresql) clock() string {
 	return "SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::BIGINT"
 }
 
+func (postgresql) levels() []sql.IsolationLevel {
+	return []sql.IsolationLevel{sql.LevelReadCommitted, sql.LevelRepeatableRead, sql.LevelSnapshot, sql.LevelSerializable}
+}
+
 // inspect: no level of PostgreSQL shows what is not committed; what it is called is
 // looked at all the same, for databases that only speak its protocol.
-func (postgresql) inspect(ctx context.Context, conn *sql.Conn, _ sql.IsolationLevel) error {
+func (postgresql) inspect(ctx context.Context, conn *sql.Conn) error {
 	var level string
 	if err := conn.QueryRowContext(ctx, "SELECT current_setting('transaction_isolation')").Scan(&level); err != nil {
 		return err

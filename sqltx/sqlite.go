@@ -35,12 +35,9 @@ func (sqlite) clock() string          { return "" }
 func (sqlite) commit(_ context.Context, tx *sql.Tx) error   { return tx.Commit() }
 func (sqlite) rollback(_ context.Context, tx *sql.Tx) error { return tx.Rollback() }
 
-func (sqlite) inspect(ctx context.Context, conn *sql.Conn, level sql.IsolationLevel) error {
-	switch level {
-	case sql.LevelDefault, sql.LevelSerializable:
-	default:
-		return fmt.Errorf("isolation level %v: SQLite has only serializable", level)
-	}
+func (sqlite) levels() []sql.IsolationLevel { return []sql.IsolationLevel{sql.LevelSerializable} }
+
+func (sqlite) inspect(ctx context.Context, conn *sql.Conn) error {
 	var dirty int
 	if err := conn.QueryRowContext(ctx, "PRAGMA read_uncommitted").Scan(&dirty); err != nil {
 		return err

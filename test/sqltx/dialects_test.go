@@ -175,26 +175,43 @@ func TestOpenAtTheSameTime(t *testing.T) {
 	})
 }
 
+// What would show what is not committed, or not what is, is refused at the start,
+// and so is a level that no transaction could be begun with.
 func TestOpenLooksAtTheIsolation(t *testing.T) {
 	onEachKind(t, func(t *testing.T, s server) {
-		more := ""
+		refused := map[string]string{} // by the settings of a connection
 		switch s.dialect {
 		case sqltx.SQLite:
-			more = "&_pragma=read_uncommitted(1)"
+			refused["&_pragma=read_uncommitted(1)"] = "uncommitted"
 		case sqltx.MySQL:
-			more = "tx_isolation=%27READ-UNCOMMITTED%27"
-		default:
-			return // PostgreSQL has no level that shows what is not committed
+			refused["tx_isolation=%27READ-UNCOMMITTED%27"] = "UNCOMMITTED"
+			refused["autocommit=0"] = "autocommit is off"
+		} // PostgreSQL has no level that shows what is not committed
+		for more, want := range refused {
+			db := s.open(t, more)
+			if db == nil {
+				return
+			}
+			if _, err := sqltx.Open(t.Context(), db, s.dialect); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: it was opened: %v", more, err)
+			}
+			if _, err := sqltx.Open(t.Context(), db, s.dialect, sqltx.WithIsolation(sql.LevelSerializable)); err == nil {
+				t.Errorf("%s: it was opened although checks read under it", more)
+			}
 		}
-		db := s.open(t, more)
+		db := s.open(t, "")
 		if db == nil {
 			return
 		}
-		if _, err := sqltx.Open(t.Context(), db, s.dialect); err == nil || !strings.Contains(err.Error(), "uncommitted") && !strings.Contains(err.Error(), "UNCOMMITTED") {
-			t.Errorf("it was opened: %v", err)
-		}
-		if _, err := sqltx.Open(t.Context(), db, s.dialect, sqltx.WithIsolation(sql.LevelSerializable)); err == nil {
-			t.Error("it was opened although checks read what is not committed")
+		for level := sql.LevelDefault; level <= sql.LevelLinearizable; level++ {
+			_, openErr := sqltx.Open(t.Context(), db, s.dialect, sqltx.WithIsolation(level))
+			tx, err := db.BeginTx(t.Context(), &sql.TxOptions{Isolation: level})
+			if err == nil {
+				err = tx.Rollback()
+			}
+			if openErr == nil && err != nil || openErr != nil && !strings.Contains(openErr.Error(), "there is only") {
+				t.Errorf("%v: %v; beginning at it: %v", level, openErr, err)
+			}
 		}
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"database/sql"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -44,23 +45,30 @@ func onEachAt(t *testing.T, levels []sql.IsolationLevel, f func(t *testing.T, s 
 		file := filepath.Join(t.TempDir(), "db")
 		return openAt(t, "sqlite", "file:"+file+"?_pragma=journal_mode(WAL)&_pragma=synchronous(0)&_pragma=busy_timeout(2000)"+more)
 	}}}
-	for _, kind := range []struct {
-		name    string
-		dialect sqltx.Dialect
-		start   func(t testing.TB) (*dbtest.Database, bool)
-		mark    string // before the parameters of a DSN
-	}{{"PostgreSQL", sqltx.PostgreSQL, dbtest.PostgreSQL, "&"}, {"MariaDB", sqltx.MySQL, dbtest.MariaDB, "?"}} {
-		for _, level := range levels {
-			all = append(all, server{kind.name + " " + level.String(), kind.dialect, level, func(t *testing.T, more string) *sql.DB {
-				db, ok := kind.start(t)
-				if !ok {
-					return nil
-				}
+	add := func(name string, dialect sqltx.Dialect, level sql.IsolationLevel, start func(t testing.TB) (*dbtest.Database, bool), settings ...string) {
+		all = append(all, server{name + " " + level.String(), dialect, level, func(t *testing.T, more string) *sql.DB {
+			db, ok := start(t)
+			if !ok {
+				return nil
+			}
+			dsn := db.DSN
+			for _, more := range append(settings, more) {
 				if more != "" {
-					more = kind.mark + more
+					mark := "?"
+					if strings.Contains(dsn, mark) {
+						mark = "&"
+					}
+					dsn += mark + more
 				}
-				return openAt(t, db.Driver, db.DSN+more)
-			}})
+			}
+			return openAt(t, db.Driver, dsn)
+		}})
+	}
+	for _, level := range levels {
+		add("PostgreSQL", sqltx.PostgreSQL, level, dbtest.PostgreSQL)
+		add("MariaDB", sqltx.MySQL, level, dbtest.MariaDB)
+		if level == sql.LevelRepeatableRead { // as MariaDB has it from 11.6 on
+			add("MariaDB snapshots", sqltx.MySQL, level, dbtest.MariaDB, "innodb_snapshot_isolation=1")
 		}
 	}
 	for _, s := range all {
