@@ -33,26 +33,24 @@ type flags struct {
 var errBooks = errors.New("the books do not balance")
 
 func main() {
-	if len(os.Args) > 1 && (os.Args[1] == "broker" || os.Args[1] == "service") {
-		exit(child(os.Args[1], os.Args[2:]))
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	f, err := parse(os.Args[1:])
-	if errors.Is(err, flag.ErrHelp) {
-		return
-	}
-	if err == nil {
-		err = run(ctx, f, os.Stdout)
-	}
-	exit(err)
-}
-
-func exit(err error) {
-	if err != nil {
+	if err := command(os.Args[1:]); err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "shop:", err)
 		os.Exit(1)
 	}
+}
+
+// command is the shop, or the process of it that the first argument names.
+func command(args []string) error {
+	if len(args) > 0 && (args[0] == "broker" || args[0] == "service") {
+		return child(args[0], args[1:])
+	}
+	f, err := parse(args)
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	return run(ctx, f, os.Stdout)
 }
 
 func parse(args []string) (*flags, error) {

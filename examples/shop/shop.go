@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -48,6 +49,7 @@ type world struct {
 	*flags
 	out     io.Writer
 	dir     string
+	host    string // that all processes listen on
 	http    *http.Client
 	broker  *process
 	by      map[string][]*process               // instances by service
@@ -62,7 +64,7 @@ type world struct {
 
 // open starts everything.
 func open(ctx context.Context, f *flags, out io.Writer) (*world, error) {
-	w := &world{flags: f, out: out, dir: f.dir, by: map[string][]*process{}, dbs: map[string]*sql.DB{}}
+	w := &world{flags: f, out: out, dir: f.dir, host: ownHost(), by: map[string][]*process{}, dbs: map[string]*sql.DB{}}
 	w.http = &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: f.buyers}}
 	if err := w.begin(ctx); err != nil {
 		return nil, errors.Join(err, w.close(w.broker == nil || ctx.Err() != nil))
@@ -121,7 +123,7 @@ func emptyDir(dir string) error {
 func (w *world) startBroker(ctx context.Context) (err error) {
 	w.broker, err = newProcess(w.dir, "broker", func(known map[string]string) []string {
 		return []string{"broker", "--data", filepath.Join(w.dir, "broker"), "--log-level", "warn",
-			"--namesrv-set", "bindAddress=127.0.0.1", "--set", "bindAddress=127.0.0.1", "--set", "brokerIP1=127.0.0.1",
+			"--namesrv-set", "bindAddress=" + w.host, "--set", "bindAddress=" + w.host, "--set", "brokerIP1=" + w.host,
 			"--namesrv-set", "listenPort=" + port(known["namesrv"]), "--set", "listenPort=" + port(known["broker"]), "--set", "httpListenPort=0",
 			"--set", "mappedFileSizeCommitLog=67108864", "--set", "transactionTimeOut=1000", "--set", "transactionCheckInterval=1000",
 			// How full the disk is, is not the shop's matter: it is small.
@@ -143,6 +145,14 @@ func (w *world) startBroker(ctx context.Context) (err error) {
 	return nil
 }
 
+// ownHost is an address of the loopback for one run. A process that was killed comes
+// back to the port that it had, and the system takes the local end of a connection,
+// that of another process or of a buyer, from the same range; but its address is
+// 127.0.0.1, so the port of this one stays free.
+func ownHost() string {
+	return fmt.Sprintf("127.%d.%d.%d", 1+rand.IntN(254), rand.IntN(256), 1+rand.IntN(254))
+}
+
 // port is that of an address, 0 of none: any that is free.
 func port(addr string) string {
 	if addr == "" {
@@ -158,7 +168,7 @@ func (w *world) startService(ctx context.Context, name string, replicas int, at 
 	for n := 1; n <= replicas; n++ {
 		p, err := newProcess(w.dir, name+"-"+strconv.Itoa(n), func(known map[string]string) []string {
 			return []string{"service", "--name", name, "--replica", strconv.Itoa(n), "--namesrv", w.broker.addr("namesrv"),
-				"--listen", "127.0.0.1:" + port(known["http"]), "--pay-within", w.payWithin.String(), "--chaos=" + strconv.FormatBool(w.chaos), "--break", w.broken}
+				"--listen", w.host + ":" + port(known["http"]), "--pay-within", w.payWithin.String(), "--chaos=" + strconv.FormatBool(w.chaos), "--break", w.broken}
 		}, databaseVariable+"="+string(at))
 		if err != nil {
 			return err

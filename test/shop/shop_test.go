@@ -4,6 +4,7 @@
 package shop
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -92,6 +93,31 @@ func TestBooksBalanceUnderChaos(t *testing.T) {
 			}
 			t.Log(printed)
 		})
+	}
+}
+
+// TestProcessEnds without an error when its standard input does.
+func TestProcessEnds(t *testing.T) {
+	t.Parallel()
+	broker := exec.Command(binary, "broker", "--data", t.TempDir(), "--set", "mappedFileSizeCommitLog=1048576", "--set", "httpListenPort=0",
+		"--namesrv-set", "bindAddress=127.0.0.1", "--namesrv-set", "listenPort=0", "--set", "bindAddress=127.0.0.1", "--set", "listenPort=0")
+	var said bytes.Buffer
+	broker.Stderr = &said
+	stdin, err := broker.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := broker.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := broker.Start(); err != nil {
+		t.Fatal(err)
+	}
+	line, err := bufio.NewReader(stdout).ReadString('\n')
+	_ = stdin.Close()
+	if err := errors.Join(err, broker.Wait()); err != nil || !strings.HasPrefix(line, "ready ") {
+		t.Errorf("%q, %v\n%s", line, err, &said)
 	}
 }
 
