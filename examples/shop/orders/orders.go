@@ -71,15 +71,15 @@ func Run(ctx context.Context, c service.Config, payWithin time.Duration, ready i
 // place is the first transaction of an order: the row and the message to stock and
 // coupons, or neither.
 func (o *orders) place(ctx context.Context, _ *http.Request, in Order) (any, error) {
-	price, known := o.prices.of(in.Product)
-	switch {
-	case in.ID == "" || in.Buyer == "" || in.Quantity < 1:
+	if in.ID == "" || in.Buyer == "" || in.Quantity < 1 {
 		return nil, service.Refuse(http.StatusBadRequest, "an order needs id, buyer and a quantity")
-	case !known:
-		return nil, service.Refuse(http.StatusNotFound, "no price of product %q is known yet", in.Product)
 	}
 	if st, err := o.status(ctx, in.ID); err == nil {
 		return st, nil // the request is made again
+	}
+	price, known := o.prices.of(in.Product)
+	if !known { // this instance may have begun a moment ago
+		return nil, service.Refuse(http.StatusServiceUnavailable, "no price of product %q is known yet", in.Product)
 	}
 	discount := int64(-1)
 	if in.Coupon == "" {
@@ -107,6 +107,9 @@ func (o *orders) place(ctx context.Context, _ *http.Request, in Order) (any, err
 // cancel is the other: what is paid can't be cancelled, and then nothing is sent.
 func (o *orders) cancel(ctx context.Context, r *http.Request, _ struct{}) (any, error) {
 	id := r.PathValue("id")
+	if st, err := o.status(ctx, id); err != nil || st.Status == Cancelled {
+		return st, err // there is none, or the request is made again
+	}
 	err := o.Transact(ctx, event.Orders, event.Cancelled, id, event.OrderRef{Order: id}, func(ctx context.Context, tx service.Tx) error {
 		done, err := o.end(ctx, tx, id, "by the buyer")
 		if err == nil && !done {
@@ -121,15 +124,14 @@ func (o *orders) cancel(ctx context.Context, r *http.Request, _ struct{}) (any, 
 }
 
 func (o *orders) show(ctx context.Context, r *http.Request, _ struct{}) (any, error) {
-	st, err := o.status(ctx, r.PathValue("id"))
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, service.Refuse(http.StatusNotFound, "there is no order %s", r.PathValue("id"))
-	}
-	return st, err
+	return o.status(ctx, r.PathValue("id"))
 }
 
 func (o *orders) status(ctx context.Context, id string) (st Status, err error) {
 	err = o.Read(ctx, "SELECT status, reason, amount FROM orders WHERE id = ?", id).Scan(&st.Status, &st.Reason, &st.Amount)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = service.Refuse(http.StatusNotFound, "there is no order %s", id)
+	}
 	return st, err
 }
 
