@@ -20,7 +20,7 @@ type prices struct {
 
 // learn takes a price, unless a newer one is known: a message may come late, or
 // again.
-func (p *prices) learn(e event.Price) error {
+func (p *prices) learn(e event.Price) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.by == nil {
@@ -29,7 +29,6 @@ func (p *prices) learn(e event.Price) error {
 	if e.Version > p.by[e.Product].Version {
 		p.by[e.Product] = e
 	}
-	return nil
 }
 
 func (p *prices) of(product string) (cents int64, known bool) {

@@ -41,14 +41,16 @@ func OnInOrder[E any](s *Service, topic, tag string, fn func(ctx context.Context
 }
 
 // OnEvery has fn called in each instance, for what it keeps in memory: no offsets are
-// stored, so that an instance that starts again hears all from the first message on.
-func OnEvery[E any](s *Service, topic, tag string, fn func(e E) error) {
+// stored, so that an instance that starts again hears all that the broker still has
+// (fileReservedTime, 72 hours), from the first message on. What is broadcast is
+// delivered once, so fn has no error to return.
+func OnEvery[E any](s *Service, topic, tag string, fn func(e E)) {
 	s.broadcast.add(topic, tag, func(_ context.Context, m *message.Received) error {
 		e, err := decode[E](m)
-		if err != nil {
-			return err
+		if err == nil {
+			fn(e)
 		}
-		return fn(e)
+		return err
 	})
 }
 
@@ -117,8 +119,9 @@ func (s *Service) consumers(ctx context.Context) (stop func() error, err error) 
 	return stop, nil
 }
 
-// handler calls that of a message's tag. What fails comes again, later each time: a
-// database may be away for hours.
+// handler calls that of a message's tag. What fails comes again, later each time, 16
+// times in the course of some two hours: a database may be away for a while. Then it
+// is a dead letter, but for what is consumed in order, which waits.
 func (s *Service) handler(by map[string]client.Handler) client.Handler {
 	return func(ctx context.Context, m *message.Received) error {
 		err := fmt.Errorf("%w: tag %q", errUnreadable, m.Tags())
