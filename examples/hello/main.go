@@ -36,9 +36,13 @@ func run(ctx context.Context) error {
 		return err
 	}
 	defer consumer.Close()
-	got := make(chan *message.Received, 100)
+	waiting, done := context.WithCancel(ctx)
+	defer done()
 	err = consumer.Subscribe("greetings", client.All, func(_ context.Context, m *message.Received) error {
-		got <- m
+		fmt.Printf("received %s: %s\n", m.ID(), m.Body)
+		if m.ID() == sent.MessageID {
+			done()
+		}
 		return nil // consumed; after an error it comes again later
 	})
 	if err != nil {
@@ -47,11 +51,6 @@ func run(ctx context.Context) error {
 	if err := consumer.Start(ctx); err != nil {
 		return err
 	}
-	for {
-		m := <-got
-		fmt.Printf("received %s: %s\n", m.ID(), m.Body)
-		if m.ID() == sent.MessageID {
-			return nil // Close commits what was consumed
-		}
-	}
+	<-waiting.Done()
+	return ctx.Err() // nil: it has come. Close stores how far the group is
 }

@@ -85,14 +85,16 @@ func bill(ctx context.Context, billing *sqltx.DB) error {
 		return err
 	}
 	defer consumer.Close()
-	billed := make(chan string, 100)
+	waiting, done := context.WithCancel(ctx)
+	defer done()
 	err = consumer.Subscribe("orders-placed", client.All, func(ctx context.Context, m *message.Received) error {
 		err := sqltx.Once(ctx, billing, m, func(ctx context.Context, tx *sql.Tx) error {
 			_, err := tx.ExecContext(ctx, `INSERT INTO bills (message, cents) VALUES (?, ?)`, m.ID(), string(m.Body))
 			return err
 		})
 		if err == nil {
-			billed <- string(m.Body)
+			fmt.Printf("billed %s cents\n", m.Body)
+			done()
 		}
 		return err
 	})
@@ -102,6 +104,6 @@ func bill(ctx context.Context, billing *sqltx.DB) error {
 	if err := consumer.Start(ctx); err != nil {
 		return err
 	}
-	fmt.Println("billed", <-billed, "cents")
-	return nil
+	<-waiting.Done()
+	return ctx.Err()
 }
