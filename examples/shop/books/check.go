@@ -114,7 +114,7 @@ func lives(s *State, p *problems) {
 		if !slices.ContainsFunc(ways, func(w []string) bool { return slices.Equal(w, o.Story) }) {
 			p.add("orders", "%s is %s by %v", id, o.Status, o.Story)
 		}
-		if lived := time.Duration(o.Ended-o.Began) * time.Millisecond; o.Status == orders.Cancelled && o.Reason == orders.NotPaid && lived < s.PayWithin-early {
+		if lived := time.Duration(o.Ended-o.Began) * time.Millisecond; o.Reason == orders.NotPaid && lived < s.PayWithin-early {
 			p.add("orders", "%s expired after %v, and was good for %v", id, lived, s.PayWithin)
 		}
 	}
@@ -225,7 +225,7 @@ func discounts(s *State, p *problems) {
 		o := s.Orders[c.Order]
 		switch {
 		case c.Order == "" && c.Used == 0:
-		case c.Order == "" || c.Used != 1 || !sold(o) || o.Coupon != id:
+		case c.Used != 1 || !sold(o) || o.Coupon != id:
 			p.add("coupons", "%s was used %d times, last by order %q (%s)", id, c.Used, c.Order, o.Status)
 		default:
 			had[c.Order] = c.Discount
