@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -23,11 +22,8 @@ import (
 // Database says where a database is: sqlite:FILE, postgres://… or mysql://….
 type Database string
 
-// Named is the database of another name on the same server, or beside the file.
+// Named is the database of another name on the same server.
 func (d Database) Named(name string) (Database, error) {
-	if file, ok := strings.CutPrefix(string(d), "sqlite:"); ok {
-		return Database("sqlite:" + filepath.Join(filepath.Dir(file), name+".db")), nil
-	}
 	u, err := d.url()
 	if err != nil {
 		return "", err

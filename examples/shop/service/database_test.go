@@ -11,7 +11,6 @@ import (
 
 func TestDatabaseNamed(t *testing.T) {
 	for from, want := range map[Database]Database{
-		"sqlite:/data/orders.db":                             "sqlite:/data/stock.db",
 		"mysql://root:p%40ss@127.0.0.1:3306/":                "mysql://root:p%40ss@127.0.0.1:3306/stock",
 		"postgres://shop@db:5432/postgres?sslmode=disable":   "postgres://shop@db:5432/stock?sslmode=disable",
 		"postgres://shop:secret@db/postgres?sslmode=disable": "postgres://shop:secret@db/stock?sslmode=disable",
