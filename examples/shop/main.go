@@ -66,7 +66,7 @@ func parse(args []string) (*flags, error) {
 	set.DurationVar(&f.payWithin, "pay-within", 5*time.Second, "orders that are not paid by then expire")
 	set.DurationVar(&f.patience, "patience", 2*time.Minute, "how long what is under way may take at the end")
 	set.BoolVar(&f.keep, "keep", false, "keep databases, data and logs")
-	set.StringVar(&f.broken, "break", "", "see the books fail: once, transaction or check, without which the services then are")
+	set.StringVar(&f.broken, "break", "", "with --chaos, see the books fail: once, transaction or check, without which the services then are")
 	if err := set.Parse(args); err != nil {
 		return nil, err
 	}

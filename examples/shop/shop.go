@@ -80,6 +80,7 @@ func (w *world) begin(ctx context.Context) (err error) {
 		err = emptyDir(w.dir)
 	}
 	if err != nil {
+		w.dir = "" // there is nothing of ours in it
 		return err
 	}
 	began := time.Now()

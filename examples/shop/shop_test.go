@@ -5,7 +5,10 @@ package main
 
 import (
 	"net"
+	"os"
+	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 )
 
@@ -28,4 +31,17 @@ func TestPortsStayFree(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = back.Close()
+}
+
+// TestDirectoryOfSomebodyElse is refused, and not said to be ours.
+func TestDirectoryOfSomebodyElse(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "thesis.txt"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var said strings.Builder
+	err := run(t.Context(), &flags{dir: dir}, &said)
+	if err == nil || !strings.Contains(err.Error(), "not empty") || said.Len() != 0 {
+		t.Errorf("%v, and it says %q", err, said.String())
+	}
 }
