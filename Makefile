@@ -46,7 +46,7 @@ shop: deps ## examples/shop under half a minute of chaos on each database, and b
 hostile: build ## what no client should send
 	$(BLACKBOX) ./test/hostile
 
-soak: build ## crash for an hour, the bank for another, consumption for a third, the shop for five minutes
+soak: deps build ## crash for an hour, the bank for another, consumption for a third, the shop for five minutes
 	$(GO) test -count=1 -timeout 0 -parallel 6 ./test/shop -run TestBooksBalance -duration 5m
 	$(BLACKBOX) -timeout 0 ./test/crash -rounds 2000
 	$(BLACKBOX) -timeout 0 ./test/bank -duration 1h -kills 200 -transactions 500000

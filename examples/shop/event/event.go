@@ -3,8 +3,7 @@
 
 package event
 
-// The topics. Each has one owner, who alone sends to it, but for Charges and its
-// answers.
+// The topics. Each has one service that sends to it, but for Answers, which has two.
 const (
 	// Orders: what became of an order, from orders to stock, coupons and payments.
 	// Placed and Cancelled are transactional messages.
