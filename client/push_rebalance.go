@@ -173,40 +173,36 @@ func (c *PushConsumer) takeOf(ctx context.Context, take []Queue, subs map[string
 	granted := map[Queue]time.Time{}
 	if c.locks() {
 		granted = c.lock(ctx, take)
+		maps.DeleteFunc(granted, func(_ Queue, at time.Time) bool { return at.IsZero() })
 	}
-	silent := false
-	for _, q := range take {
-		locked := granted[q]
-		if c.locks() && locked.IsZero() {
+	for i, q := range take {
+		locked, ok := granted[q]
+		if c.locks() && !ok {
 			all = false // another member has not given it up yet
+			continue
+		}
+		next, told, err := c.beginning(ctx, q)
+		if err == nil && c.keep(q, subs[q.Topic], next, told, locked) {
 			delete(granted, q)
 			continue
 		}
-		next, told := int64(0), int64(0)
-		err := errSilent
-		if !silent {
-			next, told, err = c.beginning(ctx, q)
-		}
-		switch {
-		case err == nil && c.keep(q, subs[q.Topic], next, told, locked):
-			delete(granted, q)
-			continue
-		case err != nil && ctx.Err() == nil:
+		all = false
+		c.shares.miss(q)
+		if err != nil && ctx.Err() == nil {
 			c.log.Warn("client: queue not taken", "queue", q, "err", err)
 		}
-		c.shares.miss(q)
-		_, answered := errors.AsType[*AnswerError](err)
-		silent = silent || !answered
-		all = false
+		if _, answered := errors.AsType[*AnswerError](err); !answered {
+			for _, q := range take[i+1:] {
+				c.shares.miss(q)
+			}
+			break
+		}
 	}
 	if ctx.Err() != nil || c.open.Err() != nil { // else they are taken soon
 		c.unlock(slices.Collect(maps.Keys(granted))...)
 	}
 	return all
 }
-
-// errSilent stands for the answer of a broker that gave none just before.
-var errSilent = errors.New("client: the broker does not answer")
 
 // beginning is the offset from which on a queue is consumed: the stored one, or
 // that of WithStart, which is stored then, so that it is chosen only once.
