@@ -38,10 +38,19 @@ type nameServers struct {
 
 // String is them as they were given.
 func (n *nameServers) String() string {
+	all := strings.Join(n.given(), ", ")
 	if n.fixed == nil {
-		return "the name servers of " + net.JoinHostPort(n.host, n.port)
+		return "the name servers of " + all
 	}
-	return "name servers " + strings.Join(n.fixed, ", ")
+	return "name servers " + all
+}
+
+// given are the host:port that they were given by.
+func (n *nameServers) given() []string {
+	if n.fixed == nil {
+		return []string{net.JoinHostPort(n.host, n.port)}
+	}
+	return n.fixed
 }
 
 // newNameServers checks what the options or else the environment say.

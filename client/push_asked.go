@@ -141,7 +141,7 @@ func (c *PushConsumer) runningInfo() *body.ConsumerRunningInfo {
 		Properties: map[string]string{
 			"PROP_CONSUME_TYPE": string(body.ConsumePassively), "PROP_CONSUMEORDERLY": strconv.FormatBool(c.cfg.orderly),
 			"PROP_THREADPOOL_CORE_SIZE": strconv.Itoa(c.cfg.concurrency), "PROP_CONSUMER_START_TIMESTAMP": strconv.FormatInt(began.UnixMilli(), 10),
-			"PROP_NAMESERVER_ADDR": strings.Join(c.link.cfg.nameServers, ";") + ";", "PROP_CLIENT_VERSION": wire.VersionName(wire.Version),
+			"PROP_NAMESERVER_ADDR": strings.Join(c.link.cfg.names.given(), ";") + ";", "PROP_CLIENT_VERSION": wire.VersionName(wire.Version),
 			"consumerGroup": c.group, "goVersion": runtime.Version(),
 		},
 		SubscriptionSet: []body.SubscriptionData{}, MqTable: map[body.MessageQueue]body.ProcessQueueInfo{}, StatusTable: map[string]body.ConsumeStatus{},

@@ -115,3 +115,20 @@ func TestHandlerOutOfTurnThatExits(t *testing.T) {
 		closePush(t, c)
 	})
 }
+
+// Running info names the name servers however they were given.
+func TestNameServersInRunningInfo(t *testing.T) {
+	t.Setenv(nameServersEnv, "a:1;b:2")
+	for want, opts := range map[string][]Option{
+		"a:1;b:2;": nil, "c:3;": {WithNameServers("c:3")}, "d.example:4;": {WithNameServerDNS("d.example:4")},
+	} {
+		c, err := NewPushConsumer("g", opts...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		closing(t, c)
+		if got := c.runningInfo().Properties["PROP_NAMESERVER_ADDR"]; got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
