@@ -119,7 +119,8 @@ type Pulled struct {
 
 // Pull reads at most limit messages of a queue from an offset on. When there are
 // none the broker holds the request, for up to the time of WithSuspend; hold false
-// has it answer at once.
+// has it answer at once. A message whose body does not match its CRC is left out, with
+// an error in the log.
 func (p *Puller) Pull(ctx context.Context, q Queue, offset int64, limit int, hold bool) (*Pulled, error) {
 	if limit < 1 || limit > 1<<16 {
 		return nil, fmt.Errorf("client: %d messages in a pull: at least 1, at most %d", limit, 1<<16)
@@ -149,8 +150,8 @@ func (p *Puller) Pull(ctx context.Context, q Queue, offset int64, limit int, hol
 	if got.Code != wire.Success {
 		return res, nil
 	}
-	if res.Messages, err = message.DecodeReceived(got.Records); err != nil {
-		return nil, fmt.Errorf("client: pulling %s from %d: %w", q, offset, err)
+	if res.Messages, err = readPulled(p.log, q, got.Records, message.DecodeReceived, &res.Next); err != nil {
+		return nil, err
 	}
 	for _, m := range res.Messages {
 		m.BrokerName = q.Broker

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/twostage/twostage/internal/wire"
+	"github.com/twostage/twostage/message"
 )
 
 // damage changes a byte of a record.
@@ -50,7 +51,7 @@ func TestDamagedMessageIsLeftOut(t *testing.T) {
 	}
 }
 
-// So are those that are polled, or popped.
+// So are those that are polled, tailed or popped.
 func TestDamagedMessageIsNotPolled(t *testing.T) {
 	const crc = 8 // in a record
 	inBubble(t, func(t *testing.T, w *world, a *keeper) {
@@ -68,7 +69,14 @@ func TestDamagedMessageIsNotPolled(t *testing.T) {
 			t.Errorf("committed %d, %v", a.offset("T/0"), err)
 		}
 		closed(t, c)
-		a.stop()
+		tailed := ""
+		err := newTestPuller(t, w).Tail(t.Context(), "T", TailOptions{FromStart: true}, func(m *message.Received) error {
+			tailed += string(m.Body) + " "
+			return nil
+		})
+		if tailed != "m-1 m-2 m-4 " || err != nil {
+			t.Errorf("tailed %q, %v", tailed, err)
+		}
 	})
 	w := newWorld(t)
 	a := w.popping("a", 10001)
