@@ -253,10 +253,13 @@ func TestSeek(t *testing.T) {
 		if err := c.Seek(Queue{"T", "a", 1}, 0); !errors.Is(err, ErrNotAssigned) {
 			t.Errorf("%v", err)
 		}
+		closed(t, c)
+		synctest.Wait()
+		a.mu.Lock()
 		for _, held := range a.held {
 			held.Discard()
 		}
-		closed(t, c)
+		a.mu.Unlock()
 		a.stop()
 	})
 }
