@@ -78,8 +78,8 @@ var (
 	// group begins for the first time. Brokers of 4.9 begin with the first message
 	// of a queue that is young. Queues that the topic did not have then, or whose
 	// broker had not registered, are young to a push or pull consumer: it begins with
-	// their first message. Of those whose broker cannot be asked then, with what came
-	// since, by the broker's clock.
+	// their first message. Those whose broker cannot be asked then begin with what came
+	// since, by the broker's clock; a broker of 4.9 may give one message from before.
 	StartLatest = Start{where: body.ConsumeFromLastOffset}
 	// StartEarliest begins with the first message there is.
 	StartEarliest = Start{where: body.ConsumeFromFirstOffset}
@@ -107,7 +107,8 @@ func WithBroadcast(dir string) Option {
 	return Option{"WithBroadcast", pushConsumers, func(c *config) { c.consumer.broadcast, c.consumer.offsetDir = true, dir }}
 }
 
-// WithConcurrency says how many handlers run at a time. Default 20.
+// WithConcurrency says how many handlers run at a time, besides two at most out of
+// turn, since a tool has a broker ask for that. Default 20.
 func WithConcurrency(n int) Option {
 	return Option{"WithConcurrency", pushConsumers, func(c *config) { c.consumer.concurrency = n }}
 }
