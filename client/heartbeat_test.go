@@ -4,7 +4,10 @@
 package client
 
 import (
+	"context"
+	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -105,5 +108,49 @@ func TestHeartbeatOvertakenByNews(t *testing.T) {
 			t.Errorf("%d heartbeats, the last one says %s", len(beats), last)
 		}
 		closePush(t, c)
+	})
+}
+
+// A broker that is back hears of the client at once, though others are not to be
+// reached.
+func TestHeartbeatToABrokerThatIsBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		var all []*broker
+		for i, name := range []string{"a", "b", "c", "d"} {
+			all = append(all, w.broker(name, 10001+i, nil))
+		}
+		last := all[len(all)-1]
+		w.topic("T", 1, all...)
+		var hang atomic.Bool
+		p, err := NewTransactionProducer("g", answerUnknown, w.with(WithDialer(func(ctx context.Context, addr string) (net.Conn, error) {
+			if hang.Load() && addr != last.addr && addr != nameServer {
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}
+			return w.net.Dial(ctx, addr)
+		}))...)
+		if err == nil {
+			err = p.Start(t.Context(), "T")
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		hang.Store(true)
+		for _, b := range all {
+			b.stop()
+		}
+		time.Sleep(heartbeatPeriod/3 + reunionPeriod/2)
+		last.start()
+		time.Sleep(standardTimeout + reunionPeriod)
+		synctest.Wait()
+		if n := len(last.got(wire.ReqHeartBeat)); n != 2 {
+			t.Errorf("%d heartbeats to the broker that is back, one of them before", n)
+		}
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+		last.stop()
+		w.stopNames()
 	})
 }
