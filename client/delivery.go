@@ -103,6 +103,10 @@ func (d *delivery) address(topic string, code int32, body []byte) {
 	d.req = wire.Request{Code: code, Header: &d.header, Body: body}
 }
 
+// CheckMessage tells why Send would refuse m without asking a broker, nil if it
+// would not: for those that keep messages to send them later.
+func (p *Producer) CheckMessage(m *message.Message) error { return p.check(m) }
+
 // check tests a message against what brokers refuse.
 func (p *Producer) check(m *message.Message) error {
 	if err := m.Check(); err != nil {

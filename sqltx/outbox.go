@@ -19,9 +19,14 @@ import (
 )
 
 // Sender sends what is in an outbox: a *client.Producer. Where it has
-// SendOrdered too, messages with a sharding key are sent by that.
+// SendOrdered too, messages with a sharding key are sent by that; where it has
+// CheckMessage, Add asks it.
 type Sender interface {
 	Send(ctx context.Context, m *message.Message) (*client.SendResult, error)
+}
+
+type checkingSender interface {
+	CheckMessage(m *message.Message) error
 }
 
 type orderedSender interface {
@@ -84,6 +89,9 @@ func NewOutbox(d *DB, s Sender, opts ...OutboxOption) *Outbox {
 // that is not the order of their commits: call Add after the other statements,
 // when tx holds the locks on what the message is about.
 //
+// What the sender would refuse without asking a broker, Add refuses: a body that is
+// too large, for example, would hold up all others for ever.
+//
 // Roll tx back after an error of the database, also one of another statement: MySQL
 // and SQLite may have ended tx at it, and then commit what Add writes by itself.
 func (o *Outbox) Add(ctx context.Context, tx *sql.Tx, m *message.Message) error {
@@ -103,6 +111,13 @@ func (o *Outbox) Add(ctx context.Context, tx *sql.Tx, m *message.Message) error 
 	if props[message.PropertyUniqueKey] == "" {
 		props[message.PropertyUniqueKey] = o.ids.Next()
 		if err := props.Check(); err != nil {
+			return fmt.Errorf("sqltx: outbox: %w", err)
+		}
+	}
+	if s, ok := o.s.(checkingSender); ok {
+		stored := *m
+		stored.Properties = props
+		if err := s.CheckMessage(&stored); err != nil {
 			return fmt.Errorf("sqltx: outbox: %w", err)
 		}
 	}

@@ -238,6 +238,27 @@ func TestOutboxRefusesBadInput(t *testing.T) {
 	}
 }
 
+// What no broker is asked for fails the transaction, and not all that comes after it.
+func TestOutboxRefusesWhatItsProducerWould(t *testing.T) {
+	w := newWorld(t)
+	p := w.process()
+	o := NewOutbox(p.DB, w.Producer(p.Check, client.WithMaxMessageSize(10)))
+	tx, err := p.db.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback() //nolint:errcheck // nothing is written
+	if err := o.Add(t.Context(), tx, message.New("T", make([]byte, 11))); !errors.Is(err, message.ErrTooLarge) {
+		t.Errorf("a large body: %v", err)
+	}
+	if err := o.Add(t.Context(), tx, message.New("SCHEDULE_TOPIC_XXXX", []byte("x"))); !errors.Is(err, message.ErrName) {
+		t.Errorf("a topic of the broker's: %v", err)
+	}
+	if err := o.Add(t.Context(), tx, message.New("T", make([]byte, 10))); err != nil {
+		t.Error(err)
+	}
+}
+
 // Numbers may be given again: by InnoDB before MySQL 8.0 after a restart, or
 // after a TRUNCATE. What has the number of a sent message is not taken for it.
 func TestOutboxDeletesOnlyWhatItSent(t *testing.T) {
