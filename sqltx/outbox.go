@@ -54,7 +54,7 @@ type outboxConfig struct {
 type OutboxOption func(*outboxConfig)
 
 // WithBatch says how many messages are read, sent and deleted at a time. So many
-// may be sent again after a crash. Default 100.
+// are held in memory, and may be sent again after a crash. Default 100.
 func WithBatch(n int) OutboxOption { return func(c *outboxConfig) { c.batch = n } }
 
 // WithPoll says how often Run looks for messages when it has found none. Default
