@@ -27,6 +27,9 @@ import (
 func TestRequestsMadeAgain(t *testing.T) {
 	t.Parallel()
 	cluster := mqtest.Start(t)
+	for _, topic := range event.Topics() {
+		cluster.CreateTopic(topic, 4)
+	}
 	database := service.Database("sqlite:" + filepath.Join(t.TempDir(), "orders.db"))
 	at := instance(t, cluster, database)
 	const order = `{"id": "o1", "buyer": "ann", "product": "tea", "quantity": 1}`
