@@ -55,7 +55,7 @@ func build(m *testing.M) int {
 // shop runs the shop and gives its exit code and what it printed.
 func shop(t *testing.T, args ...string) (code int, printed string) {
 	t.Helper()
-	args = append([]string{"--chaos", "--seed", fmt.Sprint(*seed), "--dir", t.TempDir()}, args...)
+	args = append([]string{"--chaos", "--seed", fmt.Sprint(*seed), "--dir", t.ArtifactDir()}, args...)
 	ctx, cancel := context.WithTimeout(t.Context(), *duration+4*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, binary, args...)
