@@ -7,7 +7,6 @@ import (
 	"context"
 	"maps"
 	"slices"
-	"time"
 
 	"github.com/twostage/twostage/internal/remoting"
 	"github.com/twostage/twostage/internal/wire"
@@ -61,28 +60,12 @@ func (c *PullConsumer) rounds() {
 	}
 	c.link.begin()
 	if !c.manual {
-		c.running.Go(c.steer)
+		c.running.Go(func() {
+			steer(c.ctx, c.kick, c.rebalance(c.ctx), func(bool) bool { return c.rebalance(c.ctx) })
+		})
 	}
 	if c.cfg.autoCommit > 0 {
 		c.running.Go(c.commitRounds)
-	}
-}
-
-// steer shares queues out every 20 s, when a broker says that the group has changed,
-// and sooner while that fails.
-func (c *PullConsumer) steer() {
-	for c.ctx.Err() == nil {
-		period := rebalancePeriod
-		if !c.rebalance(c.ctx) {
-			period = retryPeriod
-		}
-		t := time.NewTimer(period)
-		select {
-		case <-t.C:
-		case <-c.kick:
-		case <-c.ctx.Done():
-		}
-		t.Stop()
 	}
 }
 

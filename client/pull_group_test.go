@@ -42,6 +42,25 @@ func TestPullTopicThatComesLater(t *testing.T) {
 	})
 }
 
+// A topic that does not come is looked for ever more seldom.
+func TestPullTopicThatNeverComes(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world, a *keeper) {
+		c := newTestPull(t, w)
+		if err := c.Subscribe("U", All); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Poll(t.Context(), 1); !errors.Is(err, ErrNoRoute) {
+			t.Errorf("%v", err)
+		}
+		time.Sleep(10 * time.Minute)
+		if n := w.asked(); n < 10 || n > 40 {
+			t.Errorf("looked for %d times in 10 minutes", n)
+		}
+		closed(t, c)
+		a.stop()
+	})
+}
+
 // Subscribing while the queues are being shared out is no data race.
 func TestPullSubscribeAgainAndAgain(t *testing.T) {
 	w := newWorld(t)

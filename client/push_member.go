@@ -35,13 +35,21 @@ func (c *PushConsumer) Start(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case c.state == consumerClosed:
+	case c.open.Err() != nil:
 		return ErrClosed
 	case !settled && ctx.Err() != nil:
 		return fmt.Errorf("client: taking the first queues: %w", ended(ctx))
 	}
 	c.settled = true
-	c.steering.Go("rebalance", func(ctx context.Context) error { return c.steer(ctx, settled) })
+	c.steering.Go("rebalance", func(ctx context.Context) error {
+		steer(ctx, c.kick, settled, func(kicked bool) bool {
+			if kicked {
+				return c.rebalance(ctx, routeAge)
+			}
+			return c.rebalance(ctx, 0)
+		})
+		return nil
+	})
 	return nil
 }
 

@@ -43,33 +43,6 @@ func cmpQueues(a, b Queue) int {
 	return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Broker, b.Broker), cmp.Compare(a.ID, b.ID))
 }
 
-// steer rebalances every 20 s, when a broker says that the group has changed, and
-// soon again while something is amiss.
-func (c *PushConsumer) steer(ctx context.Context, settled bool) error {
-	period := rebalancePeriod
-	for {
-		switch {
-		case settled:
-			period = rebalancePeriod
-		case period == rebalancePeriod:
-			period = retryPeriod
-		default:
-			period = min(2*period, rebalancePeriod)
-		}
-		t := time.NewTimer(period)
-		select {
-		case <-ctx.Done():
-			t.Stop()
-			return ctx.Err()
-		case <-t.C:
-			settled = c.rebalance(ctx, 0)
-		case <-c.kick:
-			t.Stop()
-			settled = c.rebalance(ctx, routeAge)
-		}
-	}
-}
-
 // rebalance works out the consumer's share, gives up what is not in it, and then
 // takes what is. Of a topic whose share cannot be told everything stays. Routes are at
 // most so old, if a name server answers. It reports whether the consumer has what it

@@ -65,6 +65,30 @@ func (s *shares) of(ctx context.Context, topic string, age time.Duration) ([]Que
 	return slices.DeleteFunc(share, func(q Queue) bool { return !slices.Contains(all, q) }), nil
 }
 
+// steer calls rebalance every 20 s, when kick says that the group has changed, and soon
+// again while something is amiss, ever later: until ctx ends.
+func steer(ctx context.Context, kick <-chan struct{}, settled bool, rebalance func(kicked bool) (settled bool)) {
+	for again := retryPeriod; ; {
+		period := rebalancePeriod
+		if settled {
+			again = retryPeriod
+		} else {
+			period, again = again, min(2*again, rebalancePeriod)
+		}
+		t := time.NewTimer(period)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return
+		case <-t.C:
+			settled = rebalance(false)
+		case <-kick:
+			t.Stop()
+			settled = rebalance(true)
+		}
+	}
+}
+
 // meetBrokers makes the client known to all brokers of a topic, for members may ask any
 // of them who is in the group, and gives the addresses of those that know it. It waits
 // half a second for the others.
