@@ -165,9 +165,7 @@ func (c *PushConsumer) takeOf(ctx context.Context, take []Queue, subs map[string
 			c.log.Warn("client: queue not taken", "queue", q, "err", err)
 		}
 		if _, answered := errors.AsType[*AnswerError](err); !answered {
-			for _, q := range take[i+1:] {
-				c.shares.miss(q)
-			}
+			c.shares.miss(take[i+1:]...)
 			break
 		}
 	}

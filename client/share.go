@@ -53,9 +53,21 @@ func (s *shares) of(ctx context.Context, topic string, age time.Duration) ([]Que
 	all := readable(r)
 	slices.SortFunc(all, cmpQueues)
 	s.see(topic, all)
+	share, err := s.among(ctx, r, all)
+	if err != nil {
+		s.miss(all...) // the member's are among them
+	}
+	return share, err
+}
+
+// among gives the member's queues of all that a topic has.
+func (s *shares) among(ctx context.Context, r *route.Snapshot, all []Queue) ([]Queue, error) {
 	addrs, err := s.link.meetBrokers(ctx, r)
-	if err != nil || s.by == nil {
-		return all, err
+	switch {
+	case err != nil:
+		return nil, err
+	case s.by == nil:
+		return all, nil
 	}
 	members, err := s.link.members(ctx, addrs, s.group)
 	if err != nil {
@@ -162,12 +174,14 @@ func (s *shares) forget(topic string) {
 	delete(s.topics, topic)
 }
 
-// miss notes that a queue is to be had, and not where the group begins in it.
-func (s *shares) miss(q Queue) {
+// miss notes that queues are to be had, and not where the group begins in them.
+func (s *shares) miss(queues ...Queue) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if f := s.topics[q.Topic]; f != nil {
-		f.missed[q] = true
+	for _, q := range queues {
+		if f := s.topics[q.Topic]; f != nil {
+			f.missed[q] = true
+		}
 	}
 }
 

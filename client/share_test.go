@@ -70,6 +70,43 @@ func TestStartBesideSilentBroker(t *testing.T) {
 	})
 }
 
+// What comes while nobody says who is in the group is not left out.
+func TestBeginningWithoutMembers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		b, g := w.groupBroker("a", 10001)
+		w.topic("T", 1, b)
+		b.number("T", 0, 3)
+		g.before = func(r *remoting.Request) bool {
+			switch r.Code {
+			case wire.ReqGetConsumerListByGroup:
+				r.Reply(&wire.Response{Code: wire.SystemBusy, Remark: "on purpose"})
+			case wire.ReqSearchOffsetByTimestamp:
+				r.Reply(&wire.Response{Header: &header.OffsetResponse{Offset: 3}})
+			default:
+				return false
+			}
+			return true
+		}
+		c := newPush(t, w, WithStart(StartLatest))
+		var all took
+		startPush(t, c, "T", all.handler)
+		if n := len(c.assignments()); n != 0 {
+			t.Errorf("%d queues of a share that is not known", n)
+		}
+		b.put(0, &message.Record{Topic: []byte("T"), Body: []byte("new")})
+		before := g.before
+		g.mu.Lock()
+		g.before = func(r *remoting.Request) bool { return r.Code != wire.ReqGetConsumerListByGroup && before(r) }
+		g.mu.Unlock()
+		eventually(t, "what came meanwhile", func() bool { return len(all.list()) == 1 })
+		if got := all.list(); got[0] != "new" {
+			t.Errorf("consumed %q", got)
+		}
+		closePush(t, c)
+	})
+}
+
 // A broker that takes connections and answers nothing but heartbeats is asked for one
 // of its queues, and not for each; a Start whose ctx ends by then may be called again.
 func TestStartWithDeafBroker(t *testing.T) {
