@@ -151,7 +151,8 @@ func (c *PushConsumer) takeOf(ctx context.Context, take []Queue, subs map[string
 	for i, q := range take {
 		locked, ok := granted[q]
 		if c.locks() && !ok {
-			all = false // another member has not given it up yet
+			all = false // another member has not given it up yet, or nobody knows
+			c.shares.miss(q)
 			continue
 		}
 		next, told, err := c.beginning(ctx, q)
