@@ -195,5 +195,5 @@ func (p *Producer) sendTo(ctx context.Context, m *message.Message, choose func(r
 	}
 	d.begin = time.Now()
 	err = d.try(ctx, p.link.net)
-	return d.result, public(err)
+	return d.result, p.link.public(err)
 }

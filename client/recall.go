@@ -35,7 +35,7 @@ func (p *Producer) Recall(ctx context.Context, handle string) (id string, err er
 	defer cancel()
 	answer, err := rpc.Recall(ctx, p.link.net, addr, &header.RecallRequest{ProducerGroup: p.group, Topic: h.Topic, RecallHandle: handle})
 	if err != nil {
-		return "", public(err)
+		return "", p.link.public(err)
 	}
 	return answer.MsgID, nil
 }

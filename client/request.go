@@ -211,7 +211,7 @@ func (p *Producer) sendReply(ctx context.Context, broker string, m *message.Mess
 			d.to(q, addr)
 			d.begin = time.Now()
 			if err := d.try(ctx, p.link.net); err == nil || !elsewhere(err) || ctx.Err() != nil {
-				return d.result, public(err)
+				return d.result, p.link.public(err)
 			}
 		}
 	}

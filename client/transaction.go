@@ -259,7 +259,7 @@ func (p *TransactionProducer) end(ctx context.Context, res *TransactionResult) e
 		addr = master // which may have moved while the local transaction ran
 	}
 	if err := send(ctx, p.link.net, addr, h); err != nil {
-		return fmt.Errorf("telling broker %s to %s: %w", res.Queue.Broker, res.Outcome, public(err))
+		return fmt.Errorf("telling broker %s to %s: %w", res.Queue.Broker, res.Outcome, p.link.public(err))
 	}
 	return nil
 }
