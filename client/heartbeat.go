@@ -43,6 +43,26 @@ func (l *link) beat(ctx context.Context) error {
 	}
 }
 
+// refresh looks up the routes that have grown old, as long as there is a name
+// server that answers.
+func (l *link) refresh(ctx context.Context) {
+	for topic, t := range *l.routes.topics.Load() {
+		k := t.known.Load()
+		if time.Since(k.at) < routeAge || l.routes.of(topic) != t { // forgotten meanwhile
+			continue
+		}
+		a, _ := l.look(lookUp{topic, k.standIn}, time.Time{})
+		select {
+		case <-a.done:
+		case <-ctx.Done():
+			return
+		}
+		if errors.Is(a.err, ErrNameServer) {
+			return
+		}
+	}
+}
+
 // beatToAll tells brokers that the client is there: one that is silent takes none of
 // the others' time.
 func (l *link) beatToAll(ctx context.Context, addrs []string, level slog.Level, failed string) {

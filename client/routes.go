@@ -385,23 +385,3 @@ func (l *link) masters() []string {
 	slices.Sort(all)
 	return slices.Compact(all)
 }
-
-// refresh looks up the routes that have grown old, as long as there is a name
-// server that answers.
-func (l *link) refresh(ctx context.Context) {
-	for topic, t := range *l.routes.topics.Load() {
-		k := t.known.Load()
-		if time.Since(k.at) < routeAge || l.routes.of(topic) != t { // forgotten meanwhile
-			continue
-		}
-		a, _ := l.look(lookUp{topic, k.standIn}, time.Time{})
-		select {
-		case <-a.done:
-		case <-ctx.Done():
-			return
-		}
-		if errors.Is(a.err, ErrNameServer) {
-			return
-		}
-	}
-}
