@@ -45,7 +45,7 @@
 //
 // # Locks
 //
-// Broker.mu is held while the broker starts or ends; port.mu, faults.mu and
+// Broker.mu is held while the broker starts or ends; port.mu, then link.mu, faults.mu and
 // checkBacks.mu are taken last and held for bookkeeping only.
 //
 // # What it refuses

@@ -18,7 +18,8 @@ import (
 
 const (
 	linkBuffer = 64 << 10 // what a link reads at once, in bytes
-	onTheWay   = 1 << 10  // reads that may be held back: then no more is read
+	onTheWay   = 64 << 20 // bytes that may be held back: then no more is read
+	readCost   = 64       // bytes that a read counts for besides what it gave
 )
 
 // link carries bytes between a client's connection and the broker's end of it.
@@ -28,14 +29,25 @@ type link struct {
 	mem  net.Conn // its other end is the broker's
 	once sync.Once
 	done chan struct{}
+
+	mu      sync.Mutex
+	changed sync.Cond // of what follows
+	way     []sent    // what the client has sent and is held back
+	held    int       // its bytes
+	ended   bool      // done is closed
+}
+
+func newLink(p *port, tcp *net.TCPConn, mem net.Conn) *link {
+	l := &link{p: p, tcp: tcp, mem: mem, done: make(chan struct{})}
+	l.changed.L = &l.mu
+	return l
 }
 
 // run carries until both directions have ended.
 func (l *link) run() {
 	var in sync.WaitGroup
-	way := make(chan sent, onTheWay)
-	in.Go(func() { l.read(way) })
-	in.Go(func() { l.requests(way) })
+	in.Go(l.read)
+	in.Go(l.requests)
 	l.answers()
 	in.Wait()
 	l.end()
@@ -48,6 +60,10 @@ func (l *link) run() {
 func (l *link) end() {
 	l.once.Do(func() {
 		close(l.done)
+		l.mu.Lock()
+		l.ended = true
+		l.changed.Broadcast()
+		l.mu.Unlock()
 		_ = l.tcp.SetLinger(0)
 		_ = l.tcp.Close()
 		_ = l.mem.Close()
@@ -61,16 +77,41 @@ type sent struct {
 	came  time.Time
 }
 
+// put has what was read be passed on in its turn, and waits while too much is.
+func (l *link) put(s sent) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for l.held > onTheWay && !l.ended {
+		l.changed.Wait()
+	}
+	l.way = append(l.way, s)
+	l.held += len(s.bytes) + readCost
+	l.changed.Broadcast()
+}
+
+// next waits for what is to be passed on; false: the link has ended.
+func (l *link) next() (s sent, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for len(l.way) == 0 && !l.ended {
+		l.changed.Wait()
+	}
+	if l.ended {
+		return sent{}, false
+	}
+	s, l.way[0] = l.way[0], sent{}
+	l.way = l.way[1:]
+	l.held -= len(s.bytes) + readCost
+	l.changed.Broadcast()
+	return s, true
+}
+
 // read reads what the client sends, until there is no more.
-func (l *link) read(way chan<- sent) {
+func (l *link) read() {
 	buf := make([]byte, linkBuffer)
 	for {
 		n, err := l.tcp.Read(buf)
-		select {
-		case way <- sent{bytes.Clone(buf[:n]), err, time.Now()}:
-		case <-l.done:
-			return
-		}
+		l.put(sent{bytes.Clone(buf[:n]), err, time.Now()})
 		if err != nil {
 			return
 		}
@@ -78,13 +119,11 @@ func (l *link) read(way chan<- sent) {
 }
 
 // requests carries what the client sends.
-func (l *link) requests(way <-chan sent) {
+func (l *link) requests() {
 	lost := false
 	for {
-		var s sent
-		select {
-		case s = <-way:
-		case <-l.done:
+		s, ok := l.next()
+		if !ok {
 			return
 		}
 		if !l.p.faults.pass(FromClients, s.came, l.done) {

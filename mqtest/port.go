@@ -68,7 +68,7 @@ func (p *port) admit(tcp *net.TCPConn) {
 		return
 	}
 	near, far := remoting.MemPipe(addrPort(tcp.RemoteAddr()), addrPort(tcp.LocalAddr()))
-	l := &link{p: p, tcp: tcp, mem: near, done: make(chan struct{})}
+	l := newLink(p, tcp, near)
 	p.links[l] = struct{}{}
 	p.work.Go(l.run)
 	p.mu.Unlock()
