@@ -119,12 +119,19 @@ func TestMessagesThatAreRefused(t *testing.T) {
 		if err := p.SendOneway(t.Context(), tt.m); !errors.Is(err, tt.want) {
 			t.Errorf("%s, one-way: %v", name, err)
 		}
+		if tt.m == crowded {
+			tt.m.SetUniqueKey(strings.Repeat("K", 32))
+		}
+		if err := p.CheckMessage(tt.m); !errors.Is(err, tt.want) {
+			t.Errorf("%s, before: %v", name, err)
+		}
 	}
 	if n := len(a.got(0)); n != 0 {
 		t.Errorf("%d requests went out", n)
 	}
-	if _, err := p.Send(t.Context(), message.New("T", make([]byte, 1000))); err != nil {
-		t.Error(err)
+	fits := message.New("T", make([]byte, 1000))
+	if _, err := p.Send(t.Context(), fits); err != nil || p.CheckMessage(fits) != nil {
+		t.Error(err, p.CheckMessage(fits))
 	}
 }
 
