@@ -193,19 +193,3 @@ func TestRepeatedCheckBacksCommitOnce(t *testing.T) {
 	c.Broker(0).Start()
 	wantBodies(t, c, "paid")
 }
-
-func TestSlowBrokerIsNoSlowerForLargeMessages(t *testing.T) {
-	t.Parallel()
-	c := withTopic(t)
-	p, err := client.NewProducer("large", client.WithNameServers(c.NameServer()), client.WithCompression(message.CompressionZlib, 4<<20))
-	must(t, err)
-	t.Cleanup(func() { must(t, p.Close()) })
-	const late = 300 * time.Millisecond // 18 reads are 5.4 s
-	c.Broker(0).Slow(late)
-	start := time.Now()
-	_, err = p.Send(within(t), message.New("orders", make([]byte, 18*64<<10)))
-	must(t, err)
-	if took := time.Since(start); took > 8*late {
-		t.Errorf("a send of 18 times 64 KiB took %v from a broker that is %v late", took, late)
-	}
-}

@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/twostage/twostage/internal/remoting"
@@ -66,4 +67,22 @@ func TestALinkReadsOnWhatIsHeldBack(t *testing.T) {
 			t.Fatalf("byte %d is %d", i, b)
 		}
 	}
+}
+
+// The pieces of a large message are late side by side, not one after the other.
+func TestPiecesAreLateTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const late = 300 * time.Millisecond
+		var f faults
+		f.slow(late)
+		came := time.Now()
+		for range 18 {
+			if !f.pass(FromClients, came, nil) {
+				t.Error("it was given up")
+			}
+		}
+		if took := time.Since(came); took != late {
+			t.Errorf("all took %v, each is %v late", took, late)
+		}
+	})
 }
