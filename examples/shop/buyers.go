@@ -46,7 +46,6 @@ func (w *world) load(ctx context.Context) error {
 	}
 	all.Go(func() { w.progress(during) })
 	all.Wait()
-	w.back()
 	return errors.Join(ctx.Err(), w.failed())
 }
 

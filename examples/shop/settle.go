@@ -79,8 +79,11 @@ func (w *world) settle(outer context.Context) error {
 	}
 }
 
-// read asks all databases, and the instances of orders for the prices they know.
+// read asks all databases, and the instances of orders for the prices they know. What
+// does not run is started before: a request that was under way when the load ended
+// may have been the death of its service.
 func (w *world) read(ctx context.Context) (*books.State, error) {
+	w.back()
 	s := &books.State{Told: w.told, PayWithin: w.payWithin, Prices: map[string]map[string]int64{}}
 	ctx = context.WithoutCancel(ctx)
 	for name, db := range w.dbs {
