@@ -43,12 +43,13 @@ func (l *link) beat(ctx context.Context) error {
 	}
 }
 
-// refresh looks up the routes that have grown old, as long as there is a name
-// server that answers.
+// refresh forgets routes and looks up those that have grown old, as long as there is a
+// name server that answers.
 func (l *link) refresh(ctx context.Context) {
+	l.sweep(time.Now())
 	for topic, t := range *l.routes.topics.Load() {
 		k := t.known.Load()
-		if time.Since(k.at) < routeAge || l.routes.of(topic) != t { // forgotten meanwhile
+		if time.Since(k.at) < routeAge {
 			continue
 		}
 		a, _ := l.look(lookUp{topic, k.standIn}, time.Time{})
@@ -59,6 +60,33 @@ func (l *link) refresh(ctx context.Context) {
 		}
 		if errors.Is(a.err, ErrNameServer) {
 			return
+		}
+	}
+}
+
+// sweep forgets topics that were not used for long, and their brokers, as long as
+// there is a name server to look them up again.
+func (l *link) sweep(now time.Time) {
+	if !l.forget || l.routes.silent.Load() != 0 {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	all := maps.Clone(*l.routes.topics.Load())
+	maps.DeleteFunc(all, func(topic string, t *topicRoute) bool {
+		asked := l.routes.lookUps[lookUp{topic, t.known.Load().standIn}] != nil // the answer would bring it back
+		return !asked && now.UnixNano()-t.used.Load() > int64(forgetAge)
+	})
+	l.routes.topics.Store(&all)
+	masters := l.masters()
+	for addr, conn := range l.greeted {
+		select {
+		case <-conn.Closed():
+			if _, ok := slices.BinarySearch(masters, addr); !ok {
+				delete(l.greeted, addr)
+				delete(l.stale, addr)
+			}
+		default:
 		}
 	}
 }

@@ -32,8 +32,7 @@ type routes struct {
 
 	// Held by link.mu:
 	lookUps map[lookUp]*answer // under way
-	swept   time.Time
-	warned  time.Time // of silent name servers
+	warned  time.Time          // of silent name servers
 }
 
 // topicRoute is what a link knows of a topic.
@@ -71,7 +70,6 @@ type answer struct {
 func (r *routes) init() {
 	r.topics.Store(&map[string]*topicRoute{})
 	r.lookUps = map[lookUp]*answer{}
-	r.swept = time.Now()
 }
 
 func (r *routes) of(topic string) *topicRoute { return (*r.topics.Load())[topic] }
@@ -274,7 +272,6 @@ func (l *link) learn(ask lookUp, a *answer, k *known, err error) {
 	switch {
 	case err == nil:
 		l.keep(ask.topic, k, now)
-		l.sweep(now)
 	case t != nil:
 		t.failed.Store(now.UnixNano())
 		warn = l.warns(t, now, err)
@@ -312,31 +309,6 @@ func (l *link) warns(t *topicRoute, now time.Time, err error) bool {
 	}
 	*last = now
 	return true
-}
-
-// sweep forgets topics that were not used for long, and their brokers. l.mu is held.
-func (l *link) sweep(now time.Time) {
-	if !l.forget || now.Sub(l.routes.swept) < routeAge {
-		return
-	}
-	l.routes.swept = now
-	all := maps.Clone(*l.routes.topics.Load())
-	maps.DeleteFunc(all, func(topic string, t *topicRoute) bool {
-		asked := l.routes.lookUps[lookUp{topic, t.known.Load().standIn}] != nil // the answer would bring it back
-		return !asked && now.UnixNano()-t.used.Load() > int64(forgetAge)
-	})
-	l.routes.topics.Store(&all)
-	masters := l.masters()
-	for addr, conn := range l.greeted {
-		select {
-		case <-conn.Closed():
-			if _, ok := slices.BinarySearch(masters, addr); !ok {
-				delete(l.greeted, addr)
-				delete(l.stale, addr)
-			}
-		default:
-		}
-	}
 }
 
 // lookUp asks for a route.
