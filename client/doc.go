@@ -19,12 +19,18 @@
 // Routes are looked up on first use and again after 30 s or when a broker fails. A
 // call waits for that only while no route is known, or, after a broker failed or
 // where a topic has no queue to write to, for half a second: a route that is known
-// does for as long as no name server gives another. A producer forgets it 5 minutes after it sent to the topic.
+// does for as long as no name server gives another. A producer forgets it 5 minutes
+// after it sent to the topic.
 //
 // Every 30 s a producer tells the brokers of its topics that it is there
 // (heartbeat); a transactional one, which forgets none, also before its first half
 // message on a connection, for the broker asks it over that connection for the
 // outcome of transactions that it has heard nothing about.
+//
+// A connection on which a request is not answered in time ([WithTimeout]), another one
+// 3 s later neither, and nothing comes in between, is closed, and the next request makes
+// a new one. What else waits for answers on it fails then, before its own time is over,
+// though the broker may carry it out: Send sends again, other calls return an error.
 //
 // A push consumer shares the queues of its topics with the other members of its
 // group, anew every 20 s and whenever a broker says that the group has changed;
@@ -67,16 +73,17 @@
 //
 // # Locks
 //
-// Known routes are read without a lock. link.mu, TransactionProducer.mu and those of a producer's parts (nameServers, faults,
-// requests, underWay) are held for bookkeeping only, no other lock
-// is taken under them. PushConsumer.turn is the outermost lock of a push consumer,
-// for one rebalance or reset at a time, and assigned.storing the next, for one commit
-// of a queue at a time; PushConsumer.mu, assigned.mu, window.mu,
-// dispatcher.mu and worker.mu are for bookkeeping, and of them only window.mu is
-// taken under another (assigned.mu). shares.mu and link.mu may be taken under any. Handlers run under none. PullConsumer.turn is the
-// outermost lock of a pull consumer, for one change of its queues at a time;
-// PullConsumer.mu and PopConsumer.mu are for bookkeeping, and link.mu may be taken
-// under them. While a tail calls its function, follower.mu is held.
+// Known routes are read without a lock. link.mu, TransactionProducer.mu and those of a
+// producer's parts (nameServers, faults, requests, underWay) are held for bookkeeping
+// only, no other lock is taken under them. PushConsumer.turn is the outermost lock of
+// a push consumer, for one rebalance or reset at a time, and assigned.storing the
+// next, for one commit of a queue at a time; PushConsumer.mu, assigned.mu, window.mu,
+// dispatcher.mu and worker.mu are for bookkeeping, and of them only window.mu is taken
+// under another (assigned.mu). shares.mu and link.mu may be taken under any. Handlers
+// run under none. PullConsumer.turn is the outermost lock of a pull consumer, for one
+// change of its queues at a time; PullConsumer.mu and PopConsumer.mu are for
+// bookkeeping, and link.mu may be taken under them. While a tail calls its function,
+// follower.mu is held.
 //
 // # What it refuses
 //

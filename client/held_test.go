@@ -5,6 +5,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -78,4 +79,44 @@ func TestAnswersToHeldRequestsMayBeLate(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Held pulls that their caller's deadline ends say nothing against the broker: one
+// beside them, on the same connection, goes on.
+func TestHeldPullsEndedByTheirCaller(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		tickets := make(chan remoting.Ticket, 3)
+		a := w.broker("a", 10001, func(r *remoting.Request) bool {
+			if r.Code == wire.ReqPullMessage {
+				tickets <- r.Ticket()
+			}
+			return r.Code == wire.ReqPullMessage
+		})
+		w.topic("T", 2, a)
+		p := newTestPuller(t, w)
+		ended := make(chan error)
+		go func() {
+			_, err := p.Pull(t.Context(), Queue{"T", "a", 1}, 0, 1, true)
+			ended <- err
+		}()
+		beside := <-tickets
+		for range 2 {
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			begun := time.Now()
+			_, err := p.Pull(ctx, Queue{"T", "a", 0}, 0, 1, true)
+			cancel()
+			if took := time.Since(begun); !errors.Is(err, context.DeadlineExceeded) || !Retriable(err) || took != 5*time.Second {
+				t.Errorf("after %v: %v", took, err)
+			}
+			ticket := <-tickets
+			ticket.Discard()
+		}
+		time.Sleep(4 * time.Second)
+		beside.Reply(&wire.Response{Code: wire.PullNotFound, Header: &header.PullResponse{}})
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		a.stop()
+	})
 }

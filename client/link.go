@@ -108,12 +108,19 @@ func (l *link) request(ctx context.Context) (context.Context, context.CancelFunc
 // holds: RocketMQ's look every 5 s whose time has come.
 const overdue = 10 * time.Second
 
-// held bounds one request that a broker may hold, for 0 as any other.
+// held bounds one request that a broker may hold, for 0 as any other. It ends with
+// ctx, but as one that was given up, also when that is for ctx's deadline: a broker that
+// still holds it is not late, and nothing against it for its connection (remoting.ErrSilent).
 func (l *link) held(ctx context.Context, hold time.Duration) (context.Context, context.CancelFunc) {
-	if hold <= 0 {
+	if hold <= 0 || ctx.Err() != nil {
 		return l.request(ctx)
 	}
-	return context.WithTimeout(ctx, hold+max(l.cfg.timeout, overdue))
+	one, cancel := context.WithTimeout(context.WithoutCancel(ctx), hold+max(l.cfg.timeout, overdue))
+	stop := context.AfterFunc(ctx, cancel)
+	return one, func() {
+		stop()
+		cancel()
+	}
 }
 
 // ask calls fn with one name server after the other until one answers, be it with

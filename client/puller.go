@@ -5,6 +5,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -137,10 +138,13 @@ func (p *Puller) Pull(ctx context.Context, q Queue, offset int64, limit int, hol
 		h.SysFlag |= header.PullSuspend
 		h.SuspendTimeoutMillis = p.cfg.suspend.Milliseconds()
 	}
-	ctx, cancel := p.link.held(ctx, time.Duration(h.SuspendTimeoutMillis)*time.Millisecond)
+	one, cancel := p.link.held(ctx, time.Duration(h.SuspendTimeoutMillis)*time.Millisecond)
 	defer cancel()
-	got, err := rpc.Pull(ctx, p.link.net, addr, h)
+	got, err := rpc.Pull(one, p.link.net, addr, h)
 	if err != nil {
+		if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+			err = ended(ctx) // which the held pull does not tell
+		}
 		return nil, fmt.Errorf("client: pulling %s: %w", q, p.link.public(err))
 	}
 	res := &Pulled{
