@@ -78,8 +78,10 @@ var (
 	// group begins for the first time. Brokers of 4.9 begin with the first message
 	// of a queue that is young. Queues that the topic did not have then, or whose
 	// broker had not registered, are young to a push or pull consumer: it begins with
-	// their first message. Those whose broker cannot be asked then begin with what came
-	// since, by the broker's clock; a broker of 4.9 may give one message from before.
+	// their first message. Those whose broker cannot be asked then begin with what it
+	// stored since. It goes by its own clock: as much as that is behind this machine's is
+	// left out, as much as it is ahead is given besides. A broker of 4.9 may give one
+	// message from before.
 	StartLatest = Start{where: body.ConsumeFromLastOffset}
 	// StartEarliest begins with the first message there is.
 	StartEarliest = Start{where: body.ConsumeFromFirstOffset}

@@ -145,12 +145,13 @@ func (r *reader) once(ctx context.Context) error {
 
 // locate finds out where to begin.
 func (r *reader) locate(ctx context.Context) error {
+	begun := time.Now()
 	next, ok, err := r.c.offsets.stored(ctx, r.queue)
 	if err == nil && !ok {
 		next, err = r.c.shares.beginning(ctx, r.queue)
 	}
 	if err != nil {
-		r.c.shares.miss(r.queue)
+		r.c.shares.miss(begun, r.queue)
 		return err
 	}
 	if !ok {

@@ -121,7 +121,7 @@ func (c *PushConsumer) takeAll(ctx context.Context, take []Queue, subs map[strin
 	for _, q := range take {
 		addr, err := c.link.readAddr(ctx, q)
 		if err != nil || !c.link.knows(addr) {
-			c.shares.miss(q)
+			c.shares.miss(time.Now(), q)
 			missing.Store(true)
 			continue
 		}
@@ -152,7 +152,7 @@ func (c *PushConsumer) takeOf(ctx context.Context, take []Queue, subs map[string
 		locked, ok := granted[q]
 		if c.locks() && !ok {
 			all = false // another member has not given it up yet, or nobody knows
-			c.shares.miss(q)
+			c.shares.miss(time.Now(), q)
 			continue
 		}
 		next, told, err := c.beginning(ctx, q)
@@ -161,12 +161,12 @@ func (c *PushConsumer) takeOf(ctx context.Context, take []Queue, subs map[string
 			continue
 		}
 		all = false
-		c.shares.miss(q)
+		c.shares.miss(time.Now(), q)
 		if err != nil && ctx.Err() == nil {
 			c.log.Warn("client: queue not taken", "queue", q, "err", err)
 		}
 		if _, answered := errors.AsType[*AnswerError](err); !answered {
-			c.shares.miss(take[i+1:]...)
+			c.shares.miss(time.Now(), take[i+1:]...)
 			break
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -26,18 +27,18 @@ type shares struct {
 	start Start
 
 	mu     sync.Mutex
-	topics map[string]*firstSeen
+	topics map[string]*firstSeen // that are shared out
+	missed map[Queue]time.Time   // since when where to begin could not be told
 }
 
 // firstSeen is a topic as the member found it first.
 type firstSeen struct {
 	at     time.Time
 	queues map[Queue]bool // none while it did not exist
-	missed map[Queue]bool // of those: where to begin could not be told at once
 }
 
 func newShares(l *link, group string, by Strategy, start Start) *shares {
-	return &shares{link: l, group: group, by: by, start: start, topics: map[string]*firstSeen{}}
+	return &shares{link: l, group: group, by: by, start: start, topics: map[string]*firstSeen{}, missed: map[Queue]time.Time{}}
 }
 
 // of gives the member's queues of a topic, by a route that is at most so old where a
@@ -55,7 +56,7 @@ func (s *shares) of(ctx context.Context, topic string, age time.Duration) ([]Que
 	s.see(topic, all)
 	share, err := s.among(ctx, r, all)
 	if err != nil {
-		s.miss(all...) // the member's are among them
+		s.miss(time.Now(), all...) // the member's are among them
 	}
 	return share, err
 }
@@ -160,7 +161,7 @@ func (s *shares) see(topic string, queues []Queue) {
 	if s.topics[topic] != nil {
 		return
 	}
-	f := &firstSeen{at: time.Now(), queues: make(map[Queue]bool, len(queues)), missed: map[Queue]bool{}}
+	f := &firstSeen{at: time.Now(), queues: make(map[Queue]bool, len(queues))}
 	for _, q := range queues {
 		f.queues[q] = true
 	}
@@ -172,29 +173,35 @@ func (s *shares) forget(topic string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.topics, topic)
+	maps.DeleteFunc(s.missed, func(q Queue, _ time.Time) bool { return q.Topic == topic })
 }
 
-// miss notes that queues are to be had, and not where the group begins in them.
-func (s *shares) miss(queues ...Queue) {
+// miss notes that queues are to be had, and not where the group begins in them: since
+// their topic was found first, or since a time where it is not shared out.
+func (s *shares) miss(since time.Time, queues ...Queue) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, q := range queues {
+		if _, ok := s.missed[q]; ok {
+			continue
+		}
+		s.missed[q] = since
 		if f := s.topics[q.Topic]; f != nil {
-			f.missed[q] = true
+			s.missed[q] = f.at
 		}
 	}
 }
 
 // beginning is where the group begins in a queue that it has no offset for. What comes
-// while that cannot be told is not left out.
+// while that cannot be told is not left out, as far as the clocks of this machine and
+// the broker agree.
 func (s *shares) beginning(ctx context.Context, q Queue) (int64, error) {
-	start, young := s.start, false
+	start := s.start
 	s.mu.Lock()
-	if f := s.topics[q.Topic]; f != nil {
-		young = !f.queues[q] // it came into being while the group was there
-		if f.missed[q] && start.where == StartLatest.where {
-			start = StartAt(f.at)
-		}
+	f := s.topics[q.Topic]
+	young := f != nil && !f.queues[q] // it came into being while the group was there
+	if since, ok := s.missed[q]; ok && start.where == StartLatest.where {
+		start = StartAt(since)
 	}
 	s.mu.Unlock()
 	return s.link.beginAt(ctx, q, start, young)

@@ -107,6 +107,53 @@ func TestBeginningWithoutMembers(t *testing.T) {
 	})
 }
 
+// Nor is what comes to queues that were assigned, since each was, while their broker
+// does not answer.
+func TestBeginningOfAssignedQueues(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world, a *keeper) {
+		a.fill(0, "old", 0, 2)
+		a.fill(1, "old", 0, 2)
+		var deaf atomic.Bool
+		deaf.Store(true)
+		a.before(wire.ReqQueryConsumerOffset, func(*remoting.Request) bool { return deaf.Load() })
+		var since sync.Map // by queue
+		a.before(wire.ReqSearchOffsetByTimestamp, func(r *remoting.Request) bool {
+			var h header.SearchOffsetRequest
+			if err := h.DecodeExt(r.Ext); err != nil {
+				t.Error(err)
+			}
+			since.Store(h.QueueID, h.Timestamp)
+			r.Reply(&wire.Response{Header: &header.OffsetResponse{Offset: 2}})
+			return true
+		})
+		c := newTestPull(t, w, WithStart(StartLatest))
+		first, second := Queue{"T", "a", 0}, Queue{"T", "a", 1}
+		assigned := []int64{time.Now().UnixMilli(), 0}
+		if err := c.Assign(first); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Second)
+		assigned[1] = time.Now().UnixMilli()
+		if err := c.Assign(first, second); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Second)
+		a.fill(0, "new", 0, 1)
+		a.fill(1, "new", 1, 1)
+		deaf.Store(false)
+		if got := polled(t, c, 2); got != "new-0 new-1" {
+			t.Errorf("polled %q", got)
+		}
+		for q, want := range assigned {
+			if at, _ := since.Load(int32(q)); at != want {
+				t.Errorf("queue %d begins at %v, was assigned at %d", q, at, want)
+			}
+		}
+		closed(t, c)
+		a.stop()
+	})
+}
+
 // A broker that takes connections and answers nothing but heartbeats is asked for one
 // of its queues, and not for each; a Start whose ctx ends by then may be called again.
 func TestStartWithDeafBroker(t *testing.T) {
