@@ -79,7 +79,7 @@ func (s *shares) among(ctx context.Context, r *route.Snapshot, all []Queue) ([]Q
 }
 
 // steer calls rebalance every 20 s, when kick says that the group has changed, and soon
-// again while something is amiss, ever later: until ctx ends.
+// again while something is amiss, ever later unless kicked: until ctx ends.
 func steer(ctx context.Context, kick <-chan struct{}, settled bool, rebalance func(kicked bool) (settled bool)) {
 	for again := retryPeriod; ; {
 		period := rebalancePeriod
@@ -97,6 +97,7 @@ func steer(ctx context.Context, kick <-chan struct{}, settled bool, rebalance fu
 			settled = rebalance(false)
 		case <-kick:
 			t.Stop()
+			again = retryPeriod
 			settled = rebalance(true)
 		}
 	}

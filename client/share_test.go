@@ -154,6 +154,35 @@ func TestBeginningOfAssignedQueues(t *testing.T) {
 	})
 }
 
+// Kicks make the time no longer after which a round that is not settled comes again.
+func TestKicksDelayNoRound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		kick, rounds := make(chan struct{}), make(chan bool)
+		var steering sync.WaitGroup
+		steering.Go(func() {
+			steer(ctx, kick, false, func(kicked bool) bool {
+				rounds <- kicked
+				return false
+			})
+		})
+		for range 6 {
+			kick <- struct{}{}
+			if !<-rounds {
+				t.Error("a kick brought no round of its own")
+			}
+		}
+		for _, want := range []time.Duration{retryPeriod, 2 * retryPeriod, 4 * retryPeriod} {
+			begun := time.Now()
+			if kicked := <-rounds; kicked || time.Since(begun) != want {
+				t.Errorf("the next round after %v, kicked: %v, want %v", time.Since(begun), kicked, want)
+			}
+		}
+		cancel()
+		steering.Wait()
+	})
+}
+
 // A broker that takes connections and answers nothing but heartbeats is asked for one
 // of its queues, and not for each; a Start whose ctx ends by then may be called again.
 func TestStartWithDeafBroker(t *testing.T) {
