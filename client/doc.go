@@ -58,9 +58,9 @@
 //   - The callback of SendAsync is called once, before Close has returned if the
 //     message was under way then. Callbacks of a producer do not overlap.
 //   - A consumer's message comes at least once, but for what the broker has damaged:
-//     a body that does not match its CRC is left out, with an error in the log. What
-//     is stored as consumed has no gap: a message that is neither consumed nor given
-//     back holds it up.
+//     a body that does not match its CRC is left out, with an error in the log, and
+//     acked by a pop consumer. What is stored as consumed has no gap: a message that
+//     is neither consumed nor given back holds it up.
 //   - A queue is given up, its handlers ended and its offset stored, before its lock
 //     is given back (orderly). Before that the member does not take it again, and for
 //     6 s with the standard timeout none instead of it. Concurrent handlers that do not

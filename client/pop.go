@@ -25,9 +25,10 @@ const maxPop = 32
 // it again. Ack and ChangeInvisible of one Popped must not run at the same time.
 type Popped struct {
 	*message.Received
-	until  time.Time
-	asked  time.Duration // the invisible time
-	handle header.PopHandle
+	until   time.Time
+	asked   time.Duration // the invisible time
+	handle  header.PopHandle
+	damaged bool // not what was stored: to be acked and given to nobody
 }
 
 // Until is about when the message is visible again, by this machine's clock.
@@ -227,6 +228,11 @@ func (c *PopConsumer) take(ctx context.Context, limit int, invisible time.Durati
 // from is the queue that a message came from.
 func (p *Popped) from() Queue {
 	return Queue{Topic: string(rune(p.handle.Kind)) + p.Topic, Broker: p.handle.Broker, ID: p.handle.Queue}
+}
+
+// isAt says whether a message has the place of another.
+func (p *Popped) isAt(o *Popped) bool {
+	return p.from() == o.from() && p.handle.Offset == o.handle.Offset
 }
 
 // pick takes messages that are ready. In order, what it leaves of their queues is rest:

@@ -231,11 +231,12 @@ func (c *PopConsumer) pop(q Queue, h *header.PopRequest, hold time.Duration) ([]
 	return c.read(q, &answer.Header, answer.Records, time.Duration(h.InvisibleTime)*time.Millisecond)
 }
 
-// ended hands out what a pop gave, and acks what the filter does not want of it.
+// ended hands out what a pop gave, and acks what is damaged of it, which would come
+// again as it is, and what the filter does not want.
 func (c *PopConsumer) ended(q Queue, h *header.PopRequest, f Filter, got []*Popped, err error) {
 	var unwanted []*Popped
 	for i, p := range got {
-		if !f.wants(p.Received) {
+		if p.damaged || !f.wants(p.Received) {
 			unwanted = append(unwanted, p)
 			got[i] = nil
 		}
@@ -244,7 +245,7 @@ func (c *PopConsumer) ended(q Queue, h *header.PopRequest, f Filter, got []*Popp
 	c.handOut(q, h, got, err)
 	if len(unwanted) > 0 {
 		if err := c.Ack(c.ctx, unwanted...); err != nil && c.ctx.Err() == nil {
-			c.log.Warn("client: messages of other tags not acked", "queue", q, "err", err)
+			c.log.Warn("client: messages that are not given to anyone not acked", "queue", q, "err", err)
 		}
 	}
 }
@@ -283,31 +284,37 @@ func refused(err error) bool {
 	return answered && code != wire.SystemError && code != wire.SystemBusy && code != wire.ServiceNotAvailable
 }
 
-// read makes messages of a pop's answer.
+// read makes messages of a pop's answer, also of those that are damaged.
 func (c *PopConsumer) read(q Queue, h *header.PopResponse, records []byte, invisible time.Duration) ([]*Popped, error) {
 	parts, err := h.AppendParts(nil)
 	if err != nil {
 		return nil, fmt.Errorf("client: popping %s: %w", q, err)
 	}
-	all, err := readRecords(c.log, q, records, message.DecodeReceived)
+	all, damaged, err := readRecords(c.log, q, records, message.DecodeReceived)
 	switch {
-	case err != nil && len(all) == 0:
+	case err != nil && len(all)+len(damaged) == 0:
 		return nil, err
 	case err != nil:
 		c.log.Error("client: what follows a popped message cannot be read", "queue", q, "err", err)
 	}
 	now := time.Now()
-	got := make([]*Popped, 0, len(all))
-	for _, m := range all {
-		p := &Popped{Received: m, until: now.Add(invisible), asked: invisible}
+	got := make([]*Popped, 0, len(all)+len(damaged))
+	for i, m := range append(all, damaged...) {
+		p := &Popped{Received: m, until: now.Add(invisible), asked: invisible, damaged: i >= len(all)}
 		if p.handle, err = handleOf(m, q.Broker, h, parts); err != nil {
 			c.log.Warn("client: a popped message that can't be acked is left out", "queue", q, "message", m.ID(), "err", err)
+			continue
+		}
+		m.Topic, m.BrokerName = q.Topic, q.Broker
+		if p.damaged {
+			if !slices.ContainsFunc(got, p.isAt) { // else where it is, is damaged too
+				got = append(got, p)
+			}
 			continue
 		}
 		if n := h.Times(p.handle.Kind, p.handle.Queue, p.handle.Offset); c.orderly && n > 0 {
 			m.ReconsumeTimes = n
 		}
-		m.Topic, m.BrokerName = q.Topic, q.Broker
 		if err := Decompress(m, MaxBody); err != nil {
 			c.log.Warn("client: body as it is", "message", m.ID(), "err", err)
 		}

@@ -15,28 +15,29 @@ import (
 type decoder func(records []byte) ([]*message.Received, error)
 
 // readRecords gives the messages of a queue that records hold. Those that are not what
-// was stored are left out, each with an error in the log: a broker gives them no better
+// was stored are damaged, each with an error in the log: a broker gives them no better
 // the next time, and those behind them are to be consumed. Where something is no
 // record, the messages before it come with an error.
-func readRecords(log *slog.Logger, q Queue, records []byte, decode decoder) ([]*message.Received, error) {
-	all, err := decode(records)
+func readRecords(log *slog.Logger, q Queue, records []byte, decode decoder) (all, damaged []*message.Received, err error) {
+	all, err = decode(records)
 	for more := all; errors.Is(err, message.ErrBodyCRC) || errors.Is(err, message.ErrCRC); all = append(all, more...) {
 		var bad message.Record
 		bad, records = behind(records, len(more))
+		damaged = append(damaged, message.NewReceived(&bad))
 		log.Error("client: a message is damaged and left out", "queue", q, "offset", bad.QueueOffset, "physical", bad.PhysicalOffset, "err", err)
 		more, err = decode(records)
 	}
 	if err != nil {
 		err = fmt.Errorf("client: no message can be read in %s: %w", q, err)
 	}
-	return all, err
+	return all, damaged, err
 }
 
 // readPulled is readRecords of a pull that brought the records up to next. Where
 // something is no record, next becomes the offset behind the messages before it;
 // without any it is an error.
 func readPulled(log *slog.Logger, q Queue, records []byte, decode decoder, next *int64) ([]*message.Received, error) {
-	all, err := readRecords(log, q, records, decode)
+	all, _, err := readRecords(log, q, records, decode)
 	if err == nil || len(all) == 0 {
 		return all, err
 	}

@@ -88,6 +88,47 @@ func TestDamagedMessageIsNotPolled(t *testing.T) {
 	}
 }
 
+// A damaged message that was popped is acked: it would come again as it is, in order
+// with all that is behind it.
+func TestDamagedPoppedMessageIsAcked(t *testing.T) {
+	const crc = 8 // in a record
+	for name, opts := range map[string][]Option{"concurrent": nil, "orderly": {WithOrderly()}} {
+		t.Run(name, func(t *testing.T) {
+			poppingAlone(t, func(t *testing.T, w *world, a *pops) {
+				a.put(0, "", "m0", "m1", "m2", "m3")
+				a.b.damage(0, 1, crc)
+				a.b.damage(0, 3, crc)
+				c := newTestPopper(t, w, All, opts...)
+				if got := receivedIn(t, c, time.Second, 9); got != "m0 m2" {
+					t.Errorf("received %q", got)
+				}
+				synctest.Wait()
+				if got := a.acks(); !slices.Equal(got, []string{"T#0 0@1", "T#0 0@3"}) {
+					t.Errorf("acked %q", got)
+				}
+			})
+		})
+	}
+}
+
+// One whose own place is damaged too, so that it seems to be another's, acks nothing.
+func TestDamagedPlaceAcksNothing(t *testing.T) {
+	const crc, offset = 8, 27 // in a record; the last byte of the queue offset
+	poppingAlone(t, func(t *testing.T, w *world, a *pops) {
+		a.put(0, "", "m0", "m1")
+		a.b.damage(0, 1, crc)
+		a.b.damage(0, 1, offset)
+		c := newTestPopper(t, w, All, WithOrderly())
+		if got := receivedIn(t, c, time.Second, 9); got != "m0" {
+			t.Errorf("received %q", got)
+		}
+		synctest.Wait()
+		if got := a.acks(); len(got) != 0 {
+			t.Errorf("acked %q", got)
+		}
+	})
+}
+
 // What is no record is pulled again and again, and what comes before it is consumed.
 func TestMessagesBeforeWhatIsNoRecord(t *testing.T) {
 	const magic = 4 // in a record
