@@ -120,12 +120,12 @@ func (c *PopConsumer) persist(ctx context.Context, q Queue, fn func(ctx context.
 	var began time.Time // the try that failed
 	for try := range ackTries {
 		if try > 0 && !wait(ctx, time.Duration(try)*100*time.Millisecond) {
-			return errors.Join(public(err), ended(ctx))
+			return errors.Join(c.link.public(err), ended(ctx))
 		}
 		r, rerr := c.link.routeSince(ctx, q.Topic, began, false)
 		began = time.Now()
 		if rerr != nil {
-			return errors.Join(public(err), rerr)
+			return errors.Join(c.link.public(err), rerr)
 		}
 		addr, ok := r.MasterAddr(q.Broker)
 		if !ok {
@@ -136,10 +136,10 @@ func (c *PopConsumer) persist(ctx context.Context, q Queue, fn func(ctx context.
 		err = fn(one, addr)
 		cancel()
 		if _, answered := rpc.CodeOf(err); err == nil || answered || ctx.Err() != nil || c.link.check() != nil {
-			return public(err)
+			return c.link.public(err)
 		}
 	}
-	return public(err)
+	return c.link.public(err)
 }
 
 // ChangeInvisible makes a message visible again after d from now: at once with 0, as
@@ -172,7 +172,7 @@ func (c *PopConsumer) change(ctx context.Context, p *Popped, d time.Duration) er
 		InvisibleTime: d.Milliseconds(),
 	})
 	if err != nil {
-		return public(err)
+		return c.link.public(err)
 	}
 	p.until, p.asked = time.Now().Add(d), d
 	p.handle.Start, p.handle.PopTime, p.handle.Invisible, p.handle.Revive = p.handle.Offset, resp.PopTime, resp.InvisibleTime, resp.ReviveQID

@@ -131,6 +131,34 @@ func TestPopClosedWhilePopEnds(t *testing.T) {
 	})
 }
 
+// What is under way at Close is not to be done again.
+func TestPopClosedWhileAcking(t *testing.T) {
+	for name, do := range map[string]func(ctx context.Context, c *PopConsumer, p *Popped) error{
+		"Ack":             func(ctx context.Context, c *PopConsumer, p *Popped) error { return c.Ack(ctx, p) },
+		"ChangeInvisible": func(ctx context.Context, c *PopConsumer, p *Popped) error { return c.ChangeInvisible(ctx, p, 0) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			poppingAlone(t, func(t *testing.T, w *world, a *pops) {
+				a.put(0, "", "m0")
+				c := newTestPopper(t, w, All)
+				all, _ := received(t, c, 1)
+				a.b.mu.Lock()
+				a.b.answer = func(r *remoting.Request) bool {
+					return r.Code == wire.ReqAckMessage || r.Code == wire.ReqChangeMessageInvisibleTime
+				}
+				a.b.mu.Unlock()
+				ended := make(chan error)
+				go func() { ended <- do(t.Context(), c, all[0]) }()
+				synctest.Wait()
+				go func() { ended <- c.Close() }()
+				if err := errors.Join(<-ended, <-ended); !errors.Is(err, ErrClosed) || Retriable(err) {
+					t.Errorf("%v", err)
+				}
+			})
+		})
+	}
+}
+
 func TestReceiveDeniedHeartbeat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
