@@ -4,6 +4,7 @@
 package client
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"testing/synctest"
@@ -43,6 +44,29 @@ func TestStartWithoutOneBroker(t *testing.T) {
 		eventually(t, "a message of the broker that is there", func() bool { return len(all.list()) == 1 })
 		a.start()
 		eventually(t, "those of the one that is back", func() bool { return len(all.list()) == 3 })
+		closePush(t, c)
+	})
+}
+
+// A Start whose ctx ends while it waits for a broker says so, also when another one
+// cannot be reached.
+func TestStartEndsBesideBrokerThatIsAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		a, _ := w.groupBroker("a", 10001)
+		b, _ := w.groupBroker("b", 10002)
+		s, _ := w.groupBroker("s", 10003)
+		w.topic("T", 1, a, b, s)
+		b.stop()
+		c := newPush(t, w, w.hanging(s.addr))
+		if err := c.Subscribe("T", All, (&took{}).handler); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), greetWait/2)
+		defer cancel()
+		if err := c.Start(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Start says %v", err)
+		}
 		closePush(t, c)
 	})
 }

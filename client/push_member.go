@@ -16,8 +16,8 @@ import (
 // Start makes the consumer a member of its group and takes its share of the queues.
 // When it returns, where the group begins is settled for the topics that exist. A
 // topic that does not is looked for again, and so are brokers that do not answer, if
-// one does: half a second behind that one they are waited for no longer. ctx bounds
-// the call. Errors match ErrNameServer, ErrClosed, an *AnswerError, or those of ctx;
+// one does: when half a second has passed since they were asked, they are waited for no
+// longer. ctx bounds the call. Errors match ErrNameServer, ErrClosed, an *AnswerError, or those of ctx;
 // Start may then be called again.
 func (c *PushConsumer) Start(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
@@ -105,9 +105,12 @@ func (c *PushConsumer) greetAll(ctx context.Context) error {
 		return err
 	}
 	for _, err := range failed {
-		if _, refused := rpc.CodeOf(err); refused || ctx.Err() != nil {
+		if _, refused := rpc.CodeOf(err); refused {
 			return err
 		}
+	}
+	if ctx.Err() != nil {
+		return errors.Join(failed...)
 	}
 	for _, addr := range masters {
 		if !c.link.knownAt(addr) {
