@@ -55,7 +55,6 @@ type PushConsumer struct {
 	running  sync.WaitGroup // workers, queues, and handlers out of turn
 	behind   chan struct{}  // closed when Close leaves handlers behind
 	slots    chan struct{}  // handlers of an orderly consumer that run
-	closing  atomic.Bool
 	paused   atomic.Bool
 	ended    chan struct{} // Close is done
 

@@ -264,7 +264,7 @@ func TestWorkersWaitWhileClosing(t *testing.T) {
 		c := newPush(t, newWorld(t))
 		a := &assigned{window: newWindow(0, 0)}
 		c.work.put(job{a.window.add(messagesAt(0, 3), nil, 3), a})
-		c.closing.Store(true)
+		c.leave()
 		got := make(chan bool, 1)
 		go func() {
 			_, _, ok := c.work.next()

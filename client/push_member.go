@@ -150,7 +150,6 @@ func (c *PushConsumer) Close() error {
 // leaveGroup ends rebalancing, queues and workers. The error says which handlers do
 // not end.
 func (c *PushConsumer) leaveGroup() error {
-	c.closing.Store(true)
 	_ = c.steering.Stop() // nothing of it fails
 	limit := time.AfterFunc(c.cfg.closeTimeout, func() { c.cancel(ErrClosed) })
 	defer limit.Stop()

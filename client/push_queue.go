@@ -114,7 +114,7 @@ func (c *PushConsumer) giveUp(a *assigned) {
 	w := a.current()
 	w.shut()
 	c.commitNow(a)
-	for begun := time.Now(); w.running() > 0 && (c.closing.Load() || time.Since(begun) < handOver); {
+	for begun := time.Now(); w.running() > 0 && (c.open.Err() != nil || time.Since(begun) < handOver); {
 		c.back.abandon(w)
 		select {
 		case <-c.behind: // Close has stored it

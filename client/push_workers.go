@@ -110,7 +110,7 @@ func (d *dispatcher) next() (again returned, j job, ok bool) {
 		if d.closed {
 			return again, j, false
 		}
-		if !d.c.paused.Load() && !d.c.closing.Load() {
+		if !d.c.paused.Load() && d.c.open.Err() == nil {
 			if again, ok = d.c.back.nextDue(); ok {
 				return again, j, true
 			}
@@ -202,7 +202,7 @@ func (w *worker) run() {
 // consumeBatch consumes what it can claim of a batch.
 func (w *worker) consumeBatch(j job) {
 	begun, n := time.Now(), 0
-	for !w.c.paused.Load() && !w.c.closing.Load() {
+	for !w.c.paused.Load() && w.c.open.Err() == nil {
 		at, msgs := j.claim(j.queue.sub.most)
 		if msgs == nil {
 			break
