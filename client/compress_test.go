@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -119,15 +120,24 @@ func TestDecompressTakesMemoryForWhatThereIs(t *testing.T) {
 		{zstdFrame(23, small), small, 1 << 20}, {zstdFrame(27, small), small, 1 << 20}, {zstdFrame(28, small), nil, 1 << 20},
 		{zstdFrame(27, large), large, 8 << 20}, {zstdFrame(28, large), nil, 8 << 20}, {says, nil, 20 << 20},
 	} {
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		err := Decompress(tt.m, MaxBody)
-		runtime.ReadMemStats(&after)
-		if tt.want != nil && (err != nil || !bytes.Equal(tt.m.Body, tt.want)) || tt.want == nil && !errors.Is(err, message.ErrTooLarge) {
-			t.Errorf("%d bytes that begin with %x: %v", len(tt.m.Body), tt.m.Body[:6], err)
+		body, flag := tt.m.Body, tt.m.SysFlag
+		took := uint64(math.MaxUint64)
+		var err error
+		for range 10 { // the least is this one's: goroutines of other tests may take some besides
+			tt.m.Body, tt.m.SysFlag = body, flag
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			err = Decompress(tt.m, MaxBody)
+			runtime.ReadMemStats(&after)
+			if took = min(took, after.TotalAlloc-before.TotalAlloc); took <= tt.most {
+				break
+			}
 		}
-		if took := after.TotalAlloc - before.TotalAlloc; took > tt.most {
-			t.Errorf("%d bytes that begin with %x took %d bytes", len(tt.m.Body), tt.m.Body[:6], took)
+		if tt.want != nil && (err != nil || !bytes.Equal(tt.m.Body, tt.want)) || tt.want == nil && !errors.Is(err, message.ErrTooLarge) {
+			t.Errorf("%d bytes that begin with %x: %v", len(body), body[:6], err)
+		}
+		if took > tt.most {
+			t.Errorf("%d bytes that begin with %x took %d bytes at least", len(body), body[:6], took)
 		}
 	}
 }
@@ -166,6 +176,45 @@ func TestDecompressZstdToTheLimit(t *testing.T) {
 			if err := Decompress(m, size); err != nil || !bytes.Equal(m.Body, body.Bytes()) {
 				t.Errorf("%s of %d bytes: %d came out, %v", name, size, len(m.Body), err)
 			}
+		}
+	}
+}
+
+// A limit beyond what any body holds is none.
+func TestDecompressWithoutLimit(t *testing.T) {
+	for kind := range compressions {
+		c, err := newCompressor(kind, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := bytes.Repeat([]byte("a body "), 1000)
+		body, flag, err := c.compress(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := &message.Received{Message: message.Message{Body: body}, SysFlag: flag}
+		if err := Decompress(m, math.MaxInt); err != nil || !bytes.Equal(m.Body, text) {
+			t.Errorf("%v: %d bytes came out, %v", kind, len(m.Body), err)
+		}
+	}
+}
+
+// What a frame says that it holds is believed as far as that of the only one, whatever
+// frames are before it, and further when those gave much.
+func TestDecompressFramesThatSayTheirSize(t *testing.T) {
+	z, err := zstd.NewWriter(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	six := bytes.Repeat([]byte("six MiB of this "), 6<<20/16)
+	frame := z.EncodeAll(six, nil)
+	for n := 1; n <= 7; n += 2 {
+		m := &message.Received{Message: message.Message{Body: bytes.Repeat(frame, n)}, SysFlag: message.SysFlag(0).WithCompression(message.CompressionZstd)}
+		if size := len(m.Body); size*zstdPerByte > zstdTrusted {
+			t.Fatalf("%d frames are %d bytes, which could say anything", n, size)
+		}
+		if err := Decompress(m, MaxBody); err != nil || !bytes.Equal(m.Body, bytes.Repeat(six, n)) {
+			t.Errorf("%d frames of 6 MiB: %d bytes came out, %v", n, len(m.Body), err)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
@@ -23,21 +24,23 @@ const MaxBody = 64 << 20
 const (
 	zstdWindow  = 128 << 20 // bytes that it may refer back; the decoders of RocketMQ's clients take no more
 	zstdBlock   = 128 << 10 // bytes that a block gives at most
-	zstdTrusted = 8 << 20   // bytes that any body may say that it holds,
-	zstdPerByte = 64        // or so many for each byte that it has
+	zstdTrusted = 8 << 20   // bytes that a frame of any body may say that it holds,
+	zstdPerByte = 64        // or so many for each byte of the body
 )
 
 // Decompress replaces a compressed body, of zlib, LZ4 or Zstandard, by what it
-// holds, at most limit bytes, and clears the compression bits of SysFlag. A body
-// that is not compressed stays. Memory is taken for what the body really gives: one of
-// Zstandard that begins with saying that it holds more than 8 MiB and than 64 times
-// its size is too large. Errors match message.ErrCompression or message.ErrTooLarge;
-// the message is then unchanged.
+// holds, at most limit bytes and never 2 GiB, and clears the compression bits of
+// SysFlag. A body that is not compressed stays. Memory is taken for what the body really
+// gives: when a frame of Zstandard says how much it holds, 8 MiB or 64 times the size of
+// the body are believed, and as much again as the frames before it gave; one that says
+// more is too large. Errors match message.ErrCompression or message.ErrTooLarge; the
+// message is then unchanged.
 func Decompress(m *message.Received, limit int) error {
 	kind, ok := m.Compressed()
 	if !ok {
 		return nil
 	}
+	limit = min(max(limit, 0), math.MaxInt32-zstdBlock) // so that no sum wraps
 	if len(m.Body) == 0 {
 		return fmt.Errorf("%w: %s: no bytes", message.ErrCompression, kind)
 	}
@@ -46,14 +49,14 @@ func Decompress(m *message.Received, limit int) error {
 	switch kind {
 	case message.CompressionLZ4:
 		in := lz4.NewReader(bytes.NewReader(m.Body))
-		body, err = io.ReadAll(io.LimitReader(in, int64(max(limit, 0))+1))
+		body, err = io.ReadAll(io.LimitReader(in, int64(limit)+1))
 	case message.CompressionZstd:
-		body, err = unzstd(m.Body, max(limit, 0))
+		body, err = unzstd(m.Body, limit)
 	default:
 		return m.Inflate(limit)
 	}
 	switch {
-	case len(body) > max(limit, 0) || errors.Is(err, zstd.ErrWindowSizeExceeded) || errors.Is(err, zstd.ErrDecoderSizeExceeded):
+	case len(body) > limit || errors.Is(err, zstd.ErrWindowSizeExceeded) || errors.Is(err, zstd.ErrDecoderSizeExceeded):
 		return fmt.Errorf("%w: it decompresses to more than %d bytes, or wants too much memory for it", message.ErrTooLarge, limit)
 	case err != nil:
 		return fmt.Errorf("%w: %s: %w", message.ErrCompression, kind, err)
@@ -73,7 +76,7 @@ func unzstd(body []byte, limit int) ([]byte, error) {
 	}
 	defer z.Close()
 	most := limit + zstdBlock // so that what holds more gives more than limit
-	trusted := min(most, max(zstdTrusted, zstdPerByte*len(body)))
+	trusted := max(zstdTrusted, zstdPerByte*len(body))
 	for room := min(8*len(body), most); ; {
 		out, err := z.DecodeAll(body, make([]byte, 0, room))
 		switch {
@@ -81,9 +84,11 @@ func unzstd(body []byte, limit int) ([]byte, error) {
 		case room-len(out) < zstdBlock: // the next block had no room: the error may be any
 			room = min(4*room, most)
 			continue
-		case errors.Is(err, zstd.ErrDecoderSizeExceeded) && room < trusted:
-			room = min(4*room, trusted)
-			continue
+		case errors.Is(err, zstd.ErrDecoderSizeExceeded):
+			if believed := min(2*len(out)+trusted, most); room < believed {
+				room = min(4*room, believed)
+				continue
+			}
 		}
 		if cap(out) > 2*len(out) {
 			out = bytes.Clone(out) // it may be kept for long

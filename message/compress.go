@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 )
 
 var (
@@ -20,18 +21,19 @@ var (
 )
 
 // Inflate decompresses a body of CompressionZlib or CompressionOldZlib. It stops
-// at limit bytes with ErrTooLarge, so that a small message cannot take all
+// at limit bytes, or 2 GiB, with ErrTooLarge, so that a small message cannot take all
 // memory; damaged input is ErrCompression.
 func Inflate(body []byte, limit int) ([]byte, error) {
+	most := int64(min(max(limit, 0), math.MaxInt32))
 	z, err := zlib.NewReader(bytes.NewReader(body))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrCompression, err)
 	}
 	var out bytes.Buffer
-	n, err := io.Copy(&out, io.LimitReader(z, int64(max(limit, 0))+1))
+	n, err := io.Copy(&out, io.LimitReader(z, most+1))
 	switch {
-	case n > int64(max(limit, 0)):
-		return nil, fmt.Errorf("%w: it inflates to more than %d bytes", ErrTooLarge, limit)
+	case n > most:
+		return nil, fmt.Errorf("%w: it inflates to more than %d bytes", ErrTooLarge, most)
 	case err != nil:
 		return nil, fmt.Errorf("%w: %w", ErrCompression, err)
 	}

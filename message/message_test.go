@@ -6,6 +6,7 @@ package message
 import (
 	"bytes"
 	"errors"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -153,8 +154,10 @@ func TestInflate(t *testing.T) {
 	if err != nil || len(small) >= len(body) {
 		t.Fatalf("deflated to %d bytes, %v", len(small), err)
 	}
-	if got, err := Inflate(small, len(body)); err != nil || !bytes.Equal(got, body) {
-		t.Errorf("inflated to %d bytes, %v", len(got), err)
+	for _, limit := range []int{len(body), math.MaxInt} {
+		if got, err := Inflate(small, limit); err != nil || !bytes.Equal(got, body) {
+			t.Errorf("limit %d: inflated to %d bytes, %v", limit, len(got), err)
+		}
 	}
 	for _, limit := range []int{len(body) - 1, 0, -1} {
 		if _, err := Inflate(small, limit); !errors.Is(err, ErrTooLarge) {
