@@ -149,12 +149,19 @@ func (d *delivery) try(ctx context.Context, c exchanger) error {
 }
 
 // note has the broker be avoided when it was slow or failed, and looked up again when
-// it failed: it may be somewhere else now.
+// the failure says that the route is out of date. A broker that is busy is where it was.
 func (d *delivery) note(ctx context.Context, err error) {
 	failed := err != nil && elsewhere(err) && !d.abandoned(ctx, err)
 	d.p.faults.note(d.queue.Broker, d.begin, time.Since(d.begin), failed)
-	if failed {
+	if !failed {
+		return
+	}
+	code, answered := rpc.CodeOf(err)
+	switch {
+	case !answered, code == wire.NoPermission, code == wire.TopicNotExist:
 		d.p.link.renew(d.topic, d.begin)
+	case code == wire.ServiceNotAvailable: // a master that is a slave by now, or for long a full disk
+		d.p.link.renew(d.topic, d.begin.Add(-lookUpRest))
 	}
 }
 

@@ -64,6 +64,41 @@ func TestSendFindsABrokerThatMoved(t *testing.T) {
 	}
 }
 
+// A broker that refuses for now is not looked up again and again: one that is busy is
+// where it was; one that does not store may not be the master any more. Where the topic
+// is refused, the route is of no use.
+func TestSendLooksUpWhereABrokerMayHaveMoved(t *testing.T) {
+	for code, want := range map[int32]int{wire.SystemBusy: 1, wire.SystemError: 1, wire.ServiceNotAvailable: 3, wire.NoPermission: 21} {
+		for name := range onceEach(t.Context(), nil) {
+			if name == "SendOneway" { // has no answers
+				continue
+			}
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				a := w.broker("a", 10001, refuse(wire.ReqSendMessageV2, code))
+				w.topic("T", 1, a)
+				p := newTestProducer(t, w, WithAttempts(1))
+				send := onceEach(t.Context(), p)[name]
+				for range 20 {
+					if err := send(); err == nil {
+						t.Errorf("%s, code %d: no error", name, code)
+					}
+					synctest.Wait()
+					time.Sleep(700 * time.Millisecond)
+				}
+				if n := w.asked(); n != want {
+					t.Errorf("%s, code %d: %d look-ups for 20 messages in 14 s, want %d", name, code, n, want)
+				}
+				if err := p.Close(); err != nil {
+					t.Error(err)
+				}
+				a.stop()
+				w.stopNames()
+			})
+		}
+	}
+}
+
 // A topic whose master is back is written to at once, though the route is not old.
 func TestSendFindsAMasterThatIsBack(t *testing.T) {
 	for name := range onceEach(t.Context(), nil) {
