@@ -179,6 +179,7 @@ func (u *underWay) init(most, untold int) {
 // enter waits until d may be under way.
 func (d *delivery) enter(ctx context.Context) error {
 	u := &d.p.underWay
+	callback, looked := false, false
 	for {
 		select {
 		case u.room <- struct{}{}:
@@ -192,9 +193,14 @@ func (d *delivery) enter(ctx context.Context) error {
 			}
 			d.begin = time.Now()
 		}
-		few, err := u.admit()
+		few, err := u.admit(callback)
 		if few == nil {
 			return err
+		}
+		if !looked { // who waits is the same each time
+			if callback, looked = inCallback(), true; callback {
+				continue
+			}
 		}
 		select {
 		case <-few:
@@ -207,16 +213,16 @@ func (d *delivery) enter(ctx context.Context) error {
 	}
 }
 
-// admit counts a message that has room, or takes that back: for good with an error,
-// or until the channel is closed.
-func (u *underWay) admit() (few <-chan struct{}, err error) {
+// admit counts a message that has room, or takes that back: for good with an error, or
+// until the channel is closed, which never is for one of a callback.
+func (u *underWay) admit(callback bool) (few <-chan struct{}, err error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	switch {
 	case u.leaving:
 		<-u.room
 		return nil, ErrClosed
-	case u.pending >= u.most && !inCallback():
+	case u.pending >= u.most && !callback:
 		<-u.room
 		if u.few == nil {
 			u.few = make(chan struct{})
@@ -228,7 +234,7 @@ func (u *underWay) admit() (few <-chan struct{}, err error) {
 }
 
 // inCallback says whether the caller was called by a callback of SendAsync: it must
-// not wait for callbacks then. It looks at the whole stack.
+// not wait for callbacks then. It looks at the whole stack: u.mu is not held meanwhile.
 func inCallback() bool {
 	var at [64]uintptr
 	for skip := 2; ; skip += len(at) {
@@ -326,7 +332,7 @@ func (u *underWay) next(now []outcome, told int) (next []outcome, over bool) {
 	return next, false
 }
 
-// count is toldOf.
+// count is toldOf, and takes the lock.
 func (u *underWay) count(told int) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
