@@ -105,7 +105,8 @@ func (d *delivery) address(topic string, code int32, body []byte) {
 
 // CheckMessage tells why Send would refuse m without asking a broker, nil if it
 // would not: for those that keep messages to send them later. The unique key, which
-// Send adds to the properties where m has none, is not counted among them.
+// Send adds to the properties where m has none, is not counted among them, nor is the
+// sharding key that SendOrdered sets.
 func (p *Producer) CheckMessage(m *message.Message) error { return p.check(m) }
 
 // check tests a message against what brokers refuse.

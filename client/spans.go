@@ -23,7 +23,8 @@ type Spans interface {
 	// Sending begins the span of one send, of all its attempts. The message must
 	// not be changed. ctx is that of the send. The context goes into the message's
 	// properties as traceparent, in place of one that is there; a zero one leaves
-	// them alone. done, which may be nil, is called once with the send's result.
+	// them alone, as does one that a record has no room for besides; tracestate is
+	// left out before. done, which may be nil, is called once with the send's result.
 	Sending(ctx context.Context, m *message.Message) (c message.TraceContext, tracestate string, done func(*SendResult, error))
 }
 
@@ -46,6 +47,26 @@ func (p *Producer) traced(ctx context.Context, m *message.Message) (*message.Mes
 	delete(with.Properties, message.PropertyTracestate)
 	if state != "" {
 		with.Properties[message.PropertyTracestate] = state
+		if !fits(with.Properties) {
+			delete(with.Properties, message.PropertyTracestate)
+		}
+	}
+	if !fits(with.Properties) {
+		return m, done // what can be sent is not to fail because it is traced
 	}
 	return &with, done
+}
+
+// fits says whether a record has room for the properties and for the unique key that
+// prepare adds.
+func fits(p message.Properties) bool {
+	const longestKey = 56
+	size := 0
+	for name, value := range p {
+		size += len(name) + len(value) + 2
+	}
+	if p[message.PropertyUniqueKey] == "" {
+		size += len(message.PropertyUniqueKey) + longestKey + 2
+	}
+	return size-1 <= message.MaxPropertiesLength
 }

@@ -5,6 +5,7 @@ package client
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -62,6 +63,43 @@ func TestSpansOfSends(t *testing.T) {
 	}
 	if r := a.records(t, 0)[2]; r.Property(message.PropertyTraceparent) != "of the request that is served" {
 		t.Errorf("stored with %v", r.Properties)
+	}
+}
+
+// What CheckMessage lets pass is sent, traced or not: where the properties leave no room
+// for the context, it is left out.
+func TestSpansOfCrowdedMessages(t *testing.T) {
+	w := newWorld(t)
+	a := w.broker("a", 10001, nil)
+	w.topic("T", 1, a)
+	s := &spans{context: message.TraceContext{TraceID: [16]byte{1}, SpanID: [8]byte{2}}, state: strings.Repeat("s", 512)}
+	p, plain := newTestProducer(t, w, WithSpans(s)), newTestProducer(t, w)
+	parent := len(message.PropertyTraceparent) + len(s.context.String()) + 2
+	state := len(message.PropertyTracestate) + len(s.state) + 2
+	for _, tt := range []struct {
+		room          int // bytes
+		parent, state bool
+	}{{0, false, false}, {parent - 1, false, false}, {parent, true, false}, {parent + state - 1, true, false}, {parent + state, true, true}} {
+		m := message.New("T", []byte("x"))
+		m.SetUniqueKey(strings.Repeat("K", 32))
+		m.Properties["p"] = strings.Repeat("x", message.MaxPropertiesLength-tt.room-len("p")-1-len(m.Properties.Append(nil))-1)
+		if err := p.CheckMessage(m); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.Send(t.Context(), m); err != nil {
+			t.Errorf("room for %d bytes: %v", tt.room, err)
+			continue
+		}
+		all := a.records(t, 0)
+		r := all[len(all)-1]
+		if (r.Property(message.PropertyTraceparent) != "") != tt.parent || (r.Property(message.PropertyTracestate) != "") != tt.state {
+			t.Errorf("room for %d bytes: traceparent %q, tracestate %q", tt.room, r.Property(message.PropertyTraceparent), r.Property(message.PropertyTracestate))
+		}
+		m.SetUniqueKey("") // Send adds one
+		_, want := plain.Send(t.Context(), m)
+		if _, err := p.Send(t.Context(), m); (err == nil) != (want == nil) {
+			t.Errorf("room for %d bytes and a key: %v; not traced: %v", tt.room, err, want)
+		}
 	}
 }
 

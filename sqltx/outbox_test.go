@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -257,6 +258,40 @@ func TestOutboxRefusesWhatItsProducerWould(t *testing.T) {
 	if err := o.Add(t.Context(), tx, message.New("T", make([]byte, 10))); err != nil {
 		t.Error(err)
 	}
+}
+
+// traced gives each message a context, and has a send's error.
+type traced chan error
+
+func (c traced) Sending(context.Context, *message.Message) (message.TraceContext, string, func(*client.SendResult, error)) {
+	return message.TraceContext{TraceID: [16]byte{1}, SpanID: [8]byte{2}}, "vendor=x", func(_ *client.SendResult, err error) { c <- err }
+}
+
+// What is added is sent, whatever its properties leave room for.
+func TestOutboxSendsCrowdedMessages(t *testing.T) {
+	w := newWorld(t)
+	p := w.process()
+	sent := make(traced, 2)
+	o := NewOutbox(p.DB, w.Producer(p.Check, client.WithSpans(sent)))
+	m := message.New("T", []byte("x"))
+	m.SetUniqueKey(strings.Repeat("K", 32))
+	m.SetShardingKey("k")
+	m.Properties["p"] = strings.Repeat("x", message.MaxPropertiesLength-len("p")-2-len(m.Properties.Append(nil)))
+	tx, err := p.db.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(o.Add(t.Context(), tx, m), o.Add(t.Context(), tx, message.New("T", []byte("behind it"))), tx.Commit()); err != nil {
+		t.Fatal(err)
+	}
+	stop := w.forwards(o)
+	for range 2 {
+		if err := <-sent; err != nil {
+			t.Error(err)
+		}
+	}
+	stop()
+	w.wantPending(o, 0)
 }
 
 // Numbers may be given again: by InnoDB before MySQL 8.0 after a restart, or
