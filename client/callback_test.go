@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/twostage/twostage/message"
 )
@@ -140,89 +141,88 @@ func TestCallbacksDoNotOverlapAtClose(t *testing.T) {
 // Who sends waits while too many callbacks have not run, as long as ctx says and the
 // producer is open; not so a callback.
 func TestSendAsyncWaitsForCallbacks(t *testing.T) {
-	w := newWorld(t)
-	w.topic("T", 1, w.broker("a", 10001, nil))
-	p := newTestProducer(t, w)
-	const most = 100
-	p.underWay.most = most
-	m := message.New("T", []byte("x"))
-	told := 0
-	done := func(_ *SendResult, err error) {
-		if told++; err != nil {
-			t.Error(err)
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.topic("T", 1, w.broker("a", 10001, nil))
+		p := newTestProducer(t, w)
+		const most = 100
+		p.underWay.most = most
+		m := message.New("T", []byte("x"))
+		told := 0
+		done := func(_ *SendResult, err error) {
+			if told++; err != nil {
+				t.Error(err)
+			}
 		}
-	}
-	begun, held := make(chan bool), make(chan bool)
-	p.SendAsync(t.Context(), m, func(r *SendResult, err error) {
-		done(r, err)
-		begun <- true
-		<-held
-		func() { // a callback's own calls are as good
-			p.SendAsync(t.Context(), m, func(r *SendResult, err error) {
-				done(r, err)
-				p.SendAsync(t.Context(), m, done)
-			})
+		begun, held := make(chan bool), make(chan bool)
+		p.SendAsync(t.Context(), m, func(r *SendResult, err error) {
+			done(r, err)
+			begun <- true
+			<-held
+			func() { // a callback's own calls are as good
+				p.SendAsync(t.Context(), m, func(r *SendResult, err error) {
+					done(r, err)
+					p.SendAsync(t.Context(), m, done)
+				})
+			}()
+		})
+		<-begun
+		for range most - 1 {
+			p.SendAsync(t.Context(), m, done)
+		}
+		answered(p)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		refused := make(chan error, 1)
+		p.SendAsync(ctx, m, func(_ *SendResult, err error) { told++; refused <- err })
+		entered := false
+		go func() {
+			p.SendAsync(t.Context(), m, done)
+			entered = true
 		}()
+		if synctest.Wait(); entered {
+			t.Error("one more was sent")
+		}
+		close(held)
+		if err := <-refused; !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "callbacks") {
+			t.Errorf("one more: %v", err)
+		}
+		if synctest.Wait(); !entered || told != most+4 {
+			t.Errorf("entered: %v, %d callbacks of %d", entered, told, most+4)
+		}
 	})
-	<-begun
-	for range most - 1 {
-		p.SendAsync(t.Context(), m, done)
-	}
-	answered(p)
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	refused := make(chan error, 1)
-	p.SendAsync(ctx, m, func(_ *SendResult, err error) { told++; refused <- err })
-	entered := make(chan bool)
-	go func() {
-		p.SendAsync(t.Context(), m, done)
-		close(entered)
-	}()
-	for waits := false; !waits; runtime.Gosched() {
-		p.underWay.mu.Lock()
-		waits = p.underWay.few != nil
-		p.underWay.mu.Unlock()
-	}
-	select {
-	case <-entered:
-		t.Error("one more was sent")
-	default:
-	}
-	close(held)
-	if err := <-refused; !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "callbacks") {
-		t.Errorf("one more: %v", err)
-	}
-	<-entered
-	answered(p)
-	p.underWay.wait()
-	if told != most+4 {
-		t.Errorf("%d callbacks of %d", told, most+4)
-	}
 }
 
 // A sender that waits for callbacks is told when the producer closes.
 func TestSendAsyncWaitsForCallbacksUntilClose(t *testing.T) {
-	w := newWorld(t)
-	w.topic("T", 1, w.broker("a", 10001, nil))
-	p := newTestProducer(t, w)
-	p.underWay.most = 100
-	proceed := gather(t, p, p.underWay.most-1, func(int, error) {})
-	told := make(chan error, 1)
-	sent := make(chan bool)
-	go func() {
-		p.SendAsync(t.Context(), message.New("T", []byte("x")), func(_ *SendResult, err error) { told <- err })
-		close(sent)
-	}()
-	closed := make(chan error)
-	go func() { closed <- p.Close() }()
-	<-sent
-	proceed()
-	if err := <-closed; err != nil {
-		t.Error(err)
-	}
-	if err := <-told; !errors.Is(err, ErrClosed) {
-		t.Error(err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.topic("T", 1, w.broker("a", 10001, nil))
+		p := newTestProducer(t, w)
+		p.underWay.most = 100
+		proceed := gather(t, p, p.underWay.most-1, func(int, error) {})
+		told := make(chan error, 1)
+		sent := false
+		go func() {
+			p.SendAsync(t.Context(), message.New("T", []byte("x")), func(_ *SendResult, err error) { told <- err })
+			sent = true
+		}()
+		if synctest.Wait(); sent {
+			t.Error("one more was sent")
+		}
+		closed := make(chan error, 1)
+		go func() { closed <- p.Close() }()
+		if synctest.Wait(); !sent {
+			t.Error("it waits on")
+		}
+		proceed()
+		if err := <-closed; err != nil {
+			t.Error(err)
+		}
+		if err := <-told; !errors.Is(err, ErrClosed) {
+			t.Error(err)
+		}
+	})
 }
 
 // What waits for its callback holds no body.
