@@ -20,11 +20,12 @@ const (
 )
 
 // Partition holds back what goes one way between the broker and all clients, or
-// both ways when none is named, until Heal or until the broker ends. Connections
-// stay open, and new ones can be made, as nobody refuses them. Heal lets what was
-// held back arrive, as TCP would: a request that its client has given up may still be
-// carried out then. The name server keeps the broker in the routes. Later calls add
-// to what is held back.
+// both ways when none is named, until Heal or until the broker ends. Nobody closes
+// connections for it but clients: those of package client do after about two of their
+// timeouts (client.WithTimeout) without an answer. New ones can be made, as nobody
+// refuses them. Heal lets what was held back arrive, as TCP would: a request that its
+// client has given up may still be carried out then. The name server keeps the broker in
+// the routes. Later calls add to what is held back.
 func (b *Broker) Partition(ways ...Way) {
 	if len(ways) == 0 {
 		ways = []Way{FromClients, ToClients}
