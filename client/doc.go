@@ -27,10 +27,11 @@
 // message on a connection, for the broker asks it over that connection for the
 // outcome of transactions that it has heard nothing about.
 //
-// A connection on which a request is not answered in time ([WithTimeout]), another one
-// 3 s later neither, and nothing comes in between, is closed, and the next request makes
-// a new one. What else waits for answers on it fails then, before its own time is over,
-// though the broker may carry it out: Send sends again, other calls return an error.
+// A connection on which a request is not answered in time ([WithTimeout]), and another
+// one 3 s later neither, while nothing comes and the broker takes none of what waits for
+// it, is closed, and the next request makes a new one. What else waits for answers on it
+// fails then, before its own time is over, though the broker may carry it out: Send
+// sends again, other calls return an error.
 //
 // A push consumer shares the queues of its topics with the other members of its
 // group, anew every 20 s and whenever a broker says that the group has changed;

@@ -63,7 +63,7 @@ type Conn struct {
 	wokeAt        atomic.Int64 // since when there are such, in nanoseconds since made
 	made          time.Time
 	pending       atomic.Int64  // bytes appended and not yet written
-	heard         atomic.Uint32 // reads that brought something
+	heard         atomic.Uint32 // signs of life of the peer: see reader and newPatience
 
 	patience patience   // belongs to who owns writing
 	rd       reader     // belongs to the reader goroutine
@@ -102,7 +102,7 @@ func (ep *endpoint) newConn(nc net.Conn) *Conn {
 	}
 	c.writeFn = c.drainOut
 	c.inBatch = ep.secure.undecided() // until begin
-	c.patience = patience{nc: nc, limit: ep.limits.WriteTimeout}
+	c.patience = newPatience(c)
 	return c
 }
 

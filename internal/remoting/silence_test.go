@@ -99,3 +99,75 @@ func TestClientKeepsASlowPeer(t *testing.T) {
 		}
 	})
 }
+
+// One that takes a large request slowly is not silent; one that takes nothing is, however
+// much waits for it.
+func TestClientKeepsAPeerThatTakesBytes(t *testing.T) {
+	for name, slow := range map[string]bool{"slow": true, "gone": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				near, far := MemPipe(netip.AddrPort{}, netip.AddrPort{})
+				cl := newClient(t, ClientConfig{Dial: func(context.Context, string) (net.Conn, error) { return near, nil }})
+				conn, err := cl.Conn(t.Context(), "127.0.0.1:1")
+				if err != nil {
+					t.Fatal(err)
+				}
+				reading := make(chan struct{})
+				go func() {
+					defer close(reading)
+					for buf := make([]byte, 16<<10); slow; time.Sleep(time.Second / 2) {
+						if _, err := far.Read(buf); err != nil {
+							return
+						}
+					}
+				}()
+				for range 3 {
+					ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+					if _, err := conn.Invoke(ctx, &wire.Request{Code: codeEcho, Body: make([]byte, 256<<10)}); err == nil {
+						t.Error("answered")
+					}
+					cancel()
+				}
+				if conn.isClosed() == slow || !slow && !errors.Is(conn.Cause(), ErrSilent) {
+					t.Errorf("closed: %v, %v", conn.isClosed(), conn.Cause())
+				}
+				conn.Close()
+				far.Close()
+				<-reading
+			})
+		})
+	}
+}
+
+// Nor is one whose answers lie there while the connection is not read.
+func TestClientKeepsAPeerItDoesNotRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := MemPipe(netip.AddrPort{}, netip.AddrPort{})
+		asked := make(chan Ticket, 1)
+		cl := newClient(t, ClientConfig{
+			Dial:   func(context.Context, string) (net.Conn, error) { return near, nil },
+			Limits: Limits{MaxInflight: 1},
+			Routes: table(map[int32]Route{codeHold: {Handler: func(r *Request) { asked <- r.Ticket() }}}),
+		})
+		conn, err := cl.Conn(t.Context(), "127.0.0.1:1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := far.Write(frame(codeHold, 1, "")); err != nil {
+			t.Fatal(err)
+		}
+		ticket := <-asked
+		for range 3 {
+			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+			if _, err := conn.Invoke(ctx, &wire.Request{Code: codeEcho}); !errors.Is(err, context.DeadlineExceeded) {
+				t.Error(err)
+			}
+			cancel()
+		}
+		if conn.isClosed() {
+			t.Errorf("closed: %v", conn.Cause())
+		}
+		ticket.Reply(&wire.Response{})
+		far.Close()
+	})
+}

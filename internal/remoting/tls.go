@@ -147,7 +147,7 @@ type tlsStream struct {
 
 func newTLSStream(c *Conn, first []byte) *tlsStream {
 	return &tlsStream{raw: &recordConn{
-		Conn: c.nc, patience: patience{nc: c.nc, limit: c.ep.limits.WriteTimeout},
+		Conn: c.nc, patience: newPatience(c),
 		buf: append(make([]byte, 0, minReadBuffer), first...)[:minReadBuffer], w: len(first),
 	}}
 }
