@@ -31,6 +31,7 @@ type delivery struct {
 	props, ids []byte // memory
 
 	begin  time.Time // of the attempt: set by prepare and aim, and by who waits after them
+	stale  time.Time // the attempt before says that a route of before this is out of date; zero: none is
 	asks   bool      // for a reply
 	read   func(*wire.Command) error
 	req    wire.Request
@@ -160,10 +161,13 @@ func (d *delivery) note(ctx context.Context, err error) {
 	code, answered := rpc.CodeOf(err)
 	switch {
 	case !answered, code == wire.NoPermission, code == wire.TopicNotExist:
-		d.p.link.renew(d.topic, d.begin)
+		d.stale = d.begin
 	case code == wire.ServiceNotAvailable: // a master that is a slave by now, or for long a full disk
-		d.p.link.renew(d.topic, d.begin.Add(-lookUpRest))
+		d.stale = d.begin.Add(-lookUpRest)
+	default:
+		return
 	}
+	d.p.link.renew(d.topic, d.stale)
 }
 
 // fairTime is what a broker is given to answer: that it did not in less says nothing

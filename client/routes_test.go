@@ -100,7 +100,7 @@ func TestRouteOfSilentNameServers(t *testing.T) {
 func TestRetryWhileNameServersHang(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		a, b := w.broker("a", 10001, refuse(wire.ReqSendMessageV2, wire.SystemBusy)), w.broker("b", 10002, nil)
+		a, b := w.broker("a", 10001, refuse(wire.ReqSendMessageV2, wire.NoPermission)), w.broker("b", 10002, nil)
 		w.topic("T", 1, a, b)
 		var hang atomic.Bool
 		w.names(func(*remoting.Request) bool { return hang.Load() })
@@ -171,7 +171,7 @@ func TestNameServerThatIsNotReady(t *testing.T) {
 func TestOneLookUpForMany(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		a, b := w.broker("a", 10001, refuse(wire.ReqSendMessageV2, wire.SystemBusy)), w.broker("b", 10002, nil)
+		a, b := w.broker("a", 10001, refuse(wire.ReqSendMessageV2, wire.NoPermission)), w.broker("b", 10002, nil)
 		w.topic("T", 1, a, b)
 		w.topic("U", 1, b)
 		p := newTestProducer(t, w)

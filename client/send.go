@@ -94,17 +94,19 @@ func (c connCaller) Exchange(ctx context.Context, _ string, req *wire.Request, d
 }
 
 // aim directs d to the next queue of its topic: best of a broker that is not to be
-// avoided and is not last, which failed just now. Then it waits a while for a route
-// that is younger than that attempt, as it does where no queue can be written to by a
-// route of before the call.
+// avoided and is not last, which failed just now. When that says that the route is out
+// of date it waits a while for a younger one, as it does where no queue can be written
+// to by a route of before the call.
 func (p *Producer) aim(ctx context.Context, d *delivery, last string) error {
-	since := d.begin
+	since, stale := d.begin, d.stale
+	d.stale = time.Time{}
 	k := p.link.recent(d.topic, since)
 	if last != "" || k == nil {
 		var err error
-		if last != "" {
-			k, err = p.link.newer(ctx, d.topic, since)
-		} else {
+		switch {
+		case last != "" && !stale.IsZero():
+			k, err = p.link.newer(ctx, d.topic, stale)
+		case k == nil:
 			k, err = p.link.find(ctx, d.topic, time.Time{}, true)
 		}
 		if err != nil {

@@ -99,6 +99,33 @@ func TestSendLooksUpWhereABrokerMayHaveMoved(t *testing.T) {
 	}
 }
 
+// A broker that is busy costs a message that goes elsewhere no look-up.
+func TestSendGoesOnFromABusyBroker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		a, b, c := w.broker("a", 10001, refuse(wire.ReqSendMessageV2, wire.SystemBusy)), w.broker("b", 10002, nil), w.broker("c", 10003, nil)
+		w.topic("T", 1, a, b, c)
+		p := newTestProducer(t, w, WithLatencyFault(false))
+		for range 20 {
+			if err := send(t.Context(), p, "T"); err != nil {
+				t.Error(err)
+			}
+			synctest.Wait()
+			time.Sleep(time.Millisecond)
+		}
+		if n, refused := w.asked(), len(a.got(wire.ReqSendMessageV2)); n != 1 || refused == 0 {
+			t.Errorf("%d look-ups for 20 messages, of which %d were refused once", n, refused)
+		}
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+		a.stop()
+		b.stop()
+		c.stop()
+		w.stopNames()
+	})
+}
+
 // A topic whose master is back is written to at once, though the route is not old.
 func TestSendFindsAMasterThatIsBack(t *testing.T) {
 	for name := range onceEach(t.Context(), nil) {
