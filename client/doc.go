@@ -16,11 +16,12 @@
 //
 // # What it does by itself
 //
-// Routes are looked up on first use and again after 30 s or when a broker fails. A
-// call waits for that only while no route is known, or, after a broker failed or
-// where a topic has no queue to write to, for half a second: a route that is known
-// does for as long as no name server gives another. A producer forgets it 5 minutes
-// after it sent to the topic.
+// Routes are looked up on first use, again after 30 s, and when a broker may have moved:
+// it does not answer, refuses the topic, or stores nothing (then every 5 s at most). A
+// call waits for that only while no route is known, or, before it tries again or where
+// a topic has no queue to write to, for half a second: a route that is known does for as
+// long as no name server gives another. A producer forgets it 5 minutes after it sent to
+// the topic.
 //
 // Every 30 s a producer tells the brokers of its topics that it is there
 // (heartbeat); a transactional one, which forgets none, also before its first half
