@@ -115,7 +115,11 @@ func (l *link) held(ctx context.Context, hold time.Duration) (context.Context, c
 	if hold <= 0 || ctx.Err() != nil {
 		return l.request(ctx)
 	}
-	one, cancel := context.WithTimeout(context.WithoutCancel(ctx), hold+max(l.cfg.timeout, overdue))
+	bound := hold + max(l.cfg.timeout, overdue)
+	if _, has := ctx.Deadline(); !has { // as of consumers, which are spared what follows
+		return context.WithTimeout(ctx, bound)
+	}
+	one, cancel := context.WithTimeout(context.WithoutCancel(ctx), bound)
 	stop := context.AfterFunc(ctx, cancel)
 	return one, func() {
 		stop()
