@@ -75,7 +75,7 @@ func (e *AnswerError) Is(target error) bool {
 	case ErrDenied:
 		return e.Code == wire.NoPermission
 	case errPasses:
-		return e.Code == wire.SystemError || e.Code == wire.SystemBusy || e.Code == wire.ServiceNotAvailable
+		return passes(e.Code)
 	case ErrNotSupported:
 		return e.Code == wire.RequestCodeNotSupported
 	case ErrNotFound:
@@ -115,15 +115,16 @@ func public(err error) error {
 	return err
 }
 
+// passes are the answers that say nothing against the request itself.
+func passes(code int32) bool {
+	return code == wire.SystemError || code == wire.SystemBusy || code == wire.ServiceNotAvailable
+}
+
 // elsewhere reports whether another broker, or the same one later, may take a
 // message that this answer refused.
 func elsewhere(err error) bool {
 	if code, answered := rpc.CodeOf(err); answered {
-		switch code {
-		case wire.SystemError, wire.SystemBusy, wire.ServiceNotAvailable, wire.NoPermission, wire.TopicNotExist:
-			return true
-		}
-		return false
+		return passes(code) || code == wire.NoPermission || code == wire.TopicNotExist
 	}
 	return !errors.Is(err, remoting.ErrTooLarge) // else there was no answer at all
 }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/twostage/twostage/internal/lifecycle"
@@ -17,8 +18,8 @@ import (
 // When it returns, where the group begins is settled for the topics that exist. A
 // topic that does not is looked for again, and so are brokers that do not answer, if
 // one does: when half a second has passed since they were asked, they are waited for no
-// longer. ctx bounds the call. Errors match ErrNameServer, ErrClosed, an *AnswerError, or those of ctx;
-// Start may then be called again.
+// longer. ctx bounds the call. Errors match ErrNameServer, ErrClosed, an *AnswerError, or
+// those of ctx; Start may then be called again.
 func (c *PushConsumer) Start(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -112,10 +113,8 @@ func (c *PushConsumer) greetAll(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return errors.Join(failed...)
 	}
-	for _, addr := range masters {
-		if !c.link.knownAt(addr) {
-			c.log.Warn("client: starting without a broker", "broker", addr, "err", errors.Join(failed...))
-		}
+	if away := slices.DeleteFunc(masters, c.link.knownAt); len(away) > 0 {
+		c.log.Warn("client: starting without some brokers", "brokers", away, "err", errors.Join(failed...))
 	}
 	return nil
 }

@@ -60,7 +60,7 @@ func (p *Producer) traced(ctx context.Context, m *message.Message) (*message.Mes
 // fits says whether a record has room for the properties and for the unique key that
 // prepare adds.
 func fits(p message.Properties) bool {
-	const longestKey = 56
+	const longestKey = 56 // of a host with an IPv6 address
 	size := 0
 	for name, value := range p {
 		size += len(name) + len(value) + 2

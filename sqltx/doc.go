@@ -48,6 +48,6 @@
 // # What it refuses
 //
 // Databases whose isolation level shows what is not committed, SQLite without a
-// rollback journal, and MySQL without autocommit; messages that have a unique key already; to answer for
-// transactions that Run did not begin.
+// rollback journal, and MySQL without autocommit; messages that have a unique key
+// already; to answer for transactions that Run did not begin.
 package sqltx
